@@ -1,0 +1,244 @@
+//! Everything a command can fail with, and what it means for the exit code and the hint.
+//!
+//! The texts follow the rules at the top of [`report`](super::report), which also appends the causes.
+
+use super::{
+    exit::{self, Exit},
+    mountpoint::{MountpointError, Unusable},
+    passphrase::PassphraseError,
+    report::{Report, shown},
+    vault_dir::VaultDirError,
+};
+use crate::{
+    crypto::KdfError,
+    mount::{Holder, MountError, OptionError, UnmountError},
+    store::StoreError,
+    sys::ForkError,
+    vault::VaultError,
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// There is no passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// The path of a vault leads to none.
+    #[error(transparent)]
+    VaultDir(#[from] VaultDirError),
+    /// The store cannot be used.
+    #[error("{action} {}", shown(path))]
+    Store {
+        /// What was being done, as `open the vault`.
+        action: &'static str,
+        /// The vault.
+        path: PathBuf,
+        /// What the store said.
+        source: StoreError,
+    },
+    /// The vault cannot be used.
+    #[error("{action} {}", shown(path))]
+    Vault {
+        /// What was being done, as `open the vault`.
+        action: &'static str,
+        /// The vault.
+        path: PathBuf,
+        /// What the vault said.
+        source: VaultError,
+    },
+    /// The cost of the KDF cannot be had.
+    #[error("choose the cost of the passphrase")]
+    Kdf(#[from] KdfError),
+    /// The vault cannot be shown there.
+    #[error(transparent)]
+    Mountpoint(#[from] MountpointError),
+    /// `-o` says what cannot be done.
+    #[error("read -o")]
+    Options(#[from] OptionError),
+    /// The mount did not come to be, or did not end as it should.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// No process could be started in the background.
+    #[error("start the background process")]
+    Fork(#[from] ForkError),
+    /// The background process could not be reached or leave the terminal.
+    #[error("start the background process")]
+    Background(#[source] io::Error),
+    /// The background process said why it failed.
+    #[error("{}", .0.message)]
+    Daemon(Report),
+    /// The background process ended without a word.
+    #[error("start the background process: it ended with {0}")]
+    DaemonDied(ExitStatus),
+    /// The signals cannot be caught.
+    #[error("catch signals")]
+    Signals(#[source] io::Error),
+    /// Something uses the mount.
+    #[error("unmount {}: {}", shown(dir), in_use(holders, inside))]
+    Busy {
+        /// The mount point.
+        dir: PathBuf,
+        /// Who uses it, as far as can be seen.
+        holders: Vec<Holder>,
+        /// What is mounted in it.
+        inside: Vec<PathBuf>,
+    },
+    /// The unmount did not happen.
+    #[error(transparent)]
+    Unmount(#[from] UnmountError),
+    /// The process that served the mount cannot be waited for.
+    #[error("wait for the process that served {}", shown(dir))]
+    Wait {
+        /// The mount point.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Unmounted, but not all was stored.
+    #[error("store what was written to {}", shown(dir))]
+    NotStored {
+        /// The mount point.
+        dir: PathBuf,
+        /// What the mount said.
+        source: io::Error,
+    },
+    /// Unmounted, but the mount had stopped storing before.
+    #[error("store what was written to {}: the mount had {state}", shown(dir))]
+    FailedBefore {
+        /// The mount point.
+        dir: PathBuf,
+        /// What the mount said about itself.
+        state: String,
+    },
+    /// The result cannot be printed.
+    #[error("write to standard output")]
+    Output(#[source] io::Error),
+}
+
+impl CliError {
+    /// How the program ends because of it.
+    pub fn exit(&self) -> Exit {
+        match self {
+            CliError::Passphrase(_) => Exit::NoPassphrase,
+            CliError::VaultDir(error) => exit::of_vault_dir(error),
+            CliError::Store { source, .. } => exit::of_store(source),
+            CliError::Vault { source, .. } => exit::of_vault(source),
+            CliError::Kdf(error) => exit::of_kdf(error),
+            CliError::Mountpoint(_) => Exit::Mountpoint,
+            CliError::Options(_) => Exit::Usage,
+            CliError::Mount(error) => exit::of_mount(error),
+            CliError::Daemon(report) => report.exit,
+            CliError::Fork(_) | CliError::Background(_) | CliError::DaemonDied(_) | CliError::Signals(_) => Exit::Other,
+            CliError::Busy { .. } => Exit::Busy,
+            CliError::Unmount(error) => exit::of_unmount(error),
+            CliError::Wait { .. }
+            | CliError::NotStored { .. }
+            | CliError::FailedBefore { .. }
+            | CliError::Output(_) => Exit::Io,
+        }
+    }
+
+    /// What to do about it, where the message does not say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            CliError::Daemon(report) => report.hint.clone(),
+            CliError::Mountpoint(error) => mountpoint_hint(error),
+            CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
+            CliError::Busy { dir, inside, .. } => Some(busy_hint(dir, inside)),
+            CliError::NotStored { .. } | CliError::FailedBefore { .. } => Some(
+                "what was acknowledged before lies in the vault's journal and is there again at the next mount".to_owned(),
+            ),
+            _ => exit_hint(self.exit()).map(str::to_owned),
+        }
+    }
+}
+
+fn exit_hint(exit: Exit) -> Option<&'static str> {
+    match exit {
+        Exit::NotAVault => Some("`wardfs init` makes a vault"),
+        Exit::InUse => Some("`wardfs info` on the vault tells more; a vault is mounted once at a time"),
+        Exit::NotEmpty => Some("name a directory that is empty, or does not exist yet"),
+        Exit::TooNew => Some("use the wardfs that made this vault, or a newer one"),
+        Exit::NotMounted => Some("`findmnt -t fuse.wardfs` lists what is mounted"),
+        Exit::NoFuse => Some("mounting needs /dev/fuse (`modprobe fuse`), and without root also fusermount3 (package fuse3)"),
+        Exit::Memory => Some("unlocking needs the memory that `wardfs info` shows for the key slot"),
+        Exit::Ok
+        | Exit::Other
+        | Exit::Usage
+        | Exit::WrongPassphrase
+        | Exit::NoPassphrase
+        | Exit::Damaged
+        | Exit::Mountpoint
+        | Exit::Busy
+        | Exit::Io => None,
+    }
+}
+
+fn mountpoint_hint(error: &MountpointError) -> Option<String> {
+    let dir = shown(&error.dir);
+    Some(match error.why {
+        Unusable::Missing => format!("make it with `mkdir {dir}`"),
+        Unusable::NotEmpty => "a mount would hide what is there; name an empty directory".to_owned(),
+        Unusable::Mounted => format!("`wardfs info {dir}` tells more; `wardfs unmount {dir}` ends it"),
+        Unusable::Vault | Unusable::InVault | Unusable::HidesVault => "name an empty directory beside the vault".to_owned(),
+        Unusable::NotADirectory | Unusable::Io(_) => return None,
+    })
+}
+
+fn busy_hint(dir: &Path, inside: &[PathBuf]) -> String {
+    match inside {
+        [] => format!("close what is open there, or `wardfs unmount --lazy {}`", shown(dir)),
+        _ => "unmount these first".to_owned(),
+    }
+}
+
+/// Who keeps a mount busy, the first few of many.
+fn in_use(holders: &[Holder], inside: &[PathBuf]) -> String {
+    const NAMED_MAX: usize = 8;
+    let (all, what) = if inside.is_empty() {
+        (holders.iter().map(|holder| format!("{} ({})", holder.pid, holder.command)).collect::<Vec<_>>(), "in use by")
+    } else {
+        (inside.iter().map(|dir| shown(dir)).collect(), "mounted in it are")
+    };
+    match all.len() {
+        0 => "it is in use by what this user cannot see".to_owned(),
+        count if count > NAMED_MAX => {
+            format!("{what} {} and {} more", all[..NAMED_MAX].join(", "), count - NAMED_MAX)
+        }
+        _ => format!("{what} {}", all.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holders(count: u32) -> Vec<Holder> {
+        (1..=count).map(|pid| Holder { pid, command: "sh".to_owned() }).collect()
+    }
+
+    #[test]
+    fn holders_are_named_and_many_are_counted() {
+        assert_eq!(in_use(&holders(2), &[]), "in use by 1 (sh), 2 (sh)");
+        let many = in_use(&holders(20), &[]);
+        assert!(many.ends_with("8 (sh) and 12 more"), "{many}");
+        assert_eq!(in_use(&[], &[]), "it is in use by what this user cannot see");
+    }
+
+    #[test]
+    fn mounts_inside_come_before_processes() {
+        assert_eq!(in_use(&holders(1), &["/m/a".into()]), "mounted in it are /m/a");
+        assert_eq!(busy_hint(Path::new("/m"), &["/m/a".into()]), "unmount these first");
+    }
+
+    #[test]
+    fn what_the_daemon_said_is_told_as_it_was() {
+        let report = Report { exit: Exit::WrongPassphrase, message: "a b: c".to_owned(), hint: Some("d".to_owned()) };
+        assert_eq!(Report::of(&CliError::Daemon(report.clone())), report);
+    }
+}

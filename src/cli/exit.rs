@@ -1,0 +1,224 @@
+//! The exit codes, one per cause. They are part of the interface: a number never changes its meaning.
+//!
+//! The errors of the floors below are matched without a wildcard, so that a new cause cannot get a code by accident.
+
+use super::vault_dir::VaultDirError;
+use crate::{
+    crypto::KdfError,
+    journal::JournalError,
+    mount::{MountError, UnmountError},
+    store::StoreError,
+    vault::VaultError,
+};
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// An error without a code of its own, or a defect of the program.
+    Other = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The passphrase opens no slot, or the header was changed.
+    WrongPassphrase = 3,
+    /// No passphrase could be read.
+    NoPassphrase = 4,
+    /// The directory is not a vault.
+    NotAVault = 5,
+    /// The vault's stored bytes are damaged.
+    Damaged = 6,
+    /// Another process uses the vault.
+    InUse = 7,
+    /// The vault needs a newer wardfs.
+    TooNew = 8,
+    /// A new vault cannot be put there.
+    NotEmpty = 9,
+    /// The mount point cannot be used.
+    Mountpoint = 10,
+    /// The directory is not a wardfs mount.
+    NotMounted = 11,
+    /// The mount is in use.
+    Busy = 12,
+    /// Reading or storing failed.
+    Io = 13,
+    /// FUSE is missing or refused.
+    NoFuse = 14,
+    /// Not enough memory.
+    Memory = 15,
+}
+
+impl Exit {
+    /// Every code, in the order of the numbers.
+    pub const ALL: [Exit; 16] = [
+        Exit::Ok,
+        Exit::Other,
+        Exit::Usage,
+        Exit::WrongPassphrase,
+        Exit::NoPassphrase,
+        Exit::NotAVault,
+        Exit::Damaged,
+        Exit::InUse,
+        Exit::TooNew,
+        Exit::NotEmpty,
+        Exit::Mountpoint,
+        Exit::NotMounted,
+        Exit::Busy,
+        Exit::Io,
+        Exit::NoFuse,
+        Exit::Memory,
+    ];
+
+    /// The number given to the shell.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The exit with this number.
+    pub fn from_code(code: u8) -> Option<Exit> {
+        Exit::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
+    /// What the code means, for the help.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Ok => "done",
+            Exit::Other => "an error without a code of its own, or a defect of wardfs",
+            Exit::Usage => "the command line is wrong",
+            Exit::WrongPassphrase => "the passphrase is wrong, or the vault's header was changed",
+            Exit::NoPassphrase => "no passphrase could be read (empty, too long, source failed)",
+            Exit::NotAVault => "the directory is not a vault",
+            Exit::Damaged => "the vault's stored bytes are damaged",
+            Exit::InUse => "another process uses the vault",
+            Exit::TooNew => "the vault needs a newer wardfs",
+            Exit::NotEmpty => "init: the directory is not empty or is a file",
+            Exit::Mountpoint => "mount: the mount point cannot be used",
+            Exit::NotMounted => "unmount: the directory is not a wardfs mount",
+            Exit::Busy => "unmount: the mount is in use",
+            Exit::Io => "reading or storing failed (permissions, disk full, device)",
+            Exit::NoFuse => "FUSE is missing or refused",
+            Exit::Memory => "not enough memory",
+        }
+    }
+
+    /// The table for the end of `wardfs --help`.
+    pub fn help() -> String {
+        Exit::ALL.into_iter().fold("Exit codes:".to_owned(), |mut text, exit| {
+            use std::fmt::Write;
+            let Ok(()) = write!(text, "\n  {:>2}  {}", exit.code(), exit.meaning()) else {
+                unreachable!("a string takes everything")
+            };
+            text
+        })
+    }
+}
+
+/// The code of an error of the vault floor.
+pub fn of_vault(error: &VaultError) -> Exit {
+    match error {
+        VaultError::Store(error) | VaultError::Journal(JournalError::Store(error)) => of_store(error),
+        VaultError::Kdf(error) => of_kdf(error),
+        VaultError::Journal(
+            JournalError::Failed { .. } | JournalError::Damaged { .. } | JournalError::BadFile { .. },
+        )
+        | VaultError::Format { .. }
+        | VaultError::Damaged { .. }
+        | VaultError::Chunk { .. } => Exit::Damaged,
+        VaultError::WrongPassphrase => Exit::WrongPassphrase,
+        VaultError::EmptyPassphrase => Exit::NoPassphrase,
+        VaultError::NotAVault => Exit::NotAVault,
+        VaultError::NotEmptyStore => Exit::NotEmpty,
+        VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => Exit::Io,
+        VaultError::NotFound
+        | VaultError::Stale
+        | VaultError::Exists
+        | VaultError::NotDirectory
+        | VaultError::IsDirectory
+        | VaultError::NotEmpty
+        | VaultError::NameTooLong
+        | VaultError::Invalid(_)
+        | VaultError::NotPermitted(_)
+        | VaultError::NoAttribute
+        | VaultError::AttributeTooLong
+        | VaultError::TooManyLinks
+        | VaultError::FileTooLong
+        | VaultError::NoData => Exit::Other,
+    }
+}
+
+/// The code of an error of the store floor.
+pub fn of_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::NotFound(_) => Exit::NotAVault,
+        StoreError::Io { .. } => Exit::Io,
+        StoreError::BadPath(_) | StoreError::NotAnObject { .. } => Exit::Damaged,
+        StoreError::Locked { .. } => Exit::InUse,
+    }
+}
+
+/// The code of KDF parameters that cannot be used.
+pub fn of_kdf(error: &KdfError) -> Exit {
+    match error {
+        KdfError::OutOfBounds { .. } => Exit::Usage,
+        KdfError::Memory => Exit::Memory,
+    }
+}
+
+/// The code of a path that leads to no vault.
+pub fn of_vault_dir(error: &VaultDirError) -> Exit {
+    match error {
+        VaultDirError::NotEmpty(_) | VaultDirError::Occupied(_) => Exit::NotEmpty,
+        VaultDirError::Missing(_) | VaultDirError::NotADirectory(_) => Exit::NotAVault,
+        VaultDirError::NoParent(..) | VaultDirError::Io { .. } => Exit::Io,
+    }
+}
+
+/// The code of an error of the mount floor, before and while a mount is served.
+pub fn of_mount(error: &MountError) -> Exit {
+    match error {
+        MountError::Options(_) | MountError::NeedsRoot { .. } => Exit::Usage,
+        MountError::MountPoint { .. } | MountError::NotADirectory { .. } | MountError::DeadMount { .. } => Exit::Mountpoint,
+        MountError::Device { .. }
+        | MountError::Mount { .. }
+        | MountError::NoFusermount { .. }
+        | MountError::FusermountRefused { .. }
+        | MountError::NoDescriptor
+        | MountError::Handshake { .. } => Exit::NoFuse,
+        MountError::Vanished { .. } => Exit::Other,
+        MountError::Serve { .. } | MountError::DoesNotEnd => Exit::Io,
+    }
+}
+
+/// The code of an unmount that did not happen.
+pub fn of_unmount(error: &UnmountError) -> Exit {
+    match error {
+        UnmountError::Busy { .. } => Exit::Busy,
+        UnmountError::NotMounted { .. } | UnmountError::Foreign { .. } => Exit::NotMounted,
+        UnmountError::Refused { .. } | UnmountError::FusermountRefused { .. } | UnmountError::MountTable { .. } => Exit::Io,
+        UnmountError::NoFusermount { .. } => Exit::NoFuse,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_numbered_without_a_gap() {
+        for (index, exit) in Exit::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(exit.code()), index);
+            assert_eq!(Exit::from_code(exit.code()), Some(exit));
+        }
+        assert_eq!(Exit::from_code(16), None);
+    }
+
+    #[test]
+    fn no_two_codes_mean_the_same_and_all_are_in_the_help() {
+        let help = Exit::help();
+        for exit in Exit::ALL {
+            assert_eq!(help.matches(exit.meaning()).count(), 1, "{exit:?}");
+        }
+        assert_eq!(help.lines().count(), Exit::ALL.len() + 1);
+    }
+}

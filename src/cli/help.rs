@@ -1,0 +1,145 @@
+//! The longer texts of the help. What a single option does stands with the option, in [`args`](super::args).
+//!
+//! Lines are wrapped to the terminal where they are shown, so a paragraph is one line here; what has a form of its own
+//! is indented. Words stand in backquotes as they are typed.
+
+/// `wardfs --help`
+pub const PROGRAM: &str = "\
+An encrypted file system: mount a vault, use it like any directory, lock it again.
+
+A vault is a directory that holds only encrypted bytes. It can lie on any disk, be copied and be backed up like any other \
+directory. `wardfs mount` shows its plaintext in another directory, until `wardfs unmount`.
+
+  wardfs init ~/vault            make a vault, once
+  mkdir ~/plain
+  wardfs mount ~/vault ~/plain   unlock it
+  wardfs unmount ~/plain         lock it";
+
+/// `wardfs init --help`
+pub const INIT: &str = "\
+Make a new vault in the directory VAULT, which must be empty, or missing in a directory that exists.
+
+The passphrase is asked for twice. It cannot be recovered: whoever loses it has lost the vault. What else is chosen here \
+holds for the life of the vault.";
+
+/// Below the options of `wardfs init --help`.
+pub const INIT_EXAMPLES: &str = "\
+Examples:
+  wardfs init ~/vault
+  wardfs init --passfile ~/key ~/vault
+  wardfs init --extpass 'pass show vault' ~/vault
+  wardfs init --chunk-size 64K --compress none /srv/media.vault";
+
+/// `wardfs mount --help`
+pub const MOUNT: &str = "\
+Unlock VAULT and show its plaintext in the directory DIR, which must be empty and not in the vault.
+
+The command returns when the mount can be used; a process in the background then serves it until `wardfs unmount DIR` \
+(`fusermount3 -u DIR` and `umount DIR` do as well and lose nothing). Whatever goes wrong before is told by the command \
+itself. Later warnings go to the system log, or in the foreground to standard error.
+
+SIGTERM, SIGINT and SIGHUP unmount. A mount that is in use then disappears from its directory and is served until its last \
+user is done; a second signal cuts them off, with everything stored that was written.";
+
+/// Below the options of `wardfs mount --help`.
+pub const MOUNT_EXAMPLES: &str = "\
+Options of -o:
+  ro                   allow no changes
+  noexec               execute nothing that lies there
+  suid, dev            let set-user-id bits, device files have effect (for root)
+  allow_other          let other users in, as permissions say (see `man fuse` for who may)
+  default_permissions  check permissions for the owner, too
+  acl                  POSIX access control lists
+  noxattr              no extended attributes; a little faster where many files are made
+  writeback            let the kernel collect writes; faster for many small writes to one file
+  shared               the vault may change from outside: trust caches for one second only
+  fsname=NAME          what the mount table shows instead of the path of the vault
+
+Examples:
+  wardfs mount ~/vault ~/plain
+  wardfs mount --idle 15m --passfile ~/key ~/vault ~/plain
+  wardfs mount -o noexec,allow_other /srv/vault /srv/plain
+  pass show vault | wardfs mount ~/vault ~/plain";
+
+/// `wardfs unmount --help`
+pub const UNMOUNT: &str = "\
+Lock the vault that is mounted on DIR.
+
+The command returns when everything is stored and the process that served the mount is gone: the disk can then be pulled. \
+While files there are open or a shell stands in it, the mount is in use and stays; the command tells which processes those \
+are.";
+
+/// Below the options of `wardfs unmount --help`.
+pub const UNMOUNT_EXAMPLES: &str = "\
+Examples:
+  wardfs unmount ~/plain
+  wardfs unmount --lazy ~/plain";
+
+/// `wardfs passwd --help`
+pub const PASSWD: &str = "\
+Change the passphrase of VAULT, mounted or not. Only a small key is encrypted anew, so this takes a moment however large the \
+vault is.
+
+Whoever has an old copy of the vault's header and the old passphrase can still open the vault: a new passphrase does not \
+make up for one that leaked.
+
+Both are asked for on the terminal. Where standard input is none, its first line is the present passphrase and its second \
+the new one.";
+
+/// Below the options of `wardfs passwd --help`.
+pub const PASSWD_EXAMPLES: &str = "\
+Examples:
+  wardfs passwd ~/vault
+  wardfs passwd --passfile old --new-passfile new ~/vault
+  printf '%s\\n' \"$old\" \"$new\" | wardfs passwd ~/vault";
+
+/// `wardfs info --help`
+pub const INFO: &str = "\
+Show what can be told about a vault without its passphrase, and who uses it; of a mount also which vault it shows, which \
+process serves it, and its state: `read-write`, `read-only`, or `failed` and why.
+
+What the header of a vault says is not authenticated without the passphrase.";
+
+/// Below the options of `wardfs info --help`.
+pub const INFO_EXAMPLES: &str = "\
+Examples:
+  wardfs info ~/vault
+  wardfs info --json ~/plain";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mount::MountOptions;
+
+    /// The names in the list of mount options.
+    fn listed() -> Vec<&'static str> {
+        let list = MOUNT_EXAMPLES.lines().skip(1).take_while(|line| !line.is_empty());
+        list.flat_map(|line| line[..21].split(',')).map(str::trim).collect()
+    }
+
+    #[test]
+    fn every_mount_option_in_the_help_exists() {
+        for option in listed() {
+            MountOptions::parse(option).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    #[test]
+    fn every_mount_option_is_in_the_help() {
+        // Destructured without a rest, so that a new option does not compile before it is added here and above.
+        let MountOptions {
+            read_only: _,
+            allow_other: _,
+            default_permissions: _,
+            no_xattr: _,
+            acl: _,
+            writeback: _,
+            shared: _,
+            suid: _,
+            dev: _,
+            no_exec: _,
+            fs_name: _,
+        } = MountOptions::default();
+        assert_eq!(listed().len(), 11);
+    }
+}

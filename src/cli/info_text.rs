@@ -1,0 +1,93 @@
+//! `wardfs info` for people. Programs use `--json`; this may change.
+
+use super::{
+    info::{CopyState, Info, Usage, VaultInfo},
+    report::shown,
+    size,
+};
+use std::path::Path;
+
+/// Lines of a word and what it is, each ended.
+pub fn show(info: &Info) -> String {
+    let mut lines = vec![("vault", shown(&info.path))];
+    if let Some(mount) = &info.mount {
+        lines.push(("mounted on", shown(&mount.dir)));
+        lines.push(("served by", mount.pid.map_or("does not answer".to_owned(), |pid| format!("process {pid}"))));
+        lines.extend(mount.state.as_ref().map(|state| ("state", shown(Path::new(state)))));
+    }
+    match &info.vault {
+        Ok(vault) => lines.extend(vault_lines(vault)),
+        Err(report) => lines.push(("header", format!("not read: {}", report.message))),
+    }
+    let width = lines.iter().map(|(word, _)| word.len()).max().unwrap_or(0) + 2;
+    lines.into_iter().map(|(word, text)| format!("{:width$}{text}\n", format!("{word}:"))).collect()
+}
+
+fn vault_lines(vault: &VaultInfo) -> Vec<(&'static str, String)> {
+    let compression = if vault.compress { "lz4" } else { "none" };
+    let mut lines = vec![
+        ("in use", usage(vault.usage)),
+        ("id", vault.id.to_string()),
+        ("format", vault.format.to_string()),
+        ("suite", vault.suite.name().to_owned()),
+        ("chunk size", size::show(vault.chunk.len() as u64)),
+        ("compression", compression.to_owned()),
+        ("slots", format!("{} of {} used", vault.slots.len(), vault.slot_count)),
+    ];
+    for (number, kdf) in &vault.slots {
+        let memory = size::show(u64::from(kdf.memory_kib) << 10);
+        let cost = format!("Argon2id, {memory}, {} passes, {} lanes", kdf.time, kdf.lanes);
+        lines.push(("", format!("{number}: passphrase, {cost}")));
+    }
+    lines.push(("header", header(vault)));
+    lines
+}
+
+fn usage(usage: Usage) -> String {
+    match usage {
+        Usage::Free => "no".to_owned(),
+        Usage::InUse(Some(pid)) => format!("by process {pid}"),
+        Usage::InUse(None) => "yes".to_owned(),
+        Usage::Unknown => "cannot be found out".to_owned(),
+    }
+}
+
+fn header(vault: &VaultInfo) -> String {
+    match (vault.header, vault.header_copy) {
+        (CopyState::Readable, CopyState::Readable) => "both copies readable".to_owned(),
+        (first, second) => format!("first copy {}, second copy {}", first.name(), second.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::info::tests::{info, kdf},
+        mount::MountStatus,
+    };
+
+    #[test]
+    fn every_slot_has_a_line_and_the_columns_stand_under_each_other() {
+        let mut info = info();
+        info.vault.as_mut().unwrap().slots.push((3, kdf()));
+        let text = show(&info);
+        assert!(text.contains("slots:       2 of 8 used\n"), "{text}");
+        assert!(text.contains("\n             3: passphrase, Argon2id, 64 MiB, 3 passes, 4 lanes\n"), "{text}");
+    }
+
+    #[test]
+    fn a_mount_that_does_not_answer_is_said_to() {
+        let mut info = info();
+        info.mount = Some(MountStatus { dir: "/m".into(), vault: "/v".into(), pid: None, state: None });
+        let text = show(&info);
+        assert!(text.contains("served by:   does not answer\n") && !text.contains("state:"), "{text}");
+    }
+
+    #[test]
+    fn a_bad_copy_of_the_header_is_named() {
+        let mut info = info();
+        info.vault.as_mut().unwrap().header_copy = CopyState::Missing;
+        assert!(show(&info).contains("header:      first copy readable, second copy missing\n"));
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line: arguments, passphrases, the background process, and what people are told.
+//!
+//! The only floor that prints, and the only one that ends the process. What a vault or a mount *is* is decided below;
+//! here it is only asked for.
+//!
+//! ```text
+//! args  help   what can be asked, and how              init  mount  unmount  passwd  info   a command each
+//! duration     `1h30m`                                 info_text    info_json    two ways to print it
+//! size         `16K`                                   vault_dir    where a vault is or may be made
+//! words        a command line into words               mountpoint   where one may be shown
+//! passphrase   where they come from                    daemon       into the background
+//! extpass      from a program                          watch        when a mount ends
+//! terminal     from the keyboard, unseen               signals      being asked to end
+//! error        what can fail                           idle         being used by nobody
+//! exit         the exit codes                          logger       warnings
+//! report       how errors are told                     progress     a sign of life
+//! output       how results are told
+//! ```
+
+mod args;
+mod daemon;
+mod duration;
+mod error;
+mod exit;
+mod extpass;
+mod help;
+mod idle;
+mod info;
+mod info_json;
+mod info_text;
+mod init;
+mod logger;
+mod mount;
+mod mountpoint;
+mod output;
+mod passphrase;
+mod passwd;
+mod progress;
+mod report;
+mod signals;
+mod size;
+mod terminal;
+mod unmount;
+mod vault_dir;
+mod watch;
+mod words;
+
+use args::{Cli, Command};
+use clap::Parser;
+use error::CliError;
+use exit::Exit;
+use report::Report;
+use std::process::ExitCode;
+
+/// The program: does what the command line asks for and gives the code to end with.
+pub fn main() -> ExitCode {
+    logger::start();
+    if let Err(error) = crate::sys::harden() {
+        log::warn!("this process cannot be closed to others: {error}");
+    }
+    let exit = match Cli::try_parse() {
+        Ok(cli) => match run(&cli.command) {
+            Ok(()) => Exit::Ok,
+            Err(error) => {
+                let report = Report::of(&error);
+                report.print();
+                report.exit
+            }
+        },
+        Err(answer) => explain(&answer),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn run(command: &Command) -> Result<(), CliError> {
+    match command {
+        Command::Init(args) => init::run(args),
+        Command::Mount(args) => mount::run(args),
+        Command::Unmount(args) => unmount::run(args),
+        Command::Passwd(args) => passwd::run(args),
+        Command::Info(args) => info::run(args),
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong with the command line.
+fn explain(answer: &clap::Error) -> Exit {
+    if answer.use_stderr() {
+        let text = answer.render().to_string();
+        // Errors of every kind begin alike.
+        let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("wardfs: {text}"));
+        report::print_text(&text);
+        return Exit::Usage;
+    }
+    match output::print(&answer.render().to_string()) {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            let report = Report::of(&error);
+            report.print();
+            report.exit
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Shows that something is still going on, when it takes longer than people wait without asking.
+//!
+//! Only on a terminal, only after [`PATIENCE`], and gone without a trace at the end: logs and scripts see nothing of it.
+
+use indicatif::ProgressBar;
+use std::{
+    io::IsTerminal,
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// How long nothing is shown.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the sign of life moves.
+const TICK: Duration = Duration::from_millis(120);
+
+/// A line on the terminal from two seconds after its start until it is dropped.
+///
+/// It runs a thread, so none may exist when the process forks.
+pub struct Progress {
+    shown: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// Starts waiting; `text` says what is going on.
+    pub fn start(text: &'static str) -> Progress {
+        if !std::io::stderr().is_terminal() {
+            return Progress { shown: None };
+        }
+        let (done, wait) = channel();
+        let thread = std::thread::spawn(move || {
+            if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let bar = ProgressBar::new_spinner().with_message(text);
+                while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                    bar.tick();
+                }
+                bar.finish_and_clear();
+            }
+        });
+        Progress { shown: Some((done, thread)) }
+    }
+}
+
+impl Drop for Progress {
+    /// Returns when the line is gone, so that whatever is printed next stands alone.
+    fn drop(&mut self) {
+        if let Some((done, thread)) = self.shown.take() {
+            drop(done);
+            // A panic there has been printed; nothing depends on the line.
+            let _ = thread.join();
+        }
+    }
+}

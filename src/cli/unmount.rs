@@ -1,0 +1,116 @@
+//! `wardfs unmount`: ends a mount and waits until nothing of it is left to be stored.
+//!
+//! The mount itself says which process serves it, and anybody may have mounted what answers there: that process is
+//! waited for and never signalled. A mount that does not answer must not make this command hang.
+
+use super::{args::UnmountArgs, error::CliError, progress::Progress, vault_dir::open_store};
+use crate::{
+    mount::{self, Detach, MountStatus, UnmountError},
+    store::{Lock, StoreError},
+};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::retry_on_intr,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use std::{
+    fs::File,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// How long a mount that is busy without a visible reason gets before it is tried once more: a process that is just
+/// ending holds it a moment longer than it can be seen.
+const SECOND_TRY: Duration = Duration::from_millis(200);
+
+/// Unmounts, and unless `--lazy` waits for the end of the process that serves the mount.
+///
+/// # Errors
+/// [`CliError`]. When storing failed the mount is gone all the same, and the error says so.
+pub fn run(args: &UnmountArgs) -> Result<(), CliError> {
+    if args.lazy {
+        return Ok(mount::unmount(&args.dir, Detach::Lazy)?);
+    }
+    let status = mount::status(&args.dir);
+    let daemon = status.as_ref().and_then(Daemon::of);
+    // What was written is stored now, while there is somebody to tell that it could not be. A mount that did not say
+    // who serves it may be hung, and would hang this too.
+    let answers = status.as_ref().is_some_and(|status| status.pid.is_some());
+    let stored = if answers { sync(&args.dir) } else { Ok(()) };
+    unmount(&args.dir)?;
+    if let Some(daemon) = daemon {
+        daemon.wait(&args.dir)?;
+    }
+    stored?;
+    status.map_or(Ok(()), |status| failed_before(&args.dir, status))
+}
+
+/// The process that serves a mount.
+struct Daemon {
+    handle: OwnedFd,
+}
+
+impl Daemon {
+    /// The one that the mount names; a mount without extended attributes cannot, but the lock on its vault can. `None`
+    /// when nothing tells, or the process is gone.
+    fn of(status: &MountStatus) -> Option<Daemon> {
+        let pid = status.pid.or_else(|| lock_holder(&status.vault))?;
+        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        Some(Daemon { handle })
+    }
+
+    fn wait(self, dir: &Path) -> Result<(), CliError> {
+        let _progress = Progress::start("storing what is not stored yet");
+        let mut ended = [PollFd::new(&self.handle, PollFlags::IN)];
+        retry_on_intr(|| poll(&mut ended, None))
+            .map(drop)
+            .map_err(|errno| CliError::Wait { dir: dir.to_owned(), source: errno.into() })
+    }
+}
+
+/// Who has the vault open. A mount's source need not be a path: `fsname=` can say anything.
+fn lock_holder(vault: &Path) -> Option<u32> {
+    let store = vault.is_absolute().then(|| open_store(vault).ok()).flatten()?;
+    match store.lock(Lock::Shared) {
+        Err(StoreError::Locked { holder }) => holder,
+        _ => None,
+    }
+}
+
+/// Stores everything that was written; an error that others cause, as not being let in, is none.
+fn sync(dir: &Path) -> Result<(), CliError> {
+    let Ok(root) = File::open(dir) else { return Ok(()) };
+    root.sync_all().map_err(|source| CliError::NotStored { dir: dir.to_owned(), source })
+}
+
+/// A mount that could not store has said so to those who wrote; whoever unmounts it may not have heard.
+fn failed_before(dir: &Path, status: MountStatus) -> Result<(), CliError> {
+    match status.state {
+        Some(state) if state.starts_with("failed") => Err(CliError::FailedBefore { dir: dir.to_owned(), state }),
+        _ => Ok(()),
+    }
+}
+
+fn unmount(dir: &Path) -> Result<(), CliError> {
+    match mount::unmount(dir, Detach::Clean) {
+        Err(UnmountError::Busy { .. }) => {}
+        other => return Ok(other?),
+    }
+    let (holders, inside) = (mount::holders(dir), mounts_inside(dir));
+    if !holders.is_empty() || !inside.is_empty() {
+        return Err(CliError::Busy { dir: dir.to_owned(), holders, inside });
+    }
+    std::thread::sleep(SECOND_TRY);
+    match mount::unmount(dir, Detach::Clean) {
+        Err(UnmountError::Busy { .. }) => {
+            Err(CliError::Busy { dir: dir.to_owned(), holders: mount::holders(dir), inside: mounts_inside(dir) })
+        }
+        other => Ok(other?),
+    }
+}
+
+fn mounts_inside(dir: &Path) -> Vec<PathBuf> {
+    mount::find_mount(dir).map(|mount| mount::submounts(&mount)).unwrap_or_default()
+}

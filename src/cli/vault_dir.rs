@@ -1,0 +1,179 @@
+//! The directory of a vault: may a new one be put there, and is there one.
+
+use super::{error::CliError, report::shown};
+use crate::store::{DirectoryStore, Store};
+use std::{
+    fs::{self, DirBuilder, ReadDir},
+    io::{self, ErrorKind},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Why a path cannot be used as the directory of a vault.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultDirError {
+    /// A new vault needs an empty directory.
+    #[error("make a vault in {}: the directory is not empty", shown(.0))]
+    NotEmpty(PathBuf),
+    /// A new vault needs a directory.
+    #[error("make a vault in {}: it is not a directory", shown(.0))]
+    Occupied(PathBuf),
+    /// Only the last directory of the path is made.
+    #[error("make a vault in {}: {} does not exist", shown(.0), shown(.1))]
+    NoParent(PathBuf, PathBuf),
+    /// Nothing there to open.
+    #[error("open the vault {}: no such directory", shown(.0))]
+    Missing(PathBuf),
+    /// A vault is a directory.
+    #[error("open the vault {}: it is not a directory", shown(.0))]
+    NotADirectory(PathBuf),
+    /// The system does not let us look.
+    #[error("{action} {}: {source}", shown(path))]
+    Io {
+        /// `make a vault in`, `open the vault`
+        action: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A place where a new vault may be put.
+#[derive(Debug)]
+pub struct NewVaultDir {
+    path: PathBuf,
+    exists: bool,
+}
+
+impl NewVaultDir {
+    /// Looks whether `path` is an empty directory, or could be made one.
+    ///
+    /// # Errors
+    /// [`VaultDirError`] when it is neither.
+    pub fn check(path: &Path) -> Result<NewVaultDir, VaultDirError> {
+        let entry = fs::read_dir(path).and_then(|mut entries: ReadDir| entries.next().transpose());
+        match entry {
+            Ok(None) => Ok(NewVaultDir { path: path.to_owned(), exists: true }),
+            Ok(Some(_)) => Err(VaultDirError::NotEmpty(path.to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Err(VaultDirError::Occupied(path.to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => NewVaultDir::missing(path),
+            Err(source) => Err(VaultDirError::Io { action: NEW, path: path.to_owned(), source }),
+        }
+    }
+
+    fn missing(path: &Path) -> Result<NewVaultDir, VaultDirError> {
+        let parent = match path.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => Path::new("/"),
+        };
+        if parent.is_dir() {
+            return Ok(NewVaultDir { path: path.to_owned(), exists: false });
+        }
+        Err(VaultDirError::NoParent(path.to_owned(), parent.to_owned()))
+    }
+
+    /// Makes the directory if it is missing, open to its owner alone.
+    ///
+    /// # Errors
+    /// [`VaultDirError::Io`].
+    pub fn create(&self) -> Result<(), VaultDirError> {
+        if self.exists {
+            return Ok(());
+        }
+        DirBuilder::new().mode(0o700).create(&self.path).map_err(|source| VaultDirError::Io {
+            action: NEW,
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Takes back what [`create`](NewVaultDir::create) did, as far as nothing lies there.
+    pub fn undo(&self) {
+        if !self.exists {
+            // What is not empty stays; the error that led here is the one to be told.
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+const NEW: &str = "make a vault in";
+const OPEN: &str = "open the vault";
+
+/// The store in a directory that is there; whether a vault lies in it is for the vault floor to say.
+///
+/// # Errors
+/// [`CliError`] when it is no directory or cannot be opened.
+pub fn open_store(path: &Path) -> Result<Arc<dyn Store>, CliError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(VaultDirError::NotADirectory(path.to_owned()).into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(VaultDirError::Missing(path.to_owned()).into()),
+        Err(source) => return Err(VaultDirError::Io { action: OPEN, path: path.to_owned(), source }.into()),
+    }
+    match DirectoryStore::open(path) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(source) => Err(CliError::Store { action: OPEN, path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    #[test]
+    fn a_missing_directory_is_made_for_its_owner_alone_and_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vault");
+        let place = NewVaultDir::check(&path).unwrap();
+        assert!(!path.exists(), "a check changes nothing");
+        place.create().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        place.undo();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_was_there_before_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = NewVaultDir::check(dir.path()).unwrap();
+        place.create().unwrap();
+        place.undo();
+        assert!(dir.path().exists());
+    }
+
+    #[test]
+    fn undo_leaves_what_is_not_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vault");
+        let place = NewVaultDir::check(&path).unwrap();
+        place.create().unwrap();
+        fs::write(path.join("file"), "x").unwrap();
+        place.undo();
+        assert!(path.join("file").exists());
+    }
+
+    #[test]
+    fn only_an_empty_directory_will_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let check = |path: &Path| NewVaultDir::check(path).unwrap_err();
+        assert!(matches!(check(dir.path()), VaultDirError::NotEmpty(_)));
+        assert!(matches!(check(&file), VaultDirError::Occupied(_)));
+        assert!(matches!(check(&dir.path().join("a/b")), VaultDirError::NoParent(..)));
+        assert!(matches!(check(&file.join("vault")), VaultDirError::Occupied(_) | VaultDirError::NoParent(..)));
+    }
+
+    #[test]
+    fn a_link_to_nowhere_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink(dir.path().join("elsewhere"), &link).unwrap();
+        let outcome = NewVaultDir::check(&link).and_then(|place| place.create());
+        assert!(outcome.is_err() && !dir.path().join("elsewhere").exists());
+    }
+}

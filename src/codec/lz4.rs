@@ -1,0 +1,148 @@
+//! The compressed form of a chunk: `plaintext length u32 LE | LZ4 block`. The only place that
+//! knows LZ4. Working memory is kept by the thread, so that a chunk costs no allocation.
+
+use std::cell::RefCell;
+
+use lz4_flex::block::{
+    CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size,
+};
+
+const LEN_LEN: usize = 4;
+
+#[derive(Default)]
+struct Workbench {
+    table: CompressTable,
+    bytes: Vec<u8>,
+}
+
+impl Workbench {
+    /// So many bytes of working memory with any content.
+    fn bytes(bytes: &mut Vec<u8>, len: usize) -> &mut [u8] {
+        if bytes.len() < len {
+            bytes.resize(len, 0);
+        }
+        &mut bytes[..len]
+    }
+}
+
+thread_local! {
+    static WORKBENCH: RefCell<Workbench> = RefCell::default();
+}
+
+/// Writes the compressed form of `plain` to `room` and gives its length; None if it is too long.
+pub fn pack(plain: &[u8], room: &mut [u8]) -> Option<usize> {
+    WORKBENCH.with_borrow_mut(|bench| {
+        let output = Workbench::bytes(&mut bench.bytes, get_maximum_output_size(plain.len()));
+        let block_len = compress_into_with_table(plain, output, &mut bench.table).ok()?;
+        let (plain_len, block) = room.get_mut(..LEN_LEN + block_len)?.split_at_mut(LEN_LEN);
+        plain_len.copy_from_slice(&u32::try_from(plain.len()).ok()?.to_le_bytes());
+        block.copy_from_slice(&output[..block_len]);
+        Some(LEN_LEN + block_len)
+    })
+}
+
+/// Opens a copy of `sealed` with `open`, and writes the plaintext to the start of `into`; gives its
+/// length.
+pub fn unpack(
+    sealed: &[u8],
+    open: impl FnOnce(&mut [u8]) -> Result<(), &'static str>,
+    into: &mut [u8],
+) -> Result<usize, &'static str> {
+    WORKBENCH.with_borrow_mut(|bench| {
+        let packed = Workbench::bytes(&mut bench.bytes, sealed.len());
+        packed.copy_from_slice(sealed);
+        open(packed)?;
+        unpack_block(packed, into)
+    })
+}
+
+/// Strict: the block must give exactly the length that stands before it.
+fn unpack_block(packed: &[u8], into: &mut [u8]) -> Result<usize, &'static str> {
+    let (plain_len, block) = packed.split_first_chunk().ok_or("it has no length")?;
+    let plain_len = u32::from_le_bytes(*plain_len) as usize;
+    let plain = into
+        .get_mut(..plain_len)
+        .ok_or("it is longer than what is read of it")?;
+    match decompress_into(block, plain) {
+        Ok(len) if len == plain_len => Ok(len),
+        Ok(_) => Err("it is shorter than it says"),
+        Err(_) => Err("it does not decompress"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packed(plain: &[u8]) -> Vec<u8> {
+        let mut room = vec![0; LEN_LEN + get_maximum_output_size(plain.len())];
+        let len = pack(plain, &mut room).expect("there is room for anything");
+        room.truncate(len);
+        room
+    }
+
+    #[test]
+    fn what_is_packed_unpacks() {
+        for len in [1, 12, 13, 4096, 65_534, 65_535, 65_536, 1 << 20] {
+            let plain: Vec<u8> = (0..len).map(|n: usize| (n / 7) as u8).collect();
+            let mut into = vec![1; len + 5];
+            assert_eq!(unpack(&packed(&plain), |_| Ok(()), &mut into), Ok(len));
+            assert_eq!(into[..len], plain);
+        }
+    }
+
+    #[test]
+    fn pack_says_no_when_there_is_no_room() {
+        let packed_len = packed(&[7; 5000]).len();
+        assert_eq!(pack(&[7; 5000], &mut vec![0; packed_len]), Some(packed_len));
+        assert_eq!(pack(&[7; 5000], &mut vec![0; packed_len - 1]), None);
+        assert_eq!(pack(&[7; 5000], &mut []), None);
+    }
+
+    #[test]
+    fn a_length_that_does_not_fit_is_refused() {
+        let good = packed(&[7; 5000]);
+        let mut into = vec![0; 5000];
+        assert_eq!(unpack_block(&good, &mut into), Ok(5000));
+        assert!(unpack_block(&good, &mut into[..4999]).is_err());
+        for wrong in [0, 1, 4999, 5001, 6000, u32::MAX] {
+            let mut bad = good.clone();
+            bad[..4].copy_from_slice(&wrong.to_le_bytes());
+            assert!(unpack_block(&bad, &mut vec![0; 10_000]).is_err(), "{wrong}");
+        }
+        for len in 0..good.len() {
+            assert!(
+                unpack_block(&good[..len], &mut into).is_err(),
+                "cut to {len}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_value_or_an_error(
+            block in proptest::collection::vec(any::<u8>(), 0..300),
+            plain_len in 0_u32..2000,
+        ) {
+            let bytes = [&plain_len.to_le_bytes(), &block[..]].concat();
+            let mut into = vec![0; 1500];
+            if let Ok(len) = unpack_block(&bytes, &mut into) {
+                prop_assert_eq!(len, plain_len as usize);
+            }
+        }
+
+        #[test]
+        fn a_changed_block_gives_a_value_or_an_error(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let mut bytes = packed(&[b"some text ".repeat(40), vec![9; 900]].concat());
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = unpack_block(&bytes, &mut vec![0; 1500]);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The sealed part of a guard, as plaintext bytes. Sealing is in `guard`.
+//!
+//! `Body::check` states every bound once: decoding ends with it, and sealing a body that breaks it is a bug of the caller.
+//! `Debug` is hand-written: no name, attribute, target or content is ever printed.
+
+use super::{
+    Attrs, Content, DirId, Kind, Name, Xattrs,
+    bytes::{Reader, Writer},
+    error::{FormatError, valid, within},
+    extension, xattrs,
+};
+use std::fmt;
+
+/// Entries that may lead to one file (ext4's limit; its guard is written anew for each).
+pub const LINKS_MAX: usize = 65_000;
+/// Bytes of the application's description.
+pub const DESCRIPTION_LEN_MAX: usize = 255;
+/// What a link takes beside its name's bytes: directory id, length.
+const LINK_LEN_MIN: usize = 16 + 1;
+
+/// One entry: the id of its directory and its name there.
+#[derive(Clone, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub struct Link {
+    /// The directory.
+    pub dir: DirId,
+    /// The name in it.
+    pub name: Name,
+}
+
+/// Everything that a guard keeps secret about its node.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Every entry that leads here. Empty for the root directory alone; a directory has one at most.
+    pub links: Vec<Link>,
+    /// Owner, permissions, times.
+    pub attrs: Attrs,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
+    /// What the node is.
+    pub content: Content,
+    /// How many seals were made under the file's keys, this one included.
+    pub seal_count: u64,
+    /// Counts changes of this guard.
+    pub generation: u64,
+    /// A short note by the application, at most `DESCRIPTION_LEN_MAX` bytes.
+    pub description: Vec<u8>,
+}
+
+impl Link {
+    /// dir 16 | name length u8 | name.
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.raw(&self.dir.0);
+        out.bytes8(self.name.as_bytes());
+    }
+
+    pub(super) fn decode(input: &mut Reader<'_>) -> Result<Link, FormatError> {
+        Ok(Link {
+            dir: DirId(input.array("link: directory id")?),
+            name: decode_name(input, "link: name")?,
+        })
+    }
+}
+
+/// length u8 | name.
+pub(super) fn decode_name(input: &mut Reader<'_>, what: &'static str) -> Result<Name, FormatError> {
+    let bytes = input.bytes8(what)?;
+    Name::new(bytes).map_err(|_| FormatError::Invalid {
+        what,
+        found: bytes.len() as u64,
+    })
+}
+
+impl Body {
+    /// Every bound that a guard body keeps.
+    ///
+    /// # Errors
+    /// The first one that is broken.
+    pub fn check(&self) -> Result<(), FormatError> {
+        let dir = self.content.kind() == Kind::Directory;
+        let (min, max) = if dir { (0, 1) } else { (1, LINKS_MAX) };
+        within("guard body: count of links", self.links.len(), min, max)?;
+        let links_state = matches!(&self.content, Content::Directory(dir) if dir.links.is_some());
+        valid(
+            self.links.is_empty() || !links_state,
+            "guard body: state of guards/links outside the root",
+            1,
+        )?;
+        within(
+            "guard body: length of the description",
+            self.description.len(),
+            0,
+            DESCRIPTION_LEN_MAX,
+        )?;
+        self.attrs.check()?;
+        xattrs::check(&self.xattrs)?;
+        self.content.check()
+    }
+
+    /// seal count u64 | generation u64 | attributes 58 | links | extended attributes | description | content | extensions.
+    pub(super) fn encode(&self, out: &mut Writer<'_>) {
+        out.u64(self.seal_count);
+        out.u64(self.generation);
+        self.attrs.encode(out);
+        out.len16(self.links.len());
+        for link in &self.links {
+            link.encode(out);
+        }
+        xattrs::encode(&self.xattrs, out);
+        out.bytes8(&self.description);
+        self.content.encode(out);
+        extension::encode_none(out);
+    }
+
+    /// Reads what `encode` writes, and zero padding of less than `padding_step` bytes after it.
+    pub(super) fn decode(bytes: &[u8], padding_step: usize) -> Result<Body, FormatError> {
+        let mut input = Reader::new(bytes);
+        let seal_count = input.u64("guard body: seal count")?;
+        let generation = input.u64("guard body: generation")?;
+        let attrs = Attrs::decode(&mut input)?;
+        let links = decode_links(&mut input)?;
+        let xattrs = xattrs::decode(&mut input)?;
+        let description = input.bytes8("guard body: description")?.to_vec();
+        let content = Content::decode(&mut input)?;
+        extension::skip(&mut input, "guard body: extensions")?;
+        input.padding(padding_step - 1, "guard body: padding")?;
+        let body = Body {
+            links,
+            attrs,
+            xattrs,
+            content,
+            seal_count,
+            generation,
+            description,
+        };
+        body.check().map(|()| body)
+    }
+
+    /// About how many bytes `encode` appends.
+    pub(super) fn len_hint(&self) -> usize {
+        let links: usize = self
+            .links
+            .iter()
+            .map(|link| LINK_LEN_MIN + link.name.as_bytes().len())
+            .sum();
+        let xattrs: usize = self
+            .xattrs
+            .iter()
+            .map(|(name, value)| 4 + name.len() + value.len())
+            .sum();
+        82 + links + xattrs + self.description.len() + self.content.len_hint()
+    }
+}
+
+fn decode_links(input: &mut Reader<'_>) -> Result<Vec<Link>, FormatError> {
+    let count = usize::from(input.u16("guard body: count of links")?);
+    let mut links = Vec::with_capacity(input.items(count, LINK_LEN_MIN, "guard body: links")?);
+    for _ in 0..count {
+        links.push(Link::decode(input)?);
+    }
+    Ok(links)
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("links", &self.links.len())
+            .field("attrs", &self.attrs)
+            .field("xattrs", &self.xattrs.len())
+            .field("content", &self.content)
+            .field("seal_count", &self.seal_count)
+            .field("generation", &self.generation)
+            .field("description_len", &self.description.len())
+            .finish()
+    }
+}

@@ -1,0 +1,101 @@
+//! The extension area that ends a header and a guard body: room for what later versions add.
+//!
+//! count u16, then each: kind u16, length u32, bytes; kinds ascend. A kind with the top bit set is *critical*: a reader that
+//! does not know it must not go on. This version knows none, ignores the others, and drops them when it writes the
+//! structure anew; so what must survive an old writer has to be critical.
+
+use super::{
+    bytes::{Reader, Writer},
+    error::{FormatError, valid},
+};
+
+/// The bit of a kind that says: refuse, if you do not know this.
+pub const CRITICAL: u16 = 0x8000;
+const ENTRY_LEN_MIN: usize = 2 + 4;
+
+/// An area without extensions.
+pub(super) fn encode_none(out: &mut Writer<'_>) {
+    out.u16(0);
+}
+
+/// Passes over the area, unless something in it is critical.
+pub(super) fn skip(input: &mut Reader<'_>, what: &'static str) -> Result<(), FormatError> {
+    let count = usize::from(input.u16(what)?);
+    let mut last = 0;
+    for _ in 0..input.items(count, ENTRY_LEN_MIN, what)? {
+        let kind = input.u16(what)?;
+        valid(kind > last, what, u64::from(kind))?;
+        if kind & CRITICAL != 0 {
+            return Err(FormatError::UnknownExtension { what, kind });
+        }
+        input.bytes32(what)?;
+        last = kind;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(list: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(&mut out);
+        writer.len16(list.len());
+        for (kind, bytes) in list {
+            writer.u16(*kind);
+            writer.bytes32(bytes);
+        }
+        out
+    }
+
+    fn skipped(bytes: &[u8]) -> Result<(), FormatError> {
+        let mut input = Reader::new(bytes);
+        skip(&mut input, "area")?;
+        input.finish("area")
+    }
+
+    #[test]
+    fn unknown_extensions_are_passed_over() {
+        assert_eq!(skipped(&area(&[])), Ok(()));
+        assert_eq!(
+            skipped(&area(&[(1, b""), (2, b"abc"), (0x7fff, &[0; 1000])])),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn unknown_critical_extensions_are_refused() {
+        for kind in [0x8000, 0x8001, 0xffff] {
+            assert_eq!(
+                skipped(&area(&[(1, b"x"), (kind, b"")])),
+                Err(FormatError::UnknownExtension { what: "area", kind })
+            );
+        }
+    }
+
+    #[test]
+    fn kinds_ascend_from_one() {
+        for bad in [
+            &[(0, &b""[..])][..],
+            &[(1, b""), (1, b"")],
+            &[(2, b""), (1, b"")],
+        ] {
+            assert!(matches!(
+                skipped(&area(bad)),
+                Err(FormatError::Invalid { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn every_cut_area_is_refused() {
+        let bytes = area(&[(1, b"a"), (2, b"bcd")]);
+        for len in 0..bytes.len() {
+            assert!(
+                matches!(skipped(&bytes[..len]), Err(FormatError::Truncated { .. })),
+                "{len}"
+            );
+        }
+    }
+}

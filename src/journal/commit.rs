@@ -1,0 +1,152 @@
+//! Group commit: one flush serves everyone who waits for it.
+//!
+//! A flush makes the log durable and every payload that a logged claim points into. The two go side by side; a claim whose
+//! payload did not make it is found out at recovery, and cut, which is allowed as nobody was told yet that it is durable.
+use super::{Journal, JournalError, log::Inner};
+use crate::store::{Blob, ObjectPath, StoreError};
+use parking_lot::{Condvar, Mutex};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+/// How much of the log is durable, and what must be synced beside it.
+pub(super) struct Durability {
+    durable: AtomicU64,
+    state: Mutex<FlushState>,
+    done: Condvar,
+    /// Objects and directories that logged claims depend on.
+    tentative: Mutex<Tentative>,
+}
+
+#[derive(Default)]
+struct FlushState {
+    running: bool,
+}
+
+#[derive(Default)]
+struct Tentative {
+    blobs: Vec<(u64, Arc<dyn Blob>)>,
+    directories: Vec<ObjectPath>,
+}
+
+impl Tentative {
+    fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.directories.is_empty()
+    }
+}
+
+impl Durability {
+    pub fn new(durable: u64) -> Durability {
+        Durability {
+            durable: AtomicU64::new(durable),
+            state: Mutex::default(),
+            done: Condvar::new(),
+            tentative: Mutex::default(),
+        }
+    }
+
+    pub fn durable(&self) -> u64 {
+        self.durable.load(SeqCst)
+    }
+}
+
+impl Journal {
+    /// Frames will claim what lies in this object; `key` tells objects apart (the same key is kept once).
+    pub fn depends_on(&self, key: u64, blob: &Arc<dyn Blob>) {
+        let mut tentative = self.durability.tentative.lock();
+        if !tentative.blobs.iter().rev().any(|(known, _)| *known == key) {
+            tentative.blobs.push((key, Arc::clone(blob)));
+        }
+    }
+
+    /// Frames will claim names in this directory.
+    pub fn depends_on_names(&self, directory: &ObjectPath) {
+        let mut tentative = self.durability.tentative.lock();
+        if !tentative.directories.contains(directory) {
+            tentative.directories.push(directory.clone());
+        }
+    }
+
+    /// Everything pushed before the call is durable on return, with all that it claims.
+    ///
+    /// # Errors
+    /// What the store says; the journal has failed then.
+    pub fn flush(&self) -> Result<(), JournalError> {
+        let target = self.written()?;
+        loop {
+            if self.durability.durable() >= target {
+                return Ok(());
+            }
+            let mut state = self.durability.state.lock();
+            if state.running {
+                self.durability.done.wait(&mut state);
+                drop(state);
+                self.alive()?;
+                continue;
+            }
+            state.running = true;
+            drop(state);
+            let result = self.flush_now();
+            self.durability.state.lock().running = false;
+            self.durability.done.notify_all();
+            result?;
+        }
+    }
+
+    fn alive(&self) -> Result<(), JournalError> {
+        match self.failure() {
+            None => Ok(()),
+            Some(cause) => Err(JournalError::Failed { cause }),
+        }
+    }
+
+    /// Writes what was pushed; gives how many frames there are.
+    fn written(&self) -> Result<u64, JournalError> {
+        let mut inner = self.inner.lock();
+        if let Some(cause) = &inner.failed {
+            return Err(JournalError::Failed { cause: cause.clone() });
+        }
+        self.write_batch(&mut inner)?;
+        Ok(inner.sequence)
+    }
+
+    fn flush_now(&self) -> Result<(), JournalError> {
+        // First what the frames are, then what they need: a claim pushed in between may be synced too early, never too late.
+        let (sequence, blobs) = {
+            let mut inner = self.inner.lock();
+            self.write_batch(&mut inner)?;
+            (inner.sequence, log_blobs(&inner))
+        };
+        let tentative = std::mem::take(&mut *self.durability.tentative.lock());
+        let synced = if tentative.is_empty() { sync_blobs(&blobs) } else { self.sync_both(&blobs, &tentative) };
+        if let Err(error) = synced {
+            self.fail(&error.to_string());
+            return Err(error.into());
+        }
+        self.durability.durable.fetch_max(sequence, SeqCst);
+        Ok(())
+    }
+
+    fn sync_both(&self, log: &[Arc<dyn Blob>], tentative: &Tentative) -> Result<(), StoreError> {
+        std::thread::scope(|scope| {
+            let log = scope.spawn(|| sync_blobs(log));
+            let payloads = self.sync_tentative(tentative);
+            log.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(payloads)
+        })
+    }
+
+    fn sync_tentative(&self, tentative: &Tentative) -> Result<(), StoreError> {
+        tentative.blobs.iter().try_for_each(|(_, blob)| blob.sync())?;
+        tentative.directories.iter().try_for_each(|directory| self.store.sync_dir(directory))
+    }
+}
+
+fn log_blobs(inner: &Inner) -> Vec<Arc<dyn Blob>> {
+    let previous = inner.previous.iter().map(|(_, blob)| Arc::clone(blob));
+    previous.chain([Arc::clone(&inner.segment.blob)]).collect()
+}
+
+fn sync_blobs(blobs: &[Arc<dyn Blob>]) -> Result<(), StoreError> {
+    blobs.iter().try_for_each(|blob| blob.sync())
+}

@@ -1,0 +1,81 @@
+//! One sealed frame of a journal file: length u32 LE | nonce 12 | ciphertext | tag 16.
+//!
+//! Associated data: purpose (`log` or `redo`), vault id, file number, frame index. So a frame opens at its own place alone,
+//! and what an earlier use of the file left behind is never taken for a frame of this one.
+use super::JournalContext;
+use crate::crypto::{NONCE_LEN, Nonce, TAG_LEN, Tag};
+
+/// Bytes a frame adds to its content.
+pub(super) const FRAME_COST: usize = 4 + NONCE_LEN + TAG_LEN;
+/// No frame is longer than this, so that a damaged length takes no memory. Content is cut at 1 MiB plus one record.
+pub(super) const FRAME_LEN_MAX: usize = 64 << 20;
+
+/// What a journal file is for; part of every frame's associated data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Log,
+    Redo,
+}
+
+fn associated(context: &JournalContext, purpose: Purpose, number: u64, index: u64) -> [u8; 40] {
+    let mut data = [0; 40];
+    data[..4].copy_from_slice(match purpose {
+        Purpose::Log => b"WLOG",
+        Purpose::Redo => b"WRDO",
+    });
+    data[4..6].copy_from_slice(&crate::format::FORMAT_VERSION.to_le_bytes());
+    data[8..24].copy_from_slice(&context.vault.0);
+    data[24..32].copy_from_slice(&number.to_le_bytes());
+    data[32..].copy_from_slice(&index.to_le_bytes());
+    data
+}
+
+/// Where a frame lies: which file and the how-manieth in it.
+#[derive(Clone, Copy)]
+pub(super) struct FramePlace {
+    pub purpose: Purpose,
+    pub number: u64,
+    pub index: u64,
+}
+
+/// Appends the sealed form of `content` to `out`.
+pub(super) fn seal(context: &JournalContext, place: FramePlace, content: &[u8], out: &mut Vec<u8>) {
+    assert!(content.len() <= FRAME_LEN_MAX, "a frame's content is cut before it gets this long");
+    let nonce = Nonce::random();
+    let len = u32::try_from(content.len()).expect("bounded above");
+    out.reserve(content.len() + FRAME_COST);
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&nonce.0);
+    let start = out.len();
+    out.extend_from_slice(content);
+    let aad = associated(context, place.purpose, place.number, place.index);
+    let tag = context.key.aead().seal(&nonce, &aad, &mut out[start..]);
+    out.extend_from_slice(&tag.0);
+}
+
+/// What lies at the front of some bytes.
+pub(super) enum Found {
+    /// A frame's content and the bytes it took.
+    Frame { content: Vec<u8>, taken: usize },
+    /// Not a frame: never written, or torn, or changed. `next`: where the next one would begin, if its length can be believed.
+    Nothing { next: Option<usize> },
+}
+
+/// Opens the frame at the front of `bytes`.
+pub(super) fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Found::Nothing { next: None } };
+    let len = u32::from_le_bytes(*head) as usize;
+    if len == 0 || len > FRAME_LEN_MAX || rest.len() < len + NONCE_LEN + TAG_LEN {
+        return Found::Nothing { next: None };
+    }
+    let taken = len + FRAME_COST;
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().expect("the length was checked");
+    let mut content = rest[..len].to_vec();
+    let mut tag = Tag::default();
+    tag.0.copy_from_slice(&rest[len..len + TAG_LEN]);
+    let aad = associated(context, place.purpose, place.number, place.index);
+    match context.key.aead().open(&Nonce(*nonce), &aad, &mut content, &tag) {
+        Ok(()) => Found::Frame { content, taken },
+        Err(_) => Found::Nothing { next: Some(taken) },
+    }
+}

@@ -1,0 +1,323 @@
+//! The log as the vault sees it: records go in, in order; a frame is a group of them that becomes valid as one.
+//!
+//! `push` keeps a record in memory until the next frame (a data write may wait that long); `commit` writes the frame before
+//! it returns (a namespace operation must not wait). `promise` allocates space for records that will be pushed later, so
+//! that nothing acknowledged can fail for want of space.
+//!
+//! Locks: `inner` is taken last of all locks of the program but the store's own; never across a sync.
+use super::{
+    JournalContext, JournalError,
+    commit::Durability,
+    frames::FRAME_COST,
+    recover::Recovered,
+    redo::RedoWriter,
+    reserve::Reserve,
+    segment::{Segment, segment_path},
+};
+use crate::{
+    format::Record,
+    store::{Blob, Store},
+};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Pushed records are written at the latest when they are this long: one frame of this size costs little more than its bytes.
+const BATCH_LEN: usize = 256 << 10;
+/// Length of a `FrameHead`.
+const FRAME_HEAD: usize = 16;
+
+/// What each frame's content begins with: two u64 LE.
+pub(super) struct FrameHead {
+    /// Number of this frame, counted over all segments that a recovery would read.
+    pub sequence: u64,
+    /// Frames below this number were durable, with all that they claim, when this one was written.
+    pub durable: u64,
+}
+
+impl FrameHead {
+    fn encode(&self) -> [u8; FRAME_HEAD] {
+        let mut bytes = [0; FRAME_HEAD];
+        bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.durable.to_le_bytes());
+        bytes
+    }
+
+    /// The head of a frame's content, and the rest.
+    pub fn decode(content: &[u8]) -> Option<(FrameHead, &[u8])> {
+        let (sequence, rest) = content.split_first_chunk::<8>()?;
+        let (durable, rest) = rest.split_first_chunk::<8>()?;
+        let head = FrameHead { sequence: u64::from_le_bytes(*sequence), durable: u64::from_le_bytes(*durable) };
+        Some((head, rest))
+    }
+}
+
+/// The write-ahead log, open for writing.
+pub struct Journal {
+    pub(super) context: JournalContext,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) durability: Durability,
+    pub(super) reserve: Reserve,
+    /// Copies of the current segment's number and length that are read without the lock.
+    segment: AtomicU64,
+    segment_len: AtomicU64,
+}
+
+pub(super) struct Inner {
+    pub segment: Segment,
+    /// The one before, while its checkpoint is not finished and it may not be durable yet.
+    pub previous: Option<(u64, Arc<dyn Blob>)>,
+    /// Frame head and pushed records.
+    batch: Vec<u8>,
+    /// Segments of earlier mounts, which recovery read.
+    recovered: Vec<u64>,
+    /// Bytes promised to records that will come.
+    promised: u64,
+    /// Sequence number of the next frame.
+    pub sequence: u64,
+    pub failed: Option<String>,
+}
+
+impl Inner {
+    fn check(&self) -> Result<(), JournalError> {
+        match &self.failed {
+            None => Ok(()),
+            Some(cause) => Err(JournalError::Failed { cause: cause.clone() }),
+        }
+    }
+
+    fn ensure(&mut self, extra: usize) -> Result<(), JournalError> {
+        let pending = (self.batch.len() + extra + 2 * FRAME_COST) as u64 + self.promised;
+        Ok(self.segment.ensure(pending)?)
+    }
+}
+
+impl Journal {
+    /// Starts a new segment after what recovery found (which stays until `finish` is called for it).
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn start(store: Arc<dyn Store>, context: JournalContext, recovered: &Recovered) -> Result<Journal, JournalError> {
+        let segment = Segment::create(&*store, recovered.next_segment)?;
+        store.sync_dir(&super::journal_dir())?;
+        let mut batch = Vec::with_capacity(BATCH_LEN);
+        batch.resize(FRAME_HEAD, 0);
+        let number = segment.number;
+        let inner =
+            Inner { segment, previous: None, batch, recovered: recovered.segments.clone(), promised: 0, sequence: recovered.first_sequence + recovered.frames.len() as u64, failed: None };
+        let durability = Durability::new(recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64);
+        let reserve = Reserve::open(Arc::clone(&store))?;
+        let (segment, segment_len) = (AtomicU64::new(number), AtomicU64::new(0));
+        Ok(Journal { context, store, inner: Mutex::new(inner), durability, reserve, segment, segment_len })
+    }
+
+    /// A journal of a vault that will not change: it writes no file, and every record is refused.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn idle(store: Arc<dyn Store>, context: JournalContext, recovered: &Recovered) -> Result<Journal, JournalError> {
+        let segment = Segment::nowhere(recovered.next_segment);
+        let inner = Inner {
+            segment,
+            previous: None,
+            batch: vec![0; FRAME_HEAD],
+            recovered: Vec::new(),
+            promised: 0,
+            sequence: 0,
+            failed: None,
+        };
+        let reserve = Reserve::none(Arc::clone(&store));
+        let (segment, segment_len) = (AtomicU64::new(recovered.next_segment), AtomicU64::new(0));
+        let durability = Durability::new(0);
+        Ok(Journal { context, store, inner: Mutex::new(inner), durability, reserve, segment, segment_len })
+    }
+
+    /// Number of the segment that records go to now.
+    pub fn segment(&self) -> u64 {
+        self.segment.load(Relaxed)
+    }
+
+    /// Bytes in the current segment.
+    pub fn segment_len(&self) -> u64 {
+        self.segment_len.load(Relaxed)
+    }
+
+    /// Adds records to the next frame.
+    ///
+    /// # Errors
+    /// No space, an earlier failure, or what the store says; then nothing was added.
+    pub fn push(&self, records: &[Record]) -> Result<(), JournalError> {
+        self.add(records, 0, false)
+    }
+
+    /// Adds records whose space was promised before; gives the promise back.
+    ///
+    /// # Errors
+    /// As `push`, but for want of space.
+    pub fn push_promised(&self, records: &[Record], promised: u64) -> Result<(), JournalError> {
+        self.add(records, promised, false)
+    }
+
+    /// Adds records and writes the frame: when this returns, a killed daemon loses none of them.
+    ///
+    /// # Errors
+    /// As `push`; then none of the records count.
+    pub fn commit(&self, records: &[Record]) -> Result<(), JournalError> {
+        self.add(records, 0, true)
+    }
+
+    /// `commit` of records whose space was promised before; gives the promise back.
+    ///
+    /// # Errors
+    /// As `push`, but for want of space.
+    pub fn commit_promised(&self, records: &[Record], promised: u64) -> Result<(), JournalError> {
+        self.add(records, promised, true)
+    }
+
+    /// Writes what was pushed.
+    ///
+    /// # Errors
+    /// An earlier failure, or what the store says.
+    pub fn write_pushed(&self) -> Result<(), JournalError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        self.write_batch(&mut inner)
+    }
+
+    fn add(&self, records: &[Record], promised: u64, write: bool) -> Result<(), JournalError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        inner.promised = inner.promised.saturating_sub(promised);
+        let before = inner.batch.len();
+        for record in records {
+            record.encode(&mut inner.batch);
+        }
+        if let Err(error) = inner.ensure(0) {
+            inner.batch.truncate(before);
+            return Err(error);
+        }
+        if write || inner.batch.len() >= BATCH_LEN {
+            self.write_batch(&mut inner)?;
+        }
+        Ok(())
+    }
+
+    /// Allocates space for records of `bytes` in all, to be pushed with `push_promised`.
+    ///
+    /// # Errors
+    /// No space, or an earlier failure.
+    pub fn promise(&self, bytes: u64) -> Result<(), JournalError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        inner.promised += bytes;
+        inner.ensure(0).inspect_err(|_| inner.promised -= bytes)
+    }
+
+    /// Gives a promise back that is no longer needed.
+    pub fn release(&self, bytes: u64) {
+        let mut inner = self.inner.lock();
+        inner.promised = inner.promised.saturating_sub(bytes);
+    }
+
+    pub(super) fn write_batch(&self, inner: &mut Inner) -> Result<(), JournalError> {
+        if inner.batch.len() == FRAME_HEAD {
+            return Ok(());
+        }
+        let head = FrameHead { sequence: inner.sequence, durable: self.durability.durable() };
+        inner.batch[..FRAME_HEAD].copy_from_slice(&head.encode());
+        let Inner { segment, batch, .. } = &mut *inner;
+        if let Err(error) = segment.write(&self.context, batch) {
+            // Half a frame may lie there: nothing may come after it.
+            inner.failed = Some(error.to_string());
+            return Err(error);
+        }
+        inner.batch.truncate(FRAME_HEAD);
+        inner.sequence += 1;
+        self.segment_len.store(inner.segment.len, Relaxed);
+        Ok(())
+    }
+
+    /// Ends the current segment and starts the next, whose first frame holds `head`. The caller keeps everyone else from
+    /// pushing meanwhile. Gives the number of the ended segment.
+    ///
+    /// # Errors
+    /// What the store says; then the old segment stays the current one.
+    pub fn switch(&self, head: &[Record]) -> Result<u64, JournalError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        self.write_batch(&mut inner)?;
+        assert!(inner.previous.is_none(), "a checkpoint is finished before the next one begins");
+        let next = Segment::create(&*self.store, inner.segment.number + 1)?;
+        self.store.sync_dir(&super::journal_dir())?;
+        let old = std::mem::replace(&mut inner.segment, next);
+        self.segment.store(inner.segment.number, Relaxed);
+        inner.previous = Some((old.number, old.blob));
+        for record in head {
+            record.encode(&mut inner.batch);
+        }
+        if inner.promised > 0 {
+            inner.ensure(0)?;
+        }
+        self.write_batch(&mut inner)?;
+        self.segment_len.store(inner.segment.len, Relaxed);
+        Ok(old.number)
+    }
+
+    /// The redo file of the checkpoint that replaces segment `number`.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn redo(&self, number: u64) -> Result<RedoWriter, JournalError> {
+        RedoWriter::create(Arc::clone(&self.store), self.context.clone(), number)
+    }
+
+    /// Forgets the segment, those before it and its redo file: the store holds them now, durably.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn finish(&self, number: u64) -> Result<(), JournalError> {
+        let recovered = std::mem::take(&mut self.inner.lock().recovered);
+        for old in recovered.into_iter().filter(|&old| old < number).chain([number]) {
+            self.store.remove(&segment_path(old))?;
+        }
+        // The redo file goes last: while a segment is there that it replaces, it must be there too.
+        self.store.sync_dir(&super::journal_dir())?;
+        self.store.remove(&super::redo::redo_path(number))?;
+        // Durable before the next checkpoint: an old redo file must not come back after newer data lies in its places.
+        self.store.sync_dir(&super::journal_dir())?;
+        self.inner.lock().previous.take_if(|(previous, _)| *previous == number);
+        Ok(())
+    }
+
+    /// Makes every later write fail: after this only a new mount can tell what holds.
+    pub fn fail(&self, cause: &str) {
+        self.inner.lock().failed.get_or_insert_with(|| cause.to_owned());
+    }
+
+    /// What made the journal fail, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.inner.lock().failed.clone()
+    }
+
+    /// Space held back for the next checkpoint.
+    pub fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
+    /// Removes the journal's files after everything in them was applied and nothing was logged since.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn remove(&self) -> Result<(), JournalError> {
+        let mut inner = self.inner.lock();
+        inner.check()?;
+        inner.failed = Some("it was closed".to_owned());
+        self.reserve.remove()?;
+        self.store.remove(&segment_path(inner.segment.number))?;
+        self.store.sync_dir(&super::journal_dir())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! The write-ahead log of a vault.
+//!
+//! Two kinds of files lie in `journal/`:
+//!
+//! * **Log segments** hold what was done, as sealed frames of [`Record`](crate::format::Record)s. A frame is written
+//!   with one write when an operation is acknowledged; a frame is there whole or not at all.
+//! * **Redo files** hold what a checkpoint is about to write to the store, as physical, idempotent
+//!   [`RedoOp`](crate::format::RedoOp)s. Nothing of a checkpoint touches the store before its redo file is durable.
+//!
+//! Recovery first executes a complete redo file (and forgets the segment that it replaces), then hands the records of the
+//! remaining segments to the vault. This floor knows how bytes get into files and back, in which order and when they are
+//! durable. It does not know what a record means, and must not.
+mod commit;
+mod error;
+mod frames;
+mod log;
+mod recover;
+mod redo;
+mod reserve;
+mod segment;
+
+pub use error::JournalError;
+pub use log::Journal;
+pub use reserve::Reserve;
+pub use recover::{LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, read_log};
+pub use redo::{RedoWriter, execute};
+
+use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
+use std::sync::Arc;
+
+/// What every file of the journal is sealed with and bound to.
+#[derive(Clone)]
+pub struct JournalContext {
+    /// Derived from the master key; seals every frame.
+    pub key: Arc<JournalKey>,
+    /// Associated data of every frame.
+    pub vault: VaultId,
+}
+
+const DIRECTORY: &str = "journal";
+
+fn journal_path(name: &str) -> ObjectPath {
+    ObjectPath::new(format!("{DIRECTORY}/{name}")).expect("a journal file's name is a plain component")
+}
+
+/// The directory of the journal in the store.
+pub fn journal_dir() -> ObjectPath {
+    ObjectPath::new(DIRECTORY).expect("a plain component")
+}

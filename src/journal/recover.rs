@@ -1,0 +1,198 @@
+//! What a journal holds when a vault is opened: finishes the checkpoint that was cut short, reads the log.
+//!
+//! The vault knows which segment its store was last brought up to (`applied`, kept in the root's guard). A redo file or a
+//! segment from before that is a leftover, or was put back by somebody: it is never executed and never replayed.
+use super::{
+    JournalContext, JournalError,
+    frames::{self, Found, FramePlace, Purpose},
+    log::FrameHead,
+    redo,
+    segment::{segment_number, segment_path},
+};
+use crate::{format::Record, store::Store};
+
+/// One frame of the log: valid as a whole.
+pub struct LoggedFrame {
+    /// What was done, in order.
+    pub records: Vec<Record>,
+}
+
+/// The log, oldest frame first.
+pub struct Recovered {
+    /// Frames, in the order in which they were written.
+    pub frames: Vec<LoggedFrame>,
+    /// How many of them were durable for certain, with all that they claim. What later frames claim must be looked at.
+    pub durable: usize,
+    /// Sequence number of the first frame.
+    pub first_sequence: u64,
+    /// Segments that hold these frames; to be forgotten by `Journal::finish` when the store holds them.
+    pub segments: Vec<u64>,
+    /// Number that the next segment takes.
+    pub next_segment: u64,
+}
+
+impl Recovered {
+    /// Keeps the first `count` frames: what the next one claims is not there.
+    pub fn cut(&mut self, count: usize) {
+        self.frames.truncate(count);
+        self.durable = self.durable.min(count);
+    }
+}
+
+/// The redo files that were closed, in order: each may have been applied in part.
+///
+/// # Errors
+/// What the store says.
+pub fn closed_redo_files(store: &dyn Store, context: &JournalContext) -> Result<Vec<u64>, JournalError> {
+    let mut closed = Vec::new();
+    for number in Files::list(store)?.redos {
+        if redo::is_closed(store, context, number)? {
+            closed.push(number);
+        }
+    }
+    Ok(closed)
+}
+
+/// Executes a closed redo file and makes the result durable.
+///
+/// # Errors
+/// What the store says, or a file that does not decode.
+pub fn execute_redo_file(store: &dyn Store, context: &JournalContext, number: u64) -> Result<(), JournalError> {
+    redo::execute_file(store, context, number)?;
+    Ok(store.sync()?)
+}
+
+/// Removes the redo files, and the segments up to `applied`.
+///
+/// # Errors
+/// What the store says.
+pub fn clean(store: &dyn Store, applied: u64) -> Result<(), JournalError> {
+    let files = Files::list(store)?;
+    let old = files.segments.iter().filter(|&&number| number <= applied);
+    old.map(|&number| segment_path(number)).try_for_each(|path| store.remove(&path))?;
+    store.sync_dir(&super::journal_dir())?;
+    files.redos.iter().try_for_each(|&number| store.remove(&redo::redo_path(number)))?;
+    Ok(store.sync_dir(&super::journal_dir())?)
+}
+
+/// Reads the log after segment `applied`.
+///
+/// # Errors
+/// What the store says; a frame that was durable once and is damaged or missing now.
+pub fn read_log(store: &dyn Store, context: &JournalContext, applied: u64) -> Result<Recovered, JournalError> {
+    let mut segments = Files::list(store)?.segments;
+    segments.retain(|&number| number > applied);
+    let mut reader = Reader { store, context, frames: Vec::new(), first: None, durable: 0, broken: None };
+    for (expected, &number) in (applied + 1..).zip(&segments) {
+        if number != expected {
+            return Err(JournalError::Damaged { segment: expected, frame: 0, what: "the segment is missing" });
+        }
+        reader.read_segment(number)?;
+    }
+    let next_segment = segments.last().copied().unwrap_or(applied) + 1;
+    Ok(reader.finish(segments, next_segment))
+}
+
+struct Files {
+    segments: Vec<u64>,
+    redos: Vec<u64>,
+}
+
+impl Files {
+    fn list(store: &dyn Store) -> Result<Files, JournalError> {
+        let mut files = Files { segments: Vec::new(), redos: Vec::new() };
+        for name in store.list(&super::journal_dir())? {
+            let Ok(name) = String::from_utf8(name) else { continue };
+            files.segments.extend(segment_number(&name));
+            files.redos.extend(redo::redo_number(&name));
+        }
+        files.segments.sort_unstable();
+        files.redos.sort_unstable();
+        Ok(files)
+    }
+}
+
+struct Reader<'a> {
+    store: &'a dyn Store,
+    context: &'a JournalContext,
+    frames: Vec<LoggedFrame>,
+    /// Sequence number of the first frame.
+    first: Option<u64>,
+    /// The highest count of durable frames that any frame states, those after a break too.
+    durable: u64,
+    /// Segment and index of the frame that is not there; nothing after it counts but what it says of durability.
+    broken: Option<(u64, u64)>,
+}
+
+impl Reader<'_> {
+    fn next_sequence(&self) -> u64 {
+        self.first.unwrap_or(0) + self.frames.len() as u64
+    }
+
+    fn read_segment(&mut self, number: u64) -> Result<(), JournalError> {
+        let bytes = self.store.get(&segment_path(number))?;
+        let mut at = 0;
+        let mut torn = None;
+        for index in 0.. {
+            let place = FramePlace { purpose: Purpose::Log, number, index };
+            match frames::open(self.context, place, bytes.get(at..).unwrap_or_default()) {
+                Found::Frame { content, taken } => {
+                    self.take_frame(&content, number, index, torn.is_some())?;
+                    at += taken;
+                }
+                Found::Nothing { next } => {
+                    torn.get_or_insert(index);
+                    let Some(next) = next else { break };
+                    at += next;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, content: &[u8], segment: u64, index: u64, torn: bool) -> Result<(), JournalError> {
+        let damaged = |what| JournalError::Damaged { segment, frame: index, what };
+        let (head, mut rest) = FrameHead::decode(content).ok_or_else(|| damaged("it is shorter than its head"))?;
+        self.durable = self.durable.max(head.durable);
+        if torn || self.broken.is_some() || !self.follows(head.sequence, index) {
+            self.broken.get_or_insert((segment, index));
+            return Ok(());
+        }
+        let mut records = Vec::new();
+        while !rest.is_empty() {
+            records.push(Record::decode(&mut rest).map_err(|_| damaged("a record does not decode"))?);
+        }
+        self.frames.push(LoggedFrame { records });
+        Ok(())
+    }
+
+    /// A segment's first frame may begin before the end of the last segment: a recovery in between cut the rest.
+    fn follows(&mut self, sequence: u64, index: u64) -> bool {
+        let first = *self.first.get_or_insert(sequence);
+        if index == 0 && (first..self.next_sequence()).contains(&sequence) {
+            let keep = usize::try_from(sequence - first).unwrap_or(usize::MAX);
+            self.frames.truncate(keep);
+        }
+        sequence == self.next_sequence()
+    }
+
+    fn finish(self, segments: Vec<u64>, next_segment: u64) -> Recovered {
+        let first_sequence = self.first.unwrap_or(0);
+        let durable = usize::try_from(self.durable.saturating_sub(first_sequence)).unwrap_or(usize::MAX);
+        Recovered { frames: self.frames, durable, first_sequence, segments, next_segment }
+    }
+}
+
+impl Recovered {
+    /// Were all frames found that were durable once?
+    ///
+    /// # Errors
+    /// `Damaged`: frames are missing that a later frame says were durable.
+    pub fn check_durable(&self) -> Result<(), JournalError> {
+        if self.durable <= self.frames.len() {
+            return Ok(());
+        }
+        let segment = self.segments.last().copied().unwrap_or(0);
+        Err(JournalError::Damaged { segment, frame: self.frames.len() as u64, what: "frames that were durable are gone" })
+    }
+}

@@ -1,0 +1,136 @@
+//! Redo files: what a checkpoint will write to the store, durable before it starts.
+//!
+//! Frames of encoded `RedoOp`s, closed by a frame whose content is the single byte `SEAL`. A file without that last frame is
+//! as if it were not there: its checkpoint has touched nothing.
+use super::{JournalContext, JournalError, frames, frames::Found, frames::Purpose, journal_path};
+use crate::{
+    format::RedoOp,
+    store::{Blob, ObjectPath, Store, StoreError},
+};
+use std::sync::Arc;
+
+/// Content of the closing frame. No `RedoOp` begins with this byte.
+const SEAL: u8 = 0xff;
+/// Operations are gathered into frames of about this many bytes.
+const FRAME_LEN: usize = 1 << 20;
+
+pub(super) fn redo_path(number: u64) -> ObjectPath {
+    journal_path(&format!("redo.{number:016x}"))
+}
+
+pub(super) fn redo_number(name: &str) -> Option<u64> {
+    name.strip_prefix("redo.").filter(|digits| digits.len() == 16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+}
+
+/// A redo file being written.
+pub struct RedoWriter {
+    store: Arc<dyn Store>,
+    context: JournalContext,
+    number: u64,
+    blob: Arc<dyn Blob>,
+    offset: u64,
+    index: u64,
+    content: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+impl RedoWriter {
+    pub(super) fn create(store: Arc<dyn Store>, context: JournalContext, number: u64) -> Result<RedoWriter, JournalError> {
+        store.remove(&redo_path(number))?;
+        let blob = store.open(&redo_path(number), true)?;
+        Ok(RedoWriter { store, context, number, blob, offset: 0, index: 0, content: Vec::new(), sealed: Vec::new() })
+    }
+
+    /// Adds an operation.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn add(&mut self, op: &RedoOp) -> Result<(), JournalError> {
+        op.encode(&mut self.content);
+        if self.content.len() >= FRAME_LEN { self.write_frame() } else { Ok(()) }
+    }
+
+    fn write_frame(&mut self) -> Result<(), JournalError> {
+        if self.content.is_empty() {
+            return Ok(());
+        }
+        self.sealed.clear();
+        let place = frames::FramePlace { purpose: Purpose::Redo, number: self.number, index: self.index };
+        frames::seal(&self.context, place, &self.content, &mut self.sealed);
+        self.blob.write_at(self.offset, &self.sealed)?;
+        self.offset += self.sealed.len() as u64;
+        self.index += 1;
+        self.content.clear();
+        Ok(())
+    }
+
+    /// Closes the file and makes it durable: from now on the checkpoint will happen, whatever else does.
+    ///
+    /// # Errors
+    /// What the store says; then the checkpoint has not happened.
+    pub fn commit(mut self) -> Result<(), JournalError> {
+        self.write_frame()?;
+        self.content.push(SEAL);
+        self.write_frame()?;
+        self.blob.sync()?;
+        Ok(self.store.sync_dir(&super::journal_dir())?)
+    }
+}
+
+/// Was the file closed? Only then may its checkpoint have begun.
+pub(super) fn is_closed(store: &dyn Store, context: &JournalContext, number: u64) -> Result<bool, JournalError> {
+    each_frame(store, context, number, &mut |_| Ok(()))
+}
+
+/// Executes all operations of a closed file.
+pub(super) fn execute_file(store: &dyn Store, context: &JournalContext, number: u64) -> Result<(), JournalError> {
+    each_frame(store, context, number, &mut |content| execute_frame(store, number, content))?;
+    Ok(())
+}
+
+/// Calls `each` with every frame's content; is there a closing frame?
+fn each_frame(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), JournalError>,
+) -> Result<bool, JournalError> {
+    let bytes = store.get(&redo_path(number))?;
+    let mut rest = &bytes[..];
+    for index in 0.. {
+        let place = frames::FramePlace { purpose: Purpose::Redo, number, index };
+        let Found::Frame { content, taken } = frames::open(context, place, rest) else { return Ok(false) };
+        if content == [SEAL] {
+            return Ok(true);
+        }
+        each(&content)?;
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+fn execute_frame(store: &dyn Store, number: u64, mut content: &[u8]) -> Result<(), JournalError> {
+    while !content.is_empty() {
+        let bad = |_| JournalError::BadFile { name: format!("redo.{number:016x}"), what: "an operation does not decode" };
+        let op = RedoOp::decode(&mut content).map_err(bad)?;
+        execute(store, &op)?;
+    }
+    Ok(())
+}
+
+/// Does one operation to the store; doing it again changes nothing.
+///
+/// # Errors
+/// What the store says.
+pub fn execute(store: &dyn Store, op: &RedoOp) -> Result<(), StoreError> {
+    match op {
+        RedoOp::MakeDir(path) => store.make_dir(path),
+        RedoOp::Put { path, bytes } => store.put(path, bytes),
+        RedoOp::Remove(path) => store.remove(path),
+        RedoOp::RemoveDir(path) => store.remove_dir(path),
+        RedoOp::Rename { from, to } => store.rename(from, to),
+        RedoOp::WriteAt { path, offset, bytes } => store.open(path, true)?.write_at(*offset, bytes),
+        RedoOp::SetLen { path, len } => store.open(path, true)?.set_len(*len),
+        RedoOp::Punch { path, offset, len } => store.open(path, true)?.punch(*offset, *len),
+    }
+}

@@ -1,0 +1,119 @@
+//! One log segment: a file that only grows, with space allocated ahead of its end.
+//!
+//! The space a frame will need is allocated before the operation is acknowledged, so that a full disk is an error of the
+//! operation and never of the log.
+use super::{JournalContext, JournalError, frames, frames::Purpose, journal_path};
+use crate::store::{Blob, ObjectPath, Store, StoreError};
+use std::sync::Arc;
+
+/// Space is allocated in steps of this many bytes: seldom enough not to show, small enough for small disks.
+const ALLOCATE_STEP: u64 = 1 << 20;
+
+/// Name of a segment's file.
+pub(super) fn segment_path(number: u64) -> ObjectPath {
+    journal_path(&format!("log.{number:016x}"))
+}
+
+/// The number in a segment's file name.
+pub(super) fn segment_number(name: &str) -> Option<u64> {
+    name.strip_prefix("log.").filter(|digits| digits.len() == 16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+}
+
+/// A segment being written.
+pub(super) struct Segment {
+    pub number: u64,
+    pub blob: Arc<dyn Blob>,
+    /// Bytes written.
+    pub len: u64,
+    /// Frames written.
+    pub frames: u64,
+    allocated: u64,
+    /// Reused for each frame.
+    sealed: Vec<u8>,
+}
+
+impl Segment {
+    pub fn create(store: &dyn Store, number: u64) -> Result<Segment, StoreError> {
+        let blob = store.open(&segment_path(number), true)?;
+        let mut segment = Segment { number, blob, len: 0, frames: 0, allocated: 0, sealed: Vec::new() };
+        segment.ensure(ALLOCATE_STEP / 2)?;
+        Ok(segment)
+    }
+
+    /// A segment that nothing can be written to.
+    pub fn nowhere(number: u64) -> Segment {
+        Segment { number, blob: Arc::new(Nowhere), len: 0, frames: 0, allocated: 0, sealed: Vec::new() }
+    }
+
+    /// Makes sure that `extra` more bytes can be written without asking the disk for space.
+    pub fn ensure(&mut self, extra: u64) -> Result<(), StoreError> {
+        let needed = self.len + extra;
+        if needed <= self.allocated {
+            return Ok(());
+        }
+        let wanted = needed.next_multiple_of(ALLOCATE_STEP);
+        let got = match self.blob.allocate(self.allocated, wanted - self.allocated) {
+            Ok(()) => wanted,
+            Err(_) => {
+                // What is left may hold this much yet.
+                self.blob.allocate(self.allocated, needed - self.allocated)?;
+                needed
+            }
+        };
+        self.allocated = got;
+        Ok(())
+    }
+
+    /// Seals and writes one frame.
+    pub fn write(&mut self, context: &JournalContext, content: &[u8]) -> Result<(), JournalError> {
+        self.sealed.clear();
+        let place = frames::FramePlace { purpose: Purpose::Log, number: self.number, index: self.frames };
+        frames::seal(context, place, content, &mut self.sealed);
+        self.ensure(self.sealed.len() as u64)?;
+        self.blob.write_at(self.len, &self.sealed)?;
+        self.len += self.sealed.len() as u64;
+        self.frames += 1;
+        if self.sealed.capacity() > (4 << 20) {
+            self.sealed = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+/// An object that cannot be written.
+struct Nowhere;
+
+fn refused() -> StoreError {
+    let source = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
+    StoreError::Io { op: "write", path: super::DIRECTORY.to_owned(), source }
+}
+
+impl Blob for Nowhere {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn len(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _: u64) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn punch(&self, _: u64, _: u64) -> Result<(), StoreError> {
+        Err(refused())
+    }
+
+    fn allocate(&self, _: u64, _: u64) -> Result<(), StoreError> {
+        Err(refused())
+    }
+}

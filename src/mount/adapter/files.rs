@@ -1,0 +1,88 @@
+//! Content: reading, writing, allocating, seeking, copying.
+
+use fuser::Errno;
+
+use super::caller::Caller;
+use super::failure::Failure;
+use super::{Adapter, kinds};
+
+/// The most that one `copy_file_range` message copies, in bytes. Programs ask for the rest again;
+/// meanwhile they can be killed, and others get their turn.
+const COPY_LEN_MAX: u64 = 16 * 1024 * 1024;
+
+/// A `copy_file_range` message. Places are inode and offset.
+pub(super) struct Copy {
+    pub from: (u64, u64),
+    pub to: (u64, u64),
+    pub len: u64,
+    pub flags: u64,
+}
+
+impl Adapter {
+    /// Reads into `buffer`, which it grows as needed; gives what was read. The kernel never asks
+    /// for more than was agreed, and takes less for the end of the file, so `size` is not bounded
+    /// here.
+    pub(super) fn read_into<'a>(
+        &self,
+        ino: u64,
+        offset: u64,
+        size: u32,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Failure> {
+        let size = size as usize;
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        let count = self.vault.read(ino, offset, &mut buffer[..size])?;
+        Ok(&buffer[..count.min(size)])
+    }
+
+    /// Writes; gives the count. `kill`: the kernel asks to clear set-id bits.
+    pub(super) fn write_from(
+        &self,
+        ino: u64,
+        offset: u64,
+        data: &[u8],
+        kill: bool,
+    ) -> Result<u32, Failure> {
+        self.drop_capability(ino)?;
+        let count = self.vault.write(ino, offset, data, kill)?;
+        // A message holds far less than 4 GiB.
+        Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
+    }
+
+    pub(super) fn allocate(
+        &self,
+        caller: Caller,
+        ino: u64,
+        mode: i32,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), Failure> {
+        let mode = kinds::allocate_mode(mode)?;
+        self.drop_privileges(caller, ino)?;
+        Ok(self.vault.allocate(ino, mode, offset, len)?)
+    }
+
+    pub(super) fn seek(&self, ino: u64, offset: i64, whence: i32) -> Result<i64, Failure> {
+        let whence = kinds::whence(whence)?;
+        // Before the start there is neither data nor a hole.
+        let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+        let found = self.vault.seek(ino, offset, whence)?;
+        Ok(i64::try_from(found).map_err(|_| Errno::EOVERFLOW)?)
+    }
+
+    /// Copies as much as one message may; gives the count.
+    pub(super) fn copy_range(&self, caller: Caller, copy: &Copy) -> Result<u32, Failure> {
+        if copy.flags != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let ((from, from_offset), (to, to_offset)) = (copy.from, copy.to);
+        self.drop_privileges(caller, to)?;
+        let len = copy.len.min(COPY_LEN_MAX);
+        let count = self
+            .vault
+            .copy_range(from, from_offset, to, to_offset, len)?;
+        Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
+    }
+}

@@ -1,0 +1,111 @@
+//! FUSE messages to vault calls and back. `messages` says which call answers which message; the
+//! other files do the work, by topic.
+//!
+//! No name and no content may be logged; an inode number may.
+
+mod acl;
+mod attr;
+mod caller;
+mod entries;
+mod failure;
+mod files;
+mod inherit;
+mod init;
+mod kinds;
+mod listing;
+mod messages;
+mod privileges;
+mod reply;
+mod time;
+mod xattrs;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use fuser::{Errno, InitFlags};
+
+use crate::vault::Vault;
+
+use super::{Activity, MountOptions};
+use failure::Failure;
+
+/// A value that cannot be: who waits for one waits for the end of the sender.
+pub(crate) enum Never {}
+
+/// The file system as `fuser` sees it.
+pub(crate) struct Adapter {
+    vault: Arc<Vault>,
+    /// For who asks which vault this is.
+    vault_path: PathBuf,
+    options: MountOptions,
+    activity: Arc<Activity>,
+    /// What the kernel can do.
+    offered: InitFlags,
+    /// Dropped with the adapter, which tells `Mounted::run` that the last thread has ended.
+    _alive: Sender<Never>,
+}
+
+impl Adapter {
+    pub(crate) fn new(
+        vault: Arc<Vault>,
+        vault_path: &Path,
+        options: &MountOptions,
+        activity: Arc<Activity>,
+        alive: Sender<Never>,
+    ) -> Self {
+        Adapter {
+            vault,
+            vault_path: vault_path.to_owned(),
+            options: options.clone(),
+            activity,
+            offered: InitFlags::empty(),
+            _alive: alive,
+        }
+    }
+
+    /// Runs the work for a message that some process waits for.
+    fn answer<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Errno> {
+        self.activity.touch();
+        contain(operation, work)
+    }
+}
+
+/// Runs the work for a message. A failure becomes an errno, and so does a panic, which must not end
+/// the reader thread and with it the mount. The vault's locks do not poison.
+fn contain<T>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Errno> {
+    let Ok(result) = catch_unwind(AssertUnwindSafe(work)) else {
+        // What the panic said may contain anything, so it is not repeated here.
+        log::error!("{operation} panicked; it is answered with an input/output error");
+        return Err(Errno::EIO);
+    };
+    result.map_err(|failure| failure.errno(operation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_input_output_error() {
+        let panicking = contain("test", || -> Result<(), Failure> { panic!("on purpose") });
+        assert_eq!(panicking, Err(Errno::EIO));
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_errno() {
+        assert_eq!(
+            contain::<()>("test", || Err(Errno::EXDEV.into())),
+            Err(Errno::EXDEV)
+        );
+        assert_eq!(contain("test", || Ok(5)), Ok(5));
+    }
+}

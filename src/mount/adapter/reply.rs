@@ -1,0 +1,136 @@
+//! How results are told to the kernel: for how long it may believe them, and by which reply.
+
+use std::time::Duration;
+
+use fuser::{
+    Errno, FileHandle, FopenFlags, Generation, InitFlags, ReplyAttr, ReplyData, ReplyEmpty,
+    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+};
+
+use crate::vault::{Stat, StatFs};
+
+use super::{Adapter, attr};
+
+/// For how long the kernel may believe an answer while nobody but us changes the vault: "for ever".
+pub(super) const TTL: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// The same while the vault may change from outside.
+const TTL_SHARED: Duration = Duration::from_secs(1);
+
+/// Inode numbers are never used twice, so they need no generations.
+pub(super) const GENERATION: Generation = Generation(0);
+
+/// No handles: every message names an inode, and the vault keeps it until it is forgotten.
+pub(super) const NO_HANDLE: FileHandle = FileHandle(0);
+
+/// The longest name of an entry, in bytes.
+const NAME_LEN_MAX: u32 = 255;
+
+impl Adapter {
+    pub(super) fn ttl(&self) -> Duration {
+        if self.options.shared { TTL_SHARED } else { TTL }
+    }
+
+    pub(super) fn reply_attr(&self, result: Result<Stat, Errno>, reply: ReplyAttr) {
+        match result {
+            Ok(stat) => reply.attr(&self.ttl(), &attr::file_attr(&stat)),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    pub(super) fn reply_entry(&self, result: Result<Stat, Errno>, reply: ReplyEntry) {
+        match result {
+            Ok(stat) => reply.entry(&self.ttl(), &attr::file_attr(&stat), GENERATION),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    /// Files need not be opened: `spared` is how the kernel says that it then opens and closes all
+    /// others without asking, and keeps their content cached. Not so when the vault may change
+    /// from outside: then an open file starts with a fresh cache.
+    pub(super) fn reply_open(&self, spared: InitFlags, cached: FopenFlags, reply: ReplyOpen) {
+        if self.options.shared {
+            reply.opened(NO_HANDLE, FopenFlags::empty());
+        } else if self.offered.contains(spared) {
+            reply.error(Errno::ENOSYS);
+        } else {
+            reply.opened(NO_HANDLE, cached);
+        }
+    }
+}
+
+pub(super) fn empty(result: Result<(), Errno>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+pub(super) fn data(result: Result<impl AsRef<[u8]>, Errno>, reply: ReplyData) {
+    match result {
+        Ok(bytes) => reply.data(bytes.as_ref()),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+pub(super) fn written(result: Result<u32, Errno>, reply: ReplyWrite) {
+    match result {
+        Ok(count) => reply.written(count),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+pub(super) fn statfs(result: Result<StatFs, Errno>, reply: ReplyStatfs) {
+    match result {
+        Ok(fs) => reply.statfs(
+            fs.blocks,
+            fs.free,
+            fs.available,
+            fs.files,
+            fs.files_free,
+            fs.block_size,
+            NAME_LEN_MAX,
+            fs.block_size,
+        ),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+/// A value, or its length when there is room for nothing.
+pub(super) fn xattr(result: Result<Vec<u8>, Errno>, room: u32, reply: ReplyXattr) {
+    match result.and_then(|value| fit(value, room)) {
+        Ok(Fit::Len(len)) => reply.size(len),
+        Ok(Fit::Value(value)) => reply.data(&value),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Fit {
+    Len(u32),
+    Value(Vec<u8>),
+}
+
+fn fit(value: Vec<u8>, room: u32) -> Result<Fit, Errno> {
+    let len = u32::try_from(value.len()).map_err(|_| Errno::E2BIG)?;
+    match room {
+        0 => Ok(Fit::Len(len)),
+        room if len <= room => Ok(Fit::Value(value)),
+        _ => Err(Errno::ERANGE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_needs_room_and_no_room_asks_for_the_length() {
+        let value = || vec![7; 5];
+        assert_eq!(fit(value(), 0), Ok(Fit::Len(5)));
+        assert_eq!(fit(value(), 4), Err(Errno::ERANGE));
+        assert_eq!(fit(value(), 5), Ok(Fit::Value(value())));
+        assert_eq!(fit(Vec::new(), 0), Ok(Fit::Len(0)));
+        assert_eq!(fit(Vec::new(), 1), Ok(Fit::Value(Vec::new())));
+    }
+}

@@ -1,0 +1,137 @@
+//! Unmounting: by umount2(2) where we may, else through fusermount3. Can be tried again as often as
+//! one likes, and never takes away a mount that is not ours.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+
+use super::{Device, FSTYPE, MountInfo, UnmountError, find_mount, fusermount, mountinfo};
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detach {
+    /// Only when nothing is open in it.
+    Clean,
+    /// Take it out of the tree now; it goes on for those who have something open in it, and ends
+    /// with them.
+    Lazy,
+}
+
+/// Unmounts one mount, from any thread, also one that handles signals in a loop.
+#[derive(Clone, Debug)]
+pub struct Unmounter {
+    dir: PathBuf,
+    device: Device,
+}
+
+impl Unmounter {
+    pub(crate) fn new(dir: PathBuf, device: Device) -> Self {
+        Unmounter { dir, device }
+    }
+
+    /// The mount point, as the mount table has it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Unmounts. That it is gone already is fine.
+    ///
+    /// # Errors
+    /// [`UnmountError::Busy`] when something is open in it (or another mount lies in it or over
+    /// it): try again later.
+    pub fn unmount(&self, how: Detach) -> Result<(), UnmountError> {
+        let table = mountinfo::table().map_err(|source| UnmountError::MountTable { source })?;
+        let is_ours = |mount: &MountInfo| mount.dir == self.dir && mount.device == self.device;
+        if !table.iter().any(is_ours) {
+            return Ok(());
+        }
+        match mountinfo::topmost(&table, &self.dir) {
+            Some(mount) if is_ours(&mount) => detach(&self.dir, how),
+            // Something else was mounted over it; unmounting by path would hit that.
+            _ => Err(UnmountError::Busy {
+                dir: self.dir.clone(),
+            }),
+        }
+    }
+
+    /// Cuts the kernel's connection: whatever waits for an answer gets an error, and so does all
+    /// that comes later. For a mount that does not end otherwise.
+    ///
+    /// # Errors
+    /// When the kernel's control file system is not mounted or not for us.
+    pub fn abort(&self) -> io::Result<()> {
+        // The kernel names a connection by its device number, whose major is 0.
+        fs::write(
+            format!("/sys/fs/fuse/connections/{}/abort", self.device.minor),
+            "1",
+        )
+    }
+}
+
+/// Unmounts the wardfs mount on `dir`, whoever serves it, if anybody does.
+///
+/// # Errors
+/// [`UnmountError::Busy`] when something is open in it; [`super::holders`] tells what. Other errors
+/// when there is no such mount or we may not.
+pub fn unmount(dir: &Path, how: Detach) -> Result<(), UnmountError> {
+    match find_mount(dir) {
+        None => Err(UnmountError::NotMounted { dir: dir.into() }),
+        Some(mount) if mount.fstype != FSTYPE => Err(UnmountError::Foreign {
+            dir: dir.into(),
+            fstype: mount.fstype,
+        }),
+        Some(mount) => detach(&mount.dir, how),
+    }
+}
+
+fn detach(dir: &Path, how: Detach) -> Result<(), UnmountError> {
+    let mut flags = UnmountFlags::NOFOLLOW;
+    flags.set(UnmountFlags::DETACH, how == Detach::Lazy);
+    match rustix::mount::unmount(dir, flags) {
+        Ok(()) => Ok(()),
+        Err(Errno::BUSY) => Err(UnmountError::Busy { dir: dir.into() }),
+        Err(Errno::PERM) => fusermount::unmount(dir, how == Detach::Lazy),
+        Err(errno) => Err(UnmountError::Refused {
+            dir: dir.into(),
+            source: errno.into(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_of_another_type_is_left_alone() {
+        let refused = unmount(Path::new("/proc"), Detach::Clean);
+        assert!(matches!(refused, Err(UnmountError::Foreign { fstype, .. }) if fstype == "proc"));
+    }
+
+    #[test]
+    fn a_plain_directory_is_not_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            unmount(dir.path(), Detach::Lazy),
+            Err(UnmountError::NotMounted { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_mounted_there_instead_of_us_is_left_alone() {
+        let elsewhere = Device {
+            major: 0,
+            minor: u32::MAX,
+        };
+        let unmounter = Unmounter::new("/proc".into(), elsewhere);
+        assert!(unmounter.unmount(Detach::Lazy).is_ok());
+        assert!(super::super::find_mount(Path::new("/proc")).is_some());
+    }
+}

@@ -1,0 +1,211 @@
+//! A file as a random-access object: positioned reads and writes, whole or an error.
+
+use std::os::fd::OwnedFd;
+
+use rustix::{
+    fs::{self, FallocateFlags},
+    io::{self, Errno, retry_on_intr},
+};
+
+use crate::store::{Blob, ObjectPath, StoreError};
+
+/// What is written at once where a range cannot be punched, in bytes.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+pub(super) struct DirectoryBlob {
+    file: OwnedFd,
+    writable: bool,
+    /// Where it lay when it was opened: for messages only.
+    path: ObjectPath,
+}
+
+impl DirectoryBlob {
+    pub(super) fn new(file: OwnedFd, writable: bool, path: ObjectPath) -> DirectoryBlob {
+        DirectoryBlob {
+            file,
+            writable,
+            path,
+        }
+    }
+
+    fn error(&self, op: &'static str) -> impl Fn(Errno) -> StoreError {
+        move |errno| StoreError::from_errno(op, &self.path, errno)
+    }
+
+    /// Runs `change` if the file is open for writing.
+    fn change(
+        &self,
+        op: &'static str,
+        change: impl FnOnce() -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        if !self.writable {
+            return Err(self.error(op)(Errno::ROFS));
+        }
+        change().map_err(self.error(op))
+    }
+
+    fn file_len(&self) -> io::Result<u64> {
+        Ok(retry_on_intr(|| fs::fstat(&self.file))?
+            .st_size
+            .cast_unsigned())
+    }
+
+    /// Zeros over what of the range lies within the file.
+    fn write_zeros(&self, mut offset: u64, len: u64) -> io::Result<()> {
+        let end = offset.saturating_add(len).min(self.file_len()?);
+        while offset < end {
+            let step =
+                usize::try_from(end - offset).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
+            write_all(&self.file, &ZEROS[..step], offset)?;
+            offset += step as u64;
+        }
+        Ok(())
+    }
+
+    fn extend_to(&self, len: u64) -> io::Result<()> {
+        if self.file_len()? < len {
+            retry_on_intr(|| fs::ftruncate(&self.file, len))?;
+        }
+        Ok(())
+    }
+}
+
+impl Blob for DirectoryBlob {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError> {
+        let mut done = 0;
+        while done < into.len() {
+            let read =
+                retry_on_intr(|| io::pread(&self.file, &mut into[done..], offset + done as u64));
+            match read.map_err(self.error("read"))? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        self.change("write", || write_all(&self.file, bytes, offset))
+    }
+
+    fn len(&self) -> Result<u64, StoreError> {
+        self.file_len().map_err(self.error("get the length of"))
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), StoreError> {
+        self.change("set the length of", || {
+            retry_on_intr(|| fs::ftruncate(&self.file, len))
+        })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        retry_on_intr(|| fs::fdatasync(&self.file)).map_err(self.error("sync"))
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
+        if len == 0 {
+            return Ok(());
+        }
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        self.change("punch a hole in", || {
+            match retry_on_intr(|| fs::fallocate(&self.file, flags, offset, len)) {
+                Err(errno) if cannot(errno) => self.write_zeros(offset, len),
+                other => other,
+            }
+        })
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> Result<(), StoreError> {
+        if len == 0 {
+            return Ok(());
+        }
+        self.change("allocate space for", || {
+            match retry_on_intr(|| fs::fallocate(&self.file, FallocateFlags::empty(), offset, len))
+            {
+                Err(errno) if cannot(errno) => {
+                    self.extend_to(offset.checked_add(len).ok_or(Errno::FBIG)?)
+                }
+                other => other,
+            }
+        })
+    }
+}
+
+/// Whether the file system cannot do this at all.
+fn cannot(errno: Errno) -> bool {
+    errno == Errno::OPNOTSUPP || errno == Errno::NOSYS
+}
+
+/// Writes all of `bytes` at `offset`.
+pub(super) fn write_all(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = retry_on_intr(|| io::pwrite(file, bytes, offset))?;
+        // A file that takes nothing and gives no reason.
+        if count == 0 {
+            return Err(Errno::IO);
+        }
+        bytes = &bytes[count..];
+        offset += count as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(content: &[u8]) -> (tempfile::TempDir, DirectoryBlob) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x"), content).unwrap();
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(dir.path().join("x"))
+            .unwrap();
+        (
+            dir,
+            DirectoryBlob::new(file.into(), true, ObjectPath::new("x").unwrap()),
+        )
+    }
+
+    #[test]
+    fn zeros_in_place_of_a_punch_stay_within_the_file() {
+        let len = ZEROS.len() + 1000;
+        for (offset, count) in [
+            (0, 0),
+            (0, 10),
+            (5, ZEROS.len()),
+            (5, ZEROS.len() + 1),
+            (990, len),
+            (len, 5),
+            (len + 5, 5),
+        ] {
+            let (_dir, blob) = blob(&vec![7; len]);
+            blob.write_zeros(offset as u64, count as u64).unwrap();
+            let mut expected = vec![7; len];
+            expected[offset.min(len)..(offset + count).min(len)].fill(0);
+            let mut found = vec![1; len + 10];
+            assert_eq!(blob.read_at(0, &mut found).unwrap(), len);
+            assert!(found[..len] == expected, "{offset} {count}");
+        }
+        blob(b"abc").1.write_zeros(1, u64::MAX).unwrap();
+    }
+
+    #[test]
+    fn length_in_place_of_an_allocation_never_shrinks() {
+        let (_dir, blob) = blob(b"abc");
+        blob.extend_to(2).unwrap();
+        assert_eq!(blob.len().unwrap(), 3);
+        blob.extend_to(10).unwrap();
+        assert_eq!(blob.len().unwrap(), 10);
+    }
+
+    #[test]
+    fn a_file_that_is_full_says_so() {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        assert_eq!(write_all(&full.into(), b"x", 0), Err(Errno::NOSPC));
+    }
+}

@@ -1,0 +1,126 @@
+//! From a stored path to a descriptor, without following anything.
+//!
+//! Symbolic links, magic links and mount points on the way or at the end are errors. `RESOLVE_BENEATH` is not asked
+//! for: an [`ObjectPath`](super::ObjectPath) cannot climb, so without links nothing leads out, and that check would
+//! take a global lock of the kernel at each open.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::{
+    fs::{self, FileType, Mode, OFlags, ResolveFlags},
+    io::{self, Errno, retry_on_intr},
+};
+
+const RESOLVE: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_XDEV);
+
+/// Only to stand on: needs no right to read, and nothing is opened in the sense of a device.
+const STAND: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// How a path is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resolver {
+    /// openat2(2): one call.
+    Kernel,
+    /// openat(2) for each component, where openat2 is missing (before Linux 5.6) or forbidden (some containers).
+    /// Mount points are not noticed.
+    Steps,
+}
+
+/// The directory an object lies in.
+pub(super) enum Parent<'a> {
+    Root(BorrowedFd<'a>),
+    Below(OwnedFd),
+}
+
+impl AsFd for Parent<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Parent::Root(fd) => fd.as_fd(),
+            Parent::Below(fd) => fd.as_fd(),
+        }
+    }
+}
+
+impl Resolver {
+    /// The best that this kernel takes.
+    pub(super) fn best(root: BorrowedFd<'_>) -> Resolver {
+        match fs::openat2(root, ".", STAND, Mode::empty(), RESOLVE) {
+            Ok(_) => Resolver::Kernel,
+            Err(_) => Resolver::Steps,
+        }
+    }
+
+    /// Opens `path` below `directory`, or `directory` itself for the empty path. `mode` is for what is created.
+    pub(super) fn open(
+        self,
+        directory: BorrowedFd<'_>,
+        path: &str,
+        flags: OFlags,
+        mode: Mode,
+    ) -> io::Result<OwnedFd> {
+        let path = if path.is_empty() { "." } else { path };
+        let mode = if flags.contains(OFlags::CREATE) {
+            mode
+        } else {
+            Mode::empty()
+        };
+        match self {
+            Resolver::Kernel => {
+                retry_on_intr(|| fs::openat2(directory, path, flags, mode, RESOLVE))
+            }
+            Resolver::Steps => open_by_steps(directory, path, flags, mode),
+        }
+    }
+
+    /// Opens what has this one name in `directory`; names of strays are any bytes.
+    pub(super) fn open_name(
+        self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        flags: OFlags,
+    ) -> io::Result<OwnedFd> {
+        retry_on_intr(|| match self {
+            Resolver::Kernel => fs::openat2(directory, name, flags, Mode::empty(), RESOLVE),
+            Resolver::Steps => fs::openat(directory, name, flags | OFlags::NOFOLLOW, Mode::empty()),
+        })
+    }
+
+    /// The directory `path`, for calls that take a directory and a name; the empty path is `directory` itself.
+    pub(super) fn parent<'a>(
+        self,
+        directory: BorrowedFd<'a>,
+        path: &str,
+    ) -> io::Result<Parent<'a>> {
+        if path.is_empty() {
+            return Ok(Parent::Root(directory));
+        }
+        self.open(directory, path, STAND, Mode::empty())
+            .map(Parent::Below)
+    }
+}
+
+fn open_by_steps(
+    directory: BorrowedFd<'_>,
+    path: &str,
+    flags: OFlags,
+    mode: Mode,
+) -> io::Result<OwnedFd> {
+    let (way, name) = path
+        .rsplit_once('/')
+        .map_or((None, path), |(way, name)| (Some(way), name));
+    let mut at = Parent::Root(directory);
+    for step in way.into_iter().flat_map(|way| way.split('/')) {
+        at = Parent::Below(retry_on_intr(|| {
+            fs::openat(&at, step, STAND | OFlags::NOFOLLOW, Mode::empty())
+        })?);
+    }
+    let opened = retry_on_intr(|| fs::openat(&at, name, flags | OFlags::NOFOLLOW, mode))?;
+    // O_PATH alone gives the link itself.
+    if flags.contains(OFlags::PATH) && !flags.contains(OFlags::DIRECTORY) {
+        let stat = retry_on_intr(|| fs::fstat(&opened))?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            return Err(Errno::LOOP);
+        }
+    }
+    Ok(opened)
+}

@@ -1,0 +1,20 @@
+//! What only the operating system can give: locked memory for keys, processes, mounting, passed descriptors.
+//!
+//! This is the only floor with `unsafe` code, one call a block, each with its reason. It knows nothing of
+//! keys, vaults or formats: a file that needs a word of theirs belongs elsewhere. Where `rustix` has a safe
+//! function for a system call, upper floors call that and not a wrapper from here.
+
+mod arena;
+mod descriptor;
+mod memory;
+mod mount;
+mod process;
+mod secret;
+
+pub use descriptor::recv_fd;
+pub use memory::{advise_huge_pages, available_memory, can_hold};
+pub use mount::{MountFlags, mount_fuse, unmount};
+pub use process::{
+    Fork, ForkError, fork, fork_count, harden, set_umask, silence_standard_streams, start_session,
+};
+pub use secret::{SecretBytes, secrets_locked};

@@ -1,0 +1,115 @@
+//! The two threads of a vault that is open for writing: one writes what waits in memory to the log every 100 ms, one runs
+//! checkpoints.
+use super::core::Core;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread::{Builder, JoinHandle},
+    time::Duration,
+};
+
+/// What was acknowledged is in the log at the latest after this time, so that a killed daemon loses no more.
+const TAIL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often the age of changes is looked at.
+const AGE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The running threads.
+pub(super) struct Background {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts them.
+    pub fn start(core: &Arc<Core>) -> std::io::Result<Background> {
+        let (log, store) = (Arc::clone(core), Arc::clone(core));
+        let log = Builder::new().name("wardfs-log".into()).spawn(move || write_tails(&log))?;
+        let store = Builder::new().name("wardfs-checkpoint".into()).spawn(move || run_checkpoints(&store))?;
+        Ok(Background { threads: vec![log, store] })
+    }
+
+    /// Ends them; what they were doing is finished.
+    pub fn stop(self, core: &Core) {
+        core.signal.state.lock().stop = true;
+        core.signal.wake.notify_all();
+        core.signal.done.notify_all();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                core.fail("a thread of the vault panicked");
+            }
+        }
+    }
+}
+
+fn write_tails(core: &Core) {
+    loop {
+        {
+            let mut state = core.signal.state.lock();
+            while !state.stop && !core.tail_waits.load(Relaxed) {
+                core.signal.wake.wait(&mut state);
+            }
+            if state.stop {
+                return;
+            }
+        }
+        std::thread::sleep(TAIL_INTERVAL);
+        core.tail_waits.store(false, Relaxed);
+        if let Err(error) = core.write_tails() {
+            log::error!("writing the log failed: {error}");
+        }
+    }
+}
+
+fn run_checkpoints(core: &Core) {
+    loop {
+        {
+            let mut state = core.signal.state.lock();
+            if !state.stop && !state.checkpoint && !core.checkpoint_due() {
+                core.signal.wake.wait_for(&mut state, AGE_INTERVAL);
+            }
+            if state.stop {
+                return;
+            }
+            if !state.checkpoint && !core.checkpoint_due() {
+                continue;
+            }
+        }
+        if core.writable().is_err() || core.checkpoint_now().is_err() {
+            return give_up(core);
+        }
+    }
+}
+
+/// No checkpoint will ever come: nobody may wait for one.
+fn give_up(core: &Core) {
+    let mut state = core.signal.state.lock();
+    while !state.stop {
+        state.count += 1;
+        core.signal.done.notify_all();
+        core.signal.wake.wait_for(&mut state, AGE_INTERVAL);
+    }
+}
+
+impl Core {
+    /// Puts everything acknowledged into the log.
+    pub fn write_tails(&self) -> super::error::Result<()> {
+        let _gate = self.gate.read();
+        self.settle_all()?;
+        Ok(self.journal.write_pushed()?)
+    }
+
+    /// Something waits in memory for the log.
+    pub fn wake_log(&self) {
+        if !self.tail_waits.swap(true, Relaxed) {
+            let _order = self.signal.state.lock();
+            self.signal.wake.notify_all();
+        }
+    }
+
+    /// Everything acknowledged is durable on return.
+    pub fn sync_everything(&self) -> super::error::Result<()> {
+        if self.writable().is_ok() {
+            let _gate = self.gate.read();
+            self.settle_all()?;
+        }
+        Ok(self.journal.flush()?)
+    }
+}

@@ -1,0 +1,140 @@
+//! The store is changed in place, and memory learns what it holds. The redo file is durable by now.
+use super::{
+    fold::Folded,
+    seal::{Plan, payload_ops},
+    snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
+};
+use crate::{
+    format::{RedoOp, new_payload_path, payload_path},
+    journal,
+    vault::{
+        core::Core,
+        error::Result,
+        file::{Birth, FileBody, FileData, Payload},
+        node::{Node, NodeContent},
+    },
+};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+impl Core {
+    /// Changes the store, in the order of the redo file but for what does not depend on each other.
+    pub(super) fn apply(&self, snapshot: &Snapshot, plan: &Plan) -> Result<()> {
+        plan.make_dirs.iter().try_for_each(|path| self.store.make_dir(path))?;
+        let payloads: Vec<(&NodeSnap, &Folded)> =
+            snapshot.nodes.iter().zip(&plan.folded).filter_map(|(snap, folded)| Some((snap, folded.as_ref()?))).collect();
+        self.all(payloads, |(snap, folded)| self.apply_payload(snap, folded, snapshot.segment))?;
+        self.all(plan.puts.iter().collect(), |op| self.execute(op))?;
+        self.all(plan.removes.iter().collect(), |op| self.execute(op))
+    }
+
+    fn all<T: Send>(&self, work: Vec<T>, each: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
+        self.pool.map(work, each).into_iter().collect()
+    }
+
+    fn execute(&self, op: &RedoOp) -> Result<()> {
+        Ok(journal::execute(&*self.store, op)?)
+    }
+
+    /// Writes a payload's frames while its file is locked: a reader must not find new frames under old entries.
+    fn apply_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
+        let ContentSnap::Payload { payload, .. } = &snap.content else { return Ok(()) };
+        let mut state = snap.node.state.write();
+        let present = match &mut state.content {
+            NodeContent::File(file) => present_payload(file, payload),
+            _ => None,
+        };
+        let Some((file_allocated, present)) = present else {
+            // Replaced or gone since: its file is brought up to date all the same, as the redo file says.
+            return payload_ops(snap, Some(folded)).iter().try_for_each(|op| self.execute(op));
+        };
+        payload_ops(snap, Some(folded)).iter().filter(|op| !matches!(op, RedoOp::WriteAt { .. })).try_for_each(|op| self.execute(op))?;
+        present.birth = Birth::Placed;
+        for op in payload_ops(snap, Some(folded)).iter().filter(|op| matches!(op, RedoOp::WriteAt { .. })) {
+            self.execute(op)?;
+        }
+        let before: u64 = folded.frames.iter().map(|frame| frame.patch.len() as u64).sum();
+        let _ = before;
+        *file_allocated = folded.allocated.max(*file_allocated);
+        learn(present, folded, segment);
+        Ok(())
+    }
+
+    /// Memory learns what is stored now.
+    pub(super) fn complete(&self, snapshot: Snapshot, plan: &Plan) {
+        for done in &plan.dirs {
+            let mut state = done.node.state.write();
+            let Ok(dir) = state.dir_mut() else { continue };
+            dir.stored = done.stored;
+            if let Some(listing) = &mut dir.listing {
+                done.tags.iter().for_each(|(name, tag)| listing.set_stored_tag(name, *tag));
+            }
+        }
+        let mut links = self.links.lock();
+        links.stored = plan.links;
+        for (file, tag) in &plan.links_tags {
+            match tag {
+                Some(tag) => links.tags.insert(*file, *tag),
+                None => links.tags.remove(file),
+            };
+        }
+        drop(links);
+        for (node, tag, generation, seals) in &plan.sealed {
+            self.clean(node, snapshot.segment, *tag, *generation, *seals);
+        }
+        let nodes: Vec<Arc<Node>> = snapshot.nodes.iter().chain(&snapshot.dirs).map(|snap| Arc::clone(&snap.node)).collect();
+        drop(snapshot);
+        for node in nodes {
+            if node.lookups.load(Relaxed) == 0 {
+                self.let_go(node);
+            }
+        }
+    }
+
+    fn clean(&self, node: &Node, segment: u64, tag: crate::crypto::Tag, generation: u64, seals: u64) {
+        let mut state = node.state.write();
+        state.stored = Some(tag);
+        state.generation = generation;
+        state.seals = state.seals.max(seals);
+        if state.dirty > segment {
+            return;
+        }
+        state.dirty = 0;
+        if let NodeContent::File(file) = &mut state.content
+            && file.unlogged.is_empty()
+            && let FileBody::Inline(content @ Some(_)) = &mut file.body
+            && let Some(content) = content.take()
+        {
+            self.keep_content(node.ino, content);
+        }
+    }
+}
+
+/// The payload of a snapshot, if the file still has it.
+fn present_payload<'a>(file: &'a mut FileData, snap: &PayloadSnap) -> Option<(&'a mut u64, &'a mut Payload)> {
+    match &mut file.body {
+        FileBody::Payload(payload) if payload.id == snap.id => Some((&mut file.allocated, payload)),
+        _ => None,
+    }
+}
+
+/// Entries of new frames; patches that are in them go.
+fn learn(payload: &mut Payload, folded: &Folded, segment: u64) {
+    let index = payload.index.get_mut();
+    for frame in &folded.frames {
+        let cleared = payload.busy.iter().any(|busy| busy.cleared && busy.segment > segment && busy.chunks.contains(&frame.chunk));
+        if cleared {
+            continue;
+        }
+        index.folded(frame.chunk, frame.entry);
+        if payload.overlay.get(frame.chunk).is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch)) {
+            payload.overlay.remove(frame.chunk);
+        }
+    }
+    index.stored(&folded.blocks, segment);
+    payload.busy.retain(|busy| busy.segment > segment);
+}
+
+#[allow(unused)]
+fn paths() {
+    let _ = (new_payload_path, payload_path);
+}

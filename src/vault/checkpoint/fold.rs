@@ -1,0 +1,105 @@
+//! Patches become whole chunks, sealed; so do the index blocks above them.
+use super::snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot};
+use crate::{
+    format::{IndexEntry, IndexRoot},
+    vault::{
+        VaultError,
+        core::Core,
+        error::Result,
+        file::{
+            index::{IndexSource, StoredBlock},
+            overlay::Patch,
+            stored_bytes,
+        },
+    },
+};
+use std::sync::Arc;
+
+/// A payload's new frames and index.
+pub(super) struct Folded {
+    pub frames: Vec<Frame>,
+    pub blocks: Vec<StoredBlock>,
+    pub root: IndexRoot,
+    /// Stored bytes of all frames afterwards.
+    pub allocated: u64,
+}
+
+/// A chunk to be written into its slot.
+pub(super) struct Frame {
+    pub chunk: u64,
+    pub entry: IndexEntry,
+    pub bytes: Vec<u8>,
+    /// What it holds, so that the patch can go when nothing was added to it since.
+    pub patch: Arc<Patch>,
+}
+
+impl Core {
+    /// Folds all payloads; the results are in the order of `snapshot.nodes`, `None` for nodes without a payload.
+    pub(super) fn fold(&self, snapshot: &Snapshot) -> Result<Vec<Option<Folded>>> {
+        let nodes: Vec<&NodeSnap> = snapshot.nodes.iter().collect();
+        self.pool.map(nodes, |node| self.fold_node(node)).into_iter().collect()
+    }
+
+    fn fold_node(&self, snap: &NodeSnap) -> Result<Option<Folded>> {
+        let ContentSnap::Payload { file, payload } = &snap.content else { return Ok(None) };
+        let work: Vec<&(u64, Arc<Patch>)> = payload.patches.iter().collect();
+        let frames = self.pool.map(work, |(chunk, patch)| self.fold_chunk(snap, payload, file.size, *chunk, patch));
+        let mut index = payload.index.clone();
+        let mut folded = Vec::with_capacity(frames.len());
+        let mut allocated = file.allocated;
+        for frame in frames {
+            let Some(frame) = frame? else { continue };
+            let old = index.entry(frame.chunk);
+            allocated -= if old.present { stored_bytes(&old).min(allocated) } else { 0 };
+            allocated += if frame.entry.present { stored_bytes(&frame.entry) } else { 0 };
+            index.set(frame.chunk, frame.entry);
+            folded.push(frame);
+        }
+        let aead = || snap.key.index_aead(self.suite);
+        let source =
+            IndexSource { store: &*self.store, aead: &aead, vault: self.vault, file: snap.node.id, payload: payload.id };
+        let (root, blocks) = index.build(&source);
+        Ok(Some(Folded { frames: folded, blocks, root, allocated }))
+    }
+
+    fn fold_chunk(&self, snap: &NodeSnap, payload: &PayloadSnap, size: u64, chunk: u64, patch: &Arc<Patch>) -> Result<Option<Frame>> {
+        let chunk_len = payload.codec.chunk().len();
+        let start = chunk * chunk_len as u64;
+        let len = usize::try_from(size.saturating_sub(start)).unwrap_or(usize::MAX).min(chunk_len);
+        if len == 0 {
+            return Ok(None);
+        }
+        let mut plain = vec![0; chunk_len];
+        let entry = payload.index.entry(chunk);
+        if entry.present && !patch.covers(len) {
+            match self.read_base(snap, payload, chunk, &entry, &mut plain) {
+                Ok(()) => {}
+                Err(error @ VaultError::Chunk { .. }) => {
+                    // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
+                    log::error!("{error}; bytes written into that chunk are lost with it");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        patch.apply(0, &mut plain[..len]);
+        let mut bytes = Vec::new();
+        let entry = payload.codec.seal(chunk, &plain[..len], &mut bytes);
+        Ok(Some(Frame { chunk, entry, bytes, patch: Arc::clone(patch) }))
+    }
+
+    /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one.
+    fn read_base(&self, snap: &NodeSnap, payload: &PayloadSnap, chunk: u64, entry: &IndexEntry, plain: &mut [u8]) -> Result<()> {
+        let state = snap.node.state.read();
+        match state.file()?.payload().filter(|present| present.id == payload.id) {
+            Some(present) => self.open_chunks(&snap.node, present, chunk, std::slice::from_ref(entry), plain),
+            // Replaced since; its file is still there.
+            None => {
+                let file = state.file()?;
+                let index = crate::vault::file::index::Index::new();
+                let old = self.payload(snap.node.id, &snap.key, file, payload.id, index, payload.birth);
+                self.open_chunks(&snap.node, &old, chunk, std::slice::from_ref(entry), plain)
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A checkpoint brings the store up to the end of a log segment and forgets the segment.
+//!
+//! 1. `snapshot`: with the gate held, the log switches to a new segment and all changed nodes are noted as they are.
+//!    Operations go on at once, into the new segment.
+//! 2. `fold`: patches become whole sealed chunks; index blocks and guards are sealed (`seal`), files first, directories
+//!    from the deepest to the root, as each guard's tag goes into the sums of its directory.
+//! 3. What is to be written is gathered in a redo file, made durable. From here on the checkpoint happens, whatever else does.
+//! 4. `apply`: the store is changed in place, synced, and the segment removed.
+//!
+//! If anything fails before step 3 ends, the store is as it was and the log has it all; after it, the next mount finishes it.
+//! Either way nothing acknowledged is lost, and this mount is read-only from then on.
+mod apply;
+mod fold;
+mod seal;
+mod snapshot;
+
+use super::{
+    core::Core,
+    error::{Result, VaultError},
+};
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Core {
+    /// Runs a checkpoint now; gives whether there was anything to do.
+    pub fn checkpoint_now(&self) -> Result<bool> {
+        let _one = self.checkpoint.lock();
+        self.writable()?;
+        let result = self.checkpoint_locked();
+        if let Err(error) = &result {
+            self.fail(&error.to_string());
+        }
+        let mut state = self.signal.state.lock();
+        state.checkpoint = false;
+        state.count += 1;
+        self.signal.done.notify_all();
+        result
+    }
+
+    fn checkpoint_locked(&self) -> Result<bool> {
+        let Some(snapshot) = self.take_snapshot()? else { return Ok(false) };
+        let segment = snapshot.segment;
+        let folded = self.fold(&snapshot)?;
+        let plan = self.seal_all(&snapshot, folded)?;
+        self.journal.reserve().release();
+        let done = self.store_plan(&snapshot, &plan);
+        self.journal.reserve().end();
+        done?;
+        self.journal.finish(segment)?;
+        self.complete(snapshot, &plan);
+        Ok(true)
+    }
+
+    fn store_plan(&self, snapshot: &snapshot::Snapshot, plan: &seal::Plan) -> Result<()> {
+        let mut redo = self.journal.redo(snapshot.segment)?;
+        plan.each_op(snapshot, &mut |op| redo.add(op).map_err(VaultError::from))?;
+        // What the old segment claims in payloads must be there when it is gone.
+        self.journal.flush()?;
+        redo.commit()?;
+        self.apply(snapshot, plan)?;
+        Ok(self.store.sync()?)
+    }
+
+    /// Is a checkpoint due?
+    pub fn checkpoint_due(&self) -> bool {
+        let waited = self.oldest_change.lock().map(|since| since.elapsed());
+        self.journal.segment_len() >= self.options.checkpoint_bytes
+            || self.held.load(Relaxed) >= self.options.checkpoint_bytes
+            || waited.is_some_and(|waited| waited >= self.options.checkpoint_age)
+    }
+
+    /// Waits when the log is so far ahead of the store that memory and disk would fill.
+    pub fn make_room(&self) -> Result<()> {
+        let limit = self.options.checkpoint_bytes.saturating_mul(3);
+        if self.journal.segment_len() < limit && self.held.load(Relaxed) < limit {
+            return Ok(());
+        }
+        if !self.options.background {
+            return self.checkpoint_now().map(drop);
+        }
+        let mut state = self.signal.state.lock();
+        state.checkpoint = true;
+        self.signal.wake.notify_all();
+        let count = state.count;
+        while state.count == count && !state.stop {
+            self.signal.done.wait(&mut state);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! What changed, as it was at the moment when the log went on to its next segment.
+use crate::{
+    codec::ChunkCodec,
+    crypto::FileKey,
+    format::{Attrs, DirId, FileId, Kind, Link, Name, PayloadId, Place, Record, Xattrs, ZoneId},
+    vault::{
+        core::Core,
+        error::Result,
+        file::{Birth, FileBody, FileData, index::IndexSnapshot, overlay::Patch},
+        node::{Node, NodeContent, NodeState},
+        types::ROOT_INO,
+    },
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+/// Everything one checkpoint stores.
+pub(super) struct Snapshot {
+    /// The log segment that it replaces.
+    pub segment: u64,
+    /// Files, links and special files.
+    pub nodes: Vec<NodeSnap>,
+    /// Directories, the deepest first, the root last.
+    pub dirs: Vec<NodeSnap>,
+    pub dead: Vec<PayloadId>,
+    pub dead_dirs: Vec<DirId>,
+    /// Files that lay apart and lost their last link.
+    pub gone: Vec<FileId>,
+}
+
+/// One node.
+pub(super) struct NodeSnap {
+    pub node: Arc<Node>,
+    pub place: Place,
+    pub zone: ZoneId,
+    pub key: Arc<FileKey>,
+    pub attrs: Attrs,
+    pub xattrs: Arc<Xattrs>,
+    pub links: Vec<Link>,
+    pub description: Vec<u8>,
+    pub generation: u64,
+    pub seals: u64,
+    pub content: ContentSnap,
+}
+
+/// What a node is.
+pub(super) enum ContentSnap {
+    Inline { file: FileSnap, content: Arc<Vec<u8>> },
+    Payload { file: FileSnap, payload: PayloadSnap },
+    Dir { id: DirId, subdirs: u64, changed: Vec<(Name, Option<ChildSnap>)> },
+    Symlink(Vec<u8>),
+    Special(u64),
+}
+
+/// What both kinds of files have.
+#[derive(Clone, Copy)]
+pub(super) struct FileSnap {
+    pub size: u64,
+    pub chunk: crate::format::ChunkSize,
+    pub compress: bool,
+    pub allocated: u64,
+}
+
+/// A payload with its patches.
+pub(super) struct PayloadSnap {
+    pub id: PayloadId,
+    pub birth: Birth,
+    pub codec: Arc<ChunkCodec>,
+    pub patches: Vec<(u64, Arc<Patch>)>,
+    pub index: IndexSnapshot,
+}
+
+/// What a changed entry leads to.
+pub(super) struct ChildSnap {
+    pub file: FileId,
+    pub kind: Kind,
+    pub apart: bool,
+}
+
+impl Core {
+    /// Switches the log and notes what changed; `None` when nothing did.
+    pub(super) fn take_snapshot(&self) -> Result<Option<Snapshot>> {
+        let _gate = self.gate.write();
+        self.settle_all()?;
+        let dead = std::mem::take(&mut *self.dead.lock());
+        let dead_dirs = std::mem::take(&mut *self.dead_dirs.lock());
+        let changed = std::mem::take(&mut *self.dirty.lock());
+        *self.oldest_change.lock() = None;
+        if changed.is_empty() && dead.is_empty() && dead_dirs.is_empty() {
+            return Ok(None);
+        }
+        self.journal.reserve().begin();
+        self.held.store(0, Relaxed);
+        let payloads: Vec<PayloadId> = self.orphans.lock().iter().copied().collect();
+        let head = if payloads.is_empty() { Vec::new() } else { vec![Record::Orphans { payloads }] };
+        let segment = self.journal.switch(&head)?;
+        let gone = std::mem::take(&mut self.links.lock().gone).into_iter().collect();
+        let mut snapshot = Snapshot { segment, nodes: Vec::new(), dirs: Vec::new(), dead, dead_dirs, gone };
+        let mut dirs = Vec::new();
+        for node in self.with_ancestors(changed)? {
+            let Some(place) = node.place() else { continue };
+            let snap = self.snap(&node, place, segment)?;
+            if node.kind == Kind::Directory { dirs.push((depth(&node), snap)) } else { snapshot.nodes.push(snap) }
+        }
+        dirs.sort_by_key(|(depth, _)| std::cmp::Reverse(*depth));
+        snapshot.dirs = dirs.into_iter().map(|(_, snap)| snap).collect();
+        Ok(Some(snapshot))
+    }
+
+    /// The nodes, every directory above them, and the root: their sums change too.
+    fn with_ancestors(&self, changed: Vec<Arc<Node>>) -> Result<Vec<Arc<Node>>> {
+        let mut seen: HashSet<u64> = HashSet::with_capacity(changed.len());
+        let mut all = Vec::with_capacity(changed.len() + 1);
+        let root = self.node(ROOT_INO)?;
+        for node in changed.into_iter().chain([root]) {
+            let mut at = Some(node);
+            while let Some(node) = at.filter(|node| seen.insert(node.ino)) {
+                at = node.parent();
+                all.push(node);
+            }
+        }
+        Ok(all)
+    }
+
+    fn snap(&self, node: &Arc<Node>, place: Place, segment: u64) -> Result<NodeSnap> {
+        let mut state = node.state.write();
+        // A directory above a changed node, or a node that only another's change concerns.
+        self.hold_inline(node, &mut state)?;
+        let content = self.snap_content(node, &mut state, segment)?;
+        let NodeState { zone, key, attrs, xattrs, links, description, generation, seals, .. } = &*state;
+        Ok(NodeSnap {
+            node: Arc::clone(node),
+            place,
+            zone: *zone,
+            key: Arc::clone(key),
+            attrs: *attrs,
+            xattrs: Arc::clone(xattrs),
+            links: links.clone(),
+            description: description.clone(),
+            generation: *generation,
+            seals: *seals,
+            content,
+        })
+    }
+
+    fn snap_content(&self, node: &Node, state: &mut NodeState, segment: u64) -> Result<ContentSnap> {
+        let key = Arc::clone(&state.key);
+        Ok(match &mut state.content {
+            NodeContent::Symlink(target) => ContentSnap::Symlink(target.to_vec()),
+            NodeContent::Special(rdev) => ContentSnap::Special(*rdev),
+            NodeContent::Dir(dir) => {
+                let names = std::mem::take(&mut dir.changed);
+                let listing = dir.listing.as_ref();
+                let child = |name: &Name| {
+                    let ino = listing?.entry(name)?.ino;
+                    let child = self.table.get(ino)?;
+                    let apart = matches!(child.place(), Some(Place::Links));
+                    Some(ChildSnap { file: child.id, kind: child.kind, apart })
+                };
+                let changed = names.into_iter().map(|name| (name.clone(), child(&name))).collect();
+                ContentSnap::Dir { id: dir.id, subdirs: dir.subdirs, changed }
+            }
+            NodeContent::File(file) => self.snap_file(node, &key, file, segment)?,
+        })
+    }
+
+    fn snap_file(&self, node: &Node, key: &FileKey, data: &mut FileData, segment: u64) -> Result<ContentSnap> {
+        let file = FileSnap { size: data.size, chunk: data.chunk, compress: data.compress, allocated: data.allocated };
+        let payload = match &mut data.body {
+            FileBody::Inline(content) => {
+                return Ok(ContentSnap::Inline { file, content: content.clone().unwrap_or_default() });
+            }
+            FileBody::Payload(payload) => payload,
+        };
+        let patches: Vec<(u64, Arc<Patch>)> =
+            payload.overlay.chunks().map(|(chunk, patch)| (chunk, Arc::clone(patch))).collect();
+        for (chunk, _) in &patches {
+            payload.keep_off(*chunk..chunk + 1, segment, false);
+            self.with_source(node.id, key, payload, |source| payload.index.lock().touch_chunk(source, *chunk, segment))?;
+        }
+        let index = payload.index.lock().snapshot();
+        let payload = PayloadSnap { id: payload.id, birth: payload.birth, codec: Arc::clone(&payload.codec), patches, index };
+        Ok(ContentSnap::Payload { file, payload })
+    }
+}
+
+/// Directories between a directory and the root.
+fn depth(node: &Arc<Node>) -> usize {
+    std::iter::successors(node.parent(), |node| node.parent()).count()
+}

@@ -1,0 +1,339 @@
+//! What all operations of an open vault share.
+//!
+//! Lock order, first to last: `checkpoint` (one checkpoint at a time), `gate` (read by every change, written by a
+//! checkpoint while it takes its snapshot), node states (smaller inode number first; a parent's before its child's in
+//! doubt by inode number too), then any one of the small locks here (`dirty`, `tails`, `links`, the table's, a payload's
+//! index), then the journal's. None of them is held across a sync; the gate is not held while a change waits for a
+//! checkpoint.
+use super::{
+    dir::StoredSums,
+    error::{Result, VaultError},
+    file::INLINE_MAX,
+    node::Node,
+    table::Table,
+    types::{OpenOptions, State},
+};
+use crate::{
+    crypto::{NameKey, Suite, Tag, ZoneKey},
+    engine::Pool,
+    format::{ChunkSize, DirId, FileId, PayloadId, Record, Time, VaultId, ZoneId},
+    journal::Journal,
+    store::Store,
+};
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Bytes of inline content kept for readers that come soon after a lookup.
+const CONTENT_CACHE_BYTES: usize = 24 << 20;
+
+/// The state of an open vault.
+pub(super) struct Core {
+    pub store: Arc<dyn Store>,
+    pub vault: VaultId,
+    pub suite: Suite,
+    pub chunk: ChunkSize,
+    pub compress: bool,
+    pub zone: ZoneId,
+    pub zone_key: ZoneKey,
+    pub journal: Journal,
+    pub pool: Pool,
+    pub table: Table,
+    pub options: OpenOptions,
+    pub gate: RwLock<()>,
+    pub checkpoint: Mutex<()>,
+    /// Nodes that changed since the last checkpoint began.
+    pub dirty: Mutex<Vec<Arc<Node>>>,
+    /// Files with something unlogged.
+    pub tails: Mutex<Vec<Arc<Node>>>,
+    tail_count: AtomicU64,
+    pub links: Mutex<LinksDir>,
+    /// Payloads that nothing uses any more, to be removed by the next checkpoint.
+    pub dead: Mutex<Vec<PayloadId>>,
+    /// Directories that were removed, likewise.
+    pub dead_dirs: Mutex<Vec<DirId>>,
+    /// Payloads of files that no entry leads to but that are in use.
+    pub orphans: Mutex<HashSet<PayloadId>>,
+    pub contents: Mutex<ContentCache>,
+    /// When the oldest change was made that no checkpoint has taken.
+    pub oldest_change: Mutex<Option<Instant>>,
+    pub signal: Signal,
+    /// Orders `Touch` records before what is logged of their nodes.
+    pub touching: Mutex<()>,
+    /// Something was pushed and waits for the timer.
+    pub tail_waits: AtomicBool,
+    /// Bytes of inline content that changed nodes hold until the next checkpoint.
+    pub held: AtomicU64,
+    read_only: AtomicBool,
+    failure: Mutex<Option<String>>,
+}
+
+/// The guards that lie apart, under `guards/links`.
+pub(super) struct LinksDir {
+    pub key: NameKey,
+    pub stored: StoredSums,
+    /// Tags of those that were read or stored.
+    pub tags: HashMap<FileId, Tag>,
+    /// Files that lost their last link since the last checkpoint began.
+    pub gone: HashSet<FileId>,
+}
+
+/// Wakes the journal thread, and those who wait for a checkpoint.
+#[derive(Default)]
+pub(super) struct Signal {
+    pub state: Mutex<SignalState>,
+    pub wake: Condvar,
+    pub done: Condvar,
+}
+
+/// What the journal thread is asked for.
+#[derive(Default)]
+pub(super) struct SignalState {
+    pub stop: bool,
+    pub checkpoint: bool,
+    /// Checkpoints done.
+    pub count: u64,
+    pub running: bool,
+}
+
+/// Inline contents of unchanged files, bounded in bytes; first in, first out.
+#[derive(Default)]
+pub(super) struct ContentCache {
+    contents: HashMap<u64, Arc<Vec<u8>>>,
+    order: VecDeque<u64>,
+    bytes: usize,
+}
+
+/// Everything `Core::new` is told.
+pub(super) struct CoreParts {
+    pub store: Arc<dyn Store>,
+    pub header: crate::format::Header,
+    pub zone_key: ZoneKey,
+    pub journal: Journal,
+    pub root: FileId,
+    pub links: StoredSums,
+    pub options: OpenOptions,
+}
+
+impl Core {
+    pub fn new(parts: CoreParts) -> Core {
+        let CoreParts { store, header, zone_key, journal, root, links, options } = parts;
+        let key = zone_key.name_key(&crate::format::DirId::LINKS.0);
+        let links = LinksDir { key, stored: links, tags: HashMap::new(), gone: HashSet::new() };
+        Core {
+            store,
+            vault: header.vault,
+            suite: header.suite,
+            chunk: header.chunk,
+            compress: header.compress,
+            zone: header.root_zone,
+            zone_key,
+            journal,
+            pool: Pool::new(options.threads),
+            table: Table::new(root),
+            gate: RwLock::new(()),
+            checkpoint: Mutex::new(()),
+            dirty: Mutex::default(),
+            tails: Mutex::default(),
+            tail_count: AtomicU64::new(0),
+            links: Mutex::new(links),
+            dead: Mutex::default(),
+            dead_dirs: Mutex::default(),
+            touching: Mutex::default(),
+            held: AtomicU64::new(0),
+            tail_waits: AtomicBool::new(false),
+            orphans: Mutex::default(),
+            contents: Mutex::default(),
+            oldest_change: Mutex::new(None),
+            signal: Signal::default(),
+            read_only: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            options,
+        }
+    }
+
+    /// The node of an inode number that the kernel knows.
+    pub fn node(&self, ino: u64) -> Result<Arc<Node>> {
+        self.table.get(ino).ok_or(VaultError::Stale)
+    }
+
+    /// Begins a change: refuses it on a read-only vault, holds back the space that storing it may take (`bytes` of data
+    /// beside the guards), waits when the log is too far ahead, and keeps a checkpoint's snapshot out until dropped.
+    ///
+    /// # Errors
+    /// `ReadOnly`, no space.
+    pub fn change(&self, bytes: u64) -> Result<RwLockReadGuard<'_, ()>> {
+        self.writable()?;
+        self.make_room()?;
+        // The data once in the redo file and once in the store, and a share of the guards that go with it.
+        let needed = 2048 + 2 * bytes;
+        match self.journal.reserve().add(needed) {
+            Ok(()) => {}
+            Err(error) => self.room_by_checkpoint(error, needed)?,
+        }
+        Ok(self.gate.read())
+    }
+
+    /// On a full disk the log itself and removed payloads may hold the space that is missing.
+    fn room_by_checkpoint(&self, error: crate::store::StoreError, bytes: u64) -> Result<()> {
+        if !VaultError::Store(error).is_no_space() {
+            return Err(VaultError::ReadOnly);
+        }
+        self.checkpoint_now()?;
+        Ok(self.journal.reserve().add(bytes)?)
+    }
+
+    /// Refuses changes of a read-only vault.
+    pub fn writable(&self) -> Result<()> {
+        if self.read_only.load(Relaxed) {
+            return match self.failure() {
+                Some(cause) => Err(VaultError::CheckpointFailed { cause }),
+                None => Err(VaultError::ReadOnly),
+            };
+        }
+        Ok(())
+    }
+
+    /// Refuses changes from now on, as was asked for.
+    pub fn set_read_only(&self) {
+        self.read_only.store(true, Relaxed);
+    }
+
+    /// Stores everything and removes the journal.
+    pub fn close(&self) -> Result<()> {
+        if let Some(cause) = self.failure() {
+            return Err(VaultError::CheckpointFailed { cause });
+        }
+        if self.read_only.load(Relaxed) {
+            return Ok(());
+        }
+        // The kernel uses nothing any more: what no entry leads to goes.
+        let orphans = std::mem::take(&mut *self.orphans.lock());
+        self.dead.lock().extend(orphans);
+        while self.checkpoint_now()? {}
+        Ok(self.journal.remove()?)
+    }
+
+    /// For another try at opening.
+    pub fn into_zone_key(self) -> ZoneKey {
+        self.zone_key
+    }
+
+    /// Stops writing for good.
+    pub fn fail(&self, cause: &str) {
+        log::error!("the vault is read-only from now on: {cause}");
+        self.failure.lock().get_or_insert_with(|| cause.to_owned());
+        self.read_only.store(true, Relaxed);
+        self.journal.fail(cause);
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.lock().clone().or_else(|| self.journal.failure())
+    }
+
+    pub fn state(&self) -> State {
+        match self.failure() {
+            Some(cause) => State::Failed(cause),
+            None if self.read_only.load(Relaxed) => State::ReadOnly,
+            None => State::ReadWrite,
+        }
+    }
+
+    /// Logs records, in order after everything that was acknowledged before, and writes the frame.
+    pub fn commit(&self, records: &[Record]) -> Result<()> {
+        Ok(self.journal.commit(records)?)
+    }
+
+    /// Notes that a node differs from its stored guard. The caller holds its state.
+    pub fn mark_dirty(&self, node: &Arc<Node>, state: &mut super::node::NodeState) {
+        let segment = self.journal.segment();
+        if state.dirty < segment {
+            state.dirty = segment;
+            self.dirty.lock().push(Arc::clone(node));
+            self.note_change();
+        }
+    }
+
+    /// Starts the clock of the next checkpoint.
+    pub fn note_change(&self) {
+        let mut oldest = self.oldest_change.lock();
+        if oldest.is_none() {
+            *oldest = Some(Instant::now());
+        }
+    }
+
+    /// Notes that a file has something unlogged. The caller holds its state.
+    pub fn list_tail(&self, node: &Arc<Node>, file: &mut super::file::FileData) {
+        if !file.listed {
+            file.listed = true;
+            self.tails.lock().push(Arc::clone(node));
+            self.tail_count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Takes the list of files with something unlogged.
+    pub fn take_tails(&self) -> Vec<Arc<Node>> {
+        if self.tail_count.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        let tails = std::mem::take(&mut *self.tails.lock());
+        self.tail_count.fetch_sub(tails.len() as u64, Relaxed);
+        tails
+    }
+
+    /// Is content of this length kept in the guard?
+    pub fn fits_inline(&self, size: u64) -> bool {
+        size <= INLINE_MAX
+    }
+
+    /// Keeps the inline content of a file for readers.
+    pub fn keep_content(&self, ino: u64, content: Arc<Vec<u8>>) {
+        self.contents.lock().keep(ino, content);
+    }
+}
+
+impl ContentCache {
+    pub fn get(&self, ino: u64) -> Option<Arc<Vec<u8>>> {
+        self.contents.get(&ino).cloned()
+    }
+
+    fn keep(&mut self, ino: u64, content: Arc<Vec<u8>>) {
+        self.bytes += content.len();
+        match self.contents.insert(ino, content) {
+            Some(old) => self.bytes -= old.len(),
+            None => self.order.push_back(ino),
+        }
+        while self.bytes > CONTENT_CACHE_BYTES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.remove(oldest);
+        }
+    }
+
+    pub fn remove(&mut self, ino: u64) {
+        if let Some(content) = self.contents.remove(&ino) {
+            self.bytes -= content.len();
+        }
+    }
+}
+
+/// The time of day.
+pub(super) fn now() -> Time {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => Time { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() },
+        Err(before) => {
+            let before = before.duration();
+            let secs = -i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+            match before.subsec_nanos() {
+                0 => Time { secs, nanos: 0 },
+                nanos => Time { secs: secs - 1, nanos: 1_000_000_000 - nanos },
+            }
+        }
+    }
+}

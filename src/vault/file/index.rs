@@ -1,0 +1,367 @@
+//! The index of a payload in memory: which frame holds each chunk, as a tree of blocks of which a part is loaded.
+//!
+//! Level 0 blocks hold the entries of 256 chunks, level n blocks those of 256 blocks of level n-1. The first 64 entries of
+//! the top block lie in the guard (so the top block itself is never stored); its level follows from the file's size.
+//! Whenever a block changes, so have all blocks above it, up to the top: so everything between a change and the guard is
+//! in memory when a checkpoint comes.
+use crate::{
+    crypto::Aead,
+    format::{FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX, VaultId, index_path},
+    store::{Store, StoreError},
+    vault::{VaultError, error::Result},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
+
+const FANOUT: u64 = INDEX_FANOUT as u64;
+/// Clean blocks above this number are forgotten: 512 blocks are 2.6 MB and index 2 GiB in chunks of 16 KiB.
+const BLOCKS_MAX: usize = 512;
+
+type Entries = Box<[IndexEntry; INDEX_FANOUT]>;
+/// Level and number.
+type BlockId = (u8, u64);
+
+/// Where blocks are read from.
+pub(in crate::vault) struct IndexSource<'a> {
+    pub store: &'a dyn Store,
+    pub aead: &'a dyn Fn() -> Aead,
+    pub vault: VaultId,
+    pub file: FileId,
+    pub payload: PayloadId,
+}
+
+struct Block {
+    entries: Entries,
+    /// Segment of the last change that is not stored; 0: none.
+    changed: u64,
+}
+
+/// The index of one payload.
+pub(in crate::vault) struct Index {
+    top: u8,
+    blocks: HashMap<BlockId, Block>,
+}
+
+fn empty() -> Entries {
+    Box::new([IndexEntry::HOLE; INDEX_FANOUT])
+}
+
+impl Index {
+    pub fn new() -> Index {
+        Index::from_root(&IndexRoot::default())
+    }
+
+    pub fn from_root(root: &IndexRoot) -> Index {
+        let mut entries = empty();
+        for (to, from) in entries.iter_mut().zip(&root.entries) {
+            *to = *from;
+        }
+        let blocks = HashMap::from([((root.height, 0), Block { entries, changed: 0 })]);
+        Index { top: root.height, blocks }
+    }
+
+    /// Entries of `count` chunks from `first` on.
+    pub fn entries(&mut self, source: &IndexSource<'_>, first: u64, count: usize) -> Result<Vec<IndexEntry>> {
+        let mut out = Vec::with_capacity(count);
+        let end = first + count as u64;
+        let mut at = first;
+        while at < end {
+            let leaf = at / FANOUT;
+            let until = end.min((leaf + 1) * FANOUT);
+            let within = within(at)..within(at) + span(at, until);
+            match self.block(source, (0, leaf))? {
+                Some(block) => out.extend_from_slice(&block.entries[within]),
+                None => out.resize(out.len() + within.len(), IndexEntry::HOLE),
+            }
+            at = until;
+        }
+        self.forget_some();
+        Ok(out)
+    }
+
+    /// The entry of one chunk.
+    pub fn entry(&mut self, source: &IndexSource<'_>, chunk: u64) -> Result<IndexEntry> {
+        let block = self.block(source, (0, chunk / FANOUT))?;
+        Ok(block.map_or(IndexEntry::HOLE, |block| block.entries[within(chunk)]))
+    }
+
+    /// Sets entries; the chunks must be within what `resize` was told.
+    pub fn set(&mut self, source: &IndexSource<'_>, first: u64, entries: &[IndexEntry], segment: u64) -> Result<()> {
+        for (chunk, entry) in (first..).zip(entries) {
+            let leaf = (0, chunk / FANOUT);
+            if chunk == first || chunk % FANOUT == 0 {
+                self.touch(source, leaf, segment)?;
+            }
+            if let Some(block) = self.blocks.get_mut(&leaf) {
+                block.entries[within(chunk)] = *entry;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first chunk from `at` on whose block may hold something; the end of what the tree can hold if none.
+    pub fn skip_holes(&mut self, source: &IndexSource<'_>, at: u64) -> Result<u64> {
+        let capacity = FANOUT.saturating_pow(u32::from(self.top) + 1);
+        let mut at = at;
+        'next: while at < capacity {
+            for level in (1..=self.top).rev() {
+                let width = FANOUT.pow(u32::from(level));
+                let number = at / width;
+                // A child that is in memory may not be stored yet, so that its entry still says hole.
+                let loaded = self.blocks.contains_key(&(level - 1, number));
+                let present = self.block(source, (level, number / FANOUT))?.is_some_and(|block| block.entries[within(number)].present);
+                if !loaded && !present {
+                    at = (number + 1) * width;
+                    continue 'next;
+                }
+            }
+            return Ok(at);
+        }
+        Ok(capacity)
+    }
+
+    /// Makes holes of a range of chunks; blocks that become empty as a whole are not read.
+    pub fn clear(&mut self, source: &IndexSource<'_>, chunks: Range<u64>, segment: u64) -> Result<()> {
+        self.clear_level(source, 0, chunks, segment)
+    }
+
+    fn clear_level(&mut self, source: &IndexSource<'_>, level: u8, range: Range<u64>, segment: u64) -> Result<()> {
+        if range.start >= range.end {
+            return Ok(());
+        }
+        // Children that vanish whole are cut off at their parent; the two ends are cleared one level down.
+        if level == self.top {
+            let end = range.end.min(FANOUT);
+            return self.clear_in_block(source, (level, 0), range.start..end, segment);
+        }
+        let (first, last) = (range.start.div_ceil(FANOUT), range.end / FANOUT);
+        if first > last {
+            return self.clear_in_block(source, (level, range.start / FANOUT), range, segment);
+        }
+        self.clear_in_block(source, (level, range.start / FANOUT), range.start..first * FANOUT, segment)?;
+        self.clear_in_block(source, (level, last), last * FANOUT..range.end, segment)?;
+        self.blocks.retain(|&(at, number), _| at != level || !(first..last).contains(&number));
+        self.clear_level(source, level + 1, first..last, segment)
+    }
+
+    /// Clears entries of one block; `range` counts entries over all blocks of the level.
+    fn clear_in_block(&mut self, source: &IndexSource<'_>, id: BlockId, range: Range<u64>, segment: u64) -> Result<()> {
+        if range.start >= range.end || self.block(source, id)?.is_none() {
+            return Ok(());
+        }
+        self.touch(source, id, segment)?;
+        if let Some(block) = self.blocks.get_mut(&id) {
+            let base = id.1 * FANOUT;
+            for number in range {
+                block.entries[within(number - base)] = IndexEntry::HOLE;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes room for so many chunks.
+    pub fn grow_to(&mut self, chunks: u64, segment: u64) {
+        while self.top < IndexRoot::height_for(chunks) {
+            self.grow(segment);
+        }
+    }
+
+    /// Forgets what lies past so many chunks.
+    pub fn shrink_to(&mut self, source: &IndexSource<'_>, chunks: u64, segment: u64) -> Result<()> {
+        let capacity = FANOUT.saturating_pow(u32::from(self.top) + 1);
+        self.clear(source, chunks..capacity.max(chunks), segment)?;
+        while self.top > IndexRoot::height_for(chunks) {
+            self.shrink(source, segment)?;
+        }
+        Ok(())
+    }
+
+    /// The top block becomes a stored one under a new top.
+    fn grow(&mut self, segment: u64) {
+        if let Some(block) = self.blocks.get_mut(&(self.top, 0)) {
+            block.changed = segment;
+        }
+        self.top += 1;
+        self.blocks.insert((self.top, 0), Block { entries: empty(), changed: segment });
+    }
+
+    /// The first block below the top becomes the top.
+    fn shrink(&mut self, source: &IndexSource<'_>, segment: u64) -> Result<()> {
+        let below = (self.top - 1, 0);
+        let entries = match self.block(source, below)? {
+            Some(block) => block.entries.clone(),
+            None => empty(),
+        };
+        self.blocks.remove(&(self.top, 0));
+        self.top -= 1;
+        self.blocks.insert(below, Block { entries, changed: segment });
+        Ok(())
+    }
+
+    /// A block, loaded if need be; `None`: all its entries are holes.
+    fn block(&mut self, source: &IndexSource<'_>, id: BlockId) -> Result<Option<&Block>> {
+        if !self.blocks.contains_key(&id) {
+            let Some(entries) = self.load(source, id)? else { return Ok(None) };
+            self.blocks.insert(id, Block { entries, changed: 0 });
+        }
+        Ok(self.blocks.get(&id))
+    }
+
+    fn load(&mut self, source: &IndexSource<'_>, (level, number): BlockId) -> Result<Option<Entries>> {
+        if level >= self.top {
+            return Ok(None);
+        }
+        let Some(parent) = self.block(source, (level + 1, number / FANOUT))? else { return Ok(None) };
+        let entry = parent.entries[within(number)];
+        if !entry.present {
+            return Ok(None);
+        }
+        source.read(level, number, &entry).map(Some)
+    }
+
+    /// Loads or makes a block, and all above it, and marks them changed.
+    fn touch(&mut self, source: &IndexSource<'_>, (level, number): BlockId, segment: u64) -> Result<()> {
+        let mut number = number;
+        for level in level..=self.top {
+            let id = (level, number);
+            if self.block(source, id)?.is_none() {
+                self.blocks.insert(id, Block { entries: empty(), changed: 0 });
+            }
+            if let Some(block) = self.blocks.get_mut(&id) {
+                block.changed = segment;
+            }
+            number /= FANOUT;
+        }
+        Ok(())
+    }
+
+    fn forget_some(&mut self) {
+        if self.blocks.len() > BLOCKS_MAX {
+            let top = self.top;
+            self.blocks.retain(|&(level, _), block| block.changed != 0 || level == top);
+        }
+    }
+
+    /// What a checkpoint stores: all changed blocks. Those of the chunks it will fold must have been touched.
+    pub fn snapshot(&self) -> IndexSnapshot {
+        let changed = self.blocks.iter().filter(|(id, block)| block.changed != 0 || id.0 == self.top);
+        IndexSnapshot { top: self.top, blocks: changed.map(|(id, block)| (*id, block.entries.clone())).collect() }
+    }
+
+    /// Marks the block of a chunk as one that the next snapshot must hold.
+    pub fn touch_chunk(&mut self, source: &IndexSource<'_>, chunk: u64, segment: u64) -> Result<()> {
+        self.touch(source, (0, chunk / FANOUT), segment)
+    }
+
+    /// A checkpoint stored these blocks: what did not change since is clean.
+    pub fn stored(&mut self, blocks: &[StoredBlock], segment: u64) {
+        for stored in blocks {
+            let parent = (stored.level + 1, stored.number / FANOUT);
+            // A block that is gone from memory was cut off meanwhile: its entry stays a hole.
+            if self.blocks.contains_key(&(stored.level, stored.number))
+                && let Some(parent) = self.blocks.get_mut(&parent)
+            {
+                parent.entries[within(stored.number)] = stored.entry;
+            }
+        }
+        for block in self.blocks.values_mut().filter(|block| block.changed <= segment) {
+            block.changed = 0;
+        }
+    }
+
+    /// Sets the entry of a chunk that a checkpoint folded; its block is in memory as it was touched before.
+    pub fn folded(&mut self, chunk: u64, entry: IndexEntry) {
+        if let Some(block) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
+            block.entries[within(chunk)] = entry;
+        }
+    }
+}
+
+impl IndexSource<'_> {
+    fn read(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<Entries> {
+        let path = index_path(&self.payload);
+        let damaged = |what| VaultError::Damaged { object: path.as_str().to_owned(), what };
+        let blob = self.store.open(&path, false).map_err(|error| match error {
+            StoreError::NotFound(_) => damaged("the index is missing"),
+            other => other.into(),
+        })?;
+        let mut bytes = vec![0; IndexBlock::STORED_LEN];
+        let got = blob.read_at(IndexBlock::offset(level, number), &mut bytes)?;
+        bytes.truncate(got);
+        let block = IndexBlock::open(&bytes, entry, &(self.aead)(), &self.vault, &self.file, &self.payload, level, number);
+        Ok(super::super::error::in_object(path.as_str(), block)?.entries)
+    }
+}
+
+/// Changed blocks of an index, at the moment a checkpoint began.
+#[derive(Clone)]
+pub(in crate::vault) struct IndexSnapshot {
+    top: u8,
+    blocks: BTreeMap<BlockId, Entries>,
+}
+
+/// A block as sealed by a checkpoint; one without entries has no bytes and its entry is a hole.
+pub(in crate::vault) struct StoredBlock {
+    pub level: u8,
+    pub number: u64,
+    pub bytes: Vec<u8>,
+    pub entry: IndexEntry,
+}
+
+impl IndexSnapshot {
+    /// The entry of a chunk whose block is in the snapshot.
+    pub fn entry(&self, chunk: u64) -> IndexEntry {
+        self.blocks.get(&(0, chunk / FANOUT)).map_or(IndexEntry::HOLE, |entries| entries[within(chunk)])
+    }
+
+    pub fn set(&mut self, chunk: u64, entry: IndexEntry) {
+        if let Some(entries) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
+            entries[within(chunk)] = entry;
+        }
+    }
+
+    /// Seals the blocks bottom-up; gives the root for the guard.
+    pub fn build(mut self, source: &IndexSource<'_>) -> (IndexRoot, Vec<StoredBlock>) {
+        let mut stored = Vec::new();
+        let aead = (self.top > 0).then(|| (source.aead)());
+        for level in 0..self.top {
+            let numbers: Vec<u64> = self.blocks.range((level, 0)..(level + 1, 0)).map(|(id, _)| id.1).collect();
+            for number in numbers {
+                let Some(entries) = self.blocks.remove(&(level, number)) else { continue };
+                let hole = entries.iter().all(|entry| !entry.present);
+                let (bytes, entry) = match &aead {
+                    Some(aead) if !hole => {
+                        let (vault, file, payload) = (&source.vault, &source.file, &source.payload);
+                        IndexBlock { entries }.seal(aead, vault, file, payload, level, number)
+                    }
+                    _ => (Vec::new(), IndexEntry::HOLE),
+                };
+                stored.push(StoredBlock { level, number, bytes, entry });
+                if let Some(parent) = self.blocks.get_mut(&(level + 1, number / FANOUT)) {
+                    parent[within(number)] = entry;
+                }
+            }
+        }
+        (self.root(), stored)
+    }
+
+    fn root(&self) -> IndexRoot {
+        let mut entries: Vec<IndexEntry> =
+            self.blocks.get(&(self.top, 0)).map(|entries| entries[..ROOT_ENTRIES_MAX].to_vec()).unwrap_or_default();
+        while entries.last().is_some_and(|entry| !entry.present) {
+            entries.pop();
+        }
+        IndexRoot { height: self.top, entries }
+    }
+}
+
+/// Position of an entry in its block.
+fn within(number: u64) -> usize {
+    (number % FANOUT) as usize
+}
+
+fn span(from: u64, until: u64) -> usize {
+    usize::try_from(until - from).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,135 @@
+//! The content of one regular file in memory, and all that is done to it.
+//!
+//! Short content lies in the guard (*inline*); longer content in a payload. A chunk that was never stored is written
+//! straight into the payload once it is whole; every other change becomes a patch, which the journal logs and a checkpoint
+//! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
+mod copy;
+pub(super) mod index;
+pub(super) mod overlay;
+mod punch;
+pub(super) mod ranges;
+mod read;
+mod resize;
+mod seek;
+mod settle;
+mod write;
+
+pub(super) use write::stored_bytes;
+
+use self::{index::Index, overlay::Overlay, ranges::Ranges};
+use crate::{
+    codec::ChunkCodec,
+    format::{ChunkSize, PayloadId},
+    store::Blob,
+};
+use parking_lot::Mutex;
+use std::{ops::Range, sync::Arc};
+
+/// Content up to this length lies in the guard. To be measured; most source files are shorter, and a guard with it still
+/// takes one read.
+pub(super) const INLINE_MAX: u64 = 8192;
+/// Longest file, in bytes: what a signed 64-bit offset can name, in whole chunks of any size.
+pub(super) const FILE_LEN_MAX: u64 = (1 << 62) - 1;
+
+/// Log space set aside for the records of one operation that holds no data.
+pub(super) const RECORDS_COST: u64 = 4096;
+
+/// Content of a regular file.
+pub(super) struct FileData {
+    pub size: u64,
+    pub chunk: ChunkSize,
+    pub compress: bool,
+    /// Stored bytes of the payload's frames.
+    pub allocated: u64,
+    pub body: FileBody,
+    /// Acknowledged, in memory, not in the log.
+    pub unlogged: Ranges,
+    /// Log space promised to `unlogged`.
+    pub promised: u64,
+    /// In the list of files with something unlogged.
+    pub listed: bool,
+}
+
+/// Where the content is.
+pub(super) enum FileBody {
+    /// In the guard. `None`: not in memory, and unchanged since it was stored.
+    Inline(Option<Arc<Vec<u8>>>),
+    Payload(Box<Payload>),
+}
+
+/// A payload and what is laid over it.
+pub(super) struct Payload {
+    pub id: PayloadId,
+    pub blob: Mutex<Option<Arc<dyn Blob>>>,
+    pub birth: Birth,
+    pub codec: Arc<ChunkCodec>,
+    pub index: Mutex<Index>,
+    pub overlay: Overlay,
+    pub busy: Vec<Busy>,
+}
+
+/// Where the payload's file lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Birth {
+    /// Nowhere yet.
+    Unborn,
+    /// Among the new ones: no checkpoint has seen it.
+    New,
+    /// At its own place.
+    Placed,
+}
+
+/// Chunks whose slots must not be written straight away, though their entries say hole: the state that the store would
+/// recover to still has data there, or a checkpoint is about to write it.
+pub(super) struct Busy {
+    pub chunks: Range<u64>,
+    /// Until the checkpoint of this segment is done.
+    pub segment: u64,
+    /// The chunks were punched or cut off (and not just folded by the checkpoint).
+    pub cleared: bool,
+}
+
+impl FileData {
+    pub fn new(chunk: ChunkSize, compress: bool) -> FileData {
+        FileData {
+            size: 0,
+            chunk,
+            compress,
+            allocated: 0,
+            body: FileBody::Inline(Some(Arc::default())),
+            unlogged: Ranges::default(),
+            promised: 0,
+            listed: false,
+        }
+    }
+
+    /// In units of 512 bytes, as the store will hold it.
+    pub fn blocks(&self) -> u64 {
+        match &self.body {
+            FileBody::Inline(_) => self.size.div_ceil(512),
+            FileBody::Payload(payload) => (self.allocated + payload.overlay.bytes()).div_ceil(512),
+        }
+    }
+
+    pub fn payload_mut(&mut self) -> Option<&mut Payload> {
+        match &mut self.body {
+            FileBody::Payload(payload) => Some(payload),
+            FileBody::Inline(_) => None,
+        }
+    }
+
+    /// Bytes of memory that wait for a checkpoint.
+    pub fn payload(&self) -> Option<&Payload> {
+        match &self.body {
+            FileBody::Payload(payload) => Some(payload),
+            FileBody::Inline(_) => None,
+        }
+    }
+}
+
+impl Payload {
+    /// May none of these chunks be written straight into its slot?
+    fn is_busy(&self, chunk: u64) -> bool {
+        self.busy.iter().any(|busy| busy.chunks.contains(&chunk))
+    }
+}

@@ -1,0 +1,93 @@
+//! A set of byte ranges, merged where they touch.
+use std::{collections::BTreeMap, ops::Range};
+
+/// Ranges that neither overlap nor touch, in order.
+#[derive(Default, Debug, Clone, PartialEq, Eq)]
+pub(in crate::vault) struct Ranges(BTreeMap<u64, u64>);
+
+impl Ranges {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a range.
+    pub fn add(&mut self, range: Range<u64>) {
+        let Range { mut start, mut end } = range;
+        if start >= end {
+            return;
+        }
+        while let Some((&at, &until)) = self.0.range(..=end).next_back() {
+            if until < start {
+                break;
+            }
+            start = start.min(at);
+            end = end.max(until);
+            self.0.remove(&at);
+        }
+        self.0.insert(start, end);
+    }
+
+    /// Takes a range out.
+    pub fn remove(&mut self, range: Range<u64>) {
+        let Range { start, end } = range;
+        if start >= end {
+            return;
+        }
+        while let Some((&at, &until)) = self.0.range(..end).next_back() {
+            if until <= start {
+                break;
+            }
+            self.0.remove(&at);
+            if until > end {
+                self.0.insert(end, until);
+            }
+            if at < start {
+                self.0.insert(at, start);
+            }
+        }
+    }
+
+    /// Takes all ranges out.
+    pub fn take(&mut self) -> Vec<Range<u64>> {
+        std::mem::take(&mut self.0).into_iter().map(|(start, end)| start..end).collect()
+    }
+
+    /// Is any byte of this range in the set?
+    pub fn meets(&self, range: &Range<u64>) -> bool {
+        self.0.range(..range.end).next_back().is_some_and(|(_, &until)| until > range.start) && range.start < range.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn touching_ranges_become_one() {
+        let mut ranges = Ranges::default();
+        ranges.add(0..4);
+        ranges.add(8..12);
+        ranges.add(4..8);
+        assert_eq!(ranges.take(), vec![0..12]);
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_behave_like_a_set_of_bytes(ops in prop::collection::vec((any::<bool>(), 0u64..64, 0u64..20), 0..60)) {
+            let mut ranges = Ranges::default();
+            let mut bytes = std::collections::BTreeSet::new();
+            for (add, start, len) in ops {
+                let range = start..start + len;
+                prop_assert_eq!(ranges.meets(&range), range.clone().any(|byte| bytes.contains(&byte)));
+                if add { ranges.add(range.clone()); bytes.extend(range); } else {
+                    ranges.remove(range.clone());
+                    bytes.retain(|byte| !range.contains(byte));
+                }
+            }
+            let merged = ranges.take();
+            prop_assert!(merged.windows(2).all(|pair| pair[0].end < pair[1].start));
+            prop_assert_eq!(merged.into_iter().flatten().collect::<Vec<_>>(), bytes.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Truncating and extending. What is cut off is gone at once for readers; its slots stay untouched until the checkpoint.
+use super::{FILE_LEN_MAX, FileBody, FileData};
+use crate::{
+    format::{PayloadId, Record, Time},
+    vault::{
+        VaultError,
+        core::Core,
+        error::Result,
+        node::{Node, NodeState},
+    },
+};
+use std::sync::Arc;
+
+impl Core {
+    /// Sets the size and logs it; the caller holds the gate and commits.
+    pub fn resize(&self, node: &Arc<Node>, state: &mut NodeState, size: u64, time: Time) -> Result<Vec<Record>> {
+        if size > FILE_LEN_MAX {
+            return Err(VaultError::FileTooLong);
+        }
+        let file = state.file()?;
+        let inline = matches!(file.body, FileBody::Inline(_));
+        let orphan = state.is_orphan(node);
+        let mut records = Vec::new();
+        if inline {
+            self.load_inline(node, state)?;
+        }
+        let moved = (inline && !self.fits_inline(size)).then(PayloadId::random);
+        if let Some(payload) = moved {
+            self.settle(node, state)?;
+            records.push(Record::Payload { file: node.id, payload });
+            self.move_to_payload(node.id, state, payload)?;
+            if orphan {
+                self.orphans.lock().insert(payload);
+            }
+        }
+        records.push(Record::Size { file: node.id, size, time });
+        self.apply_size(node, state, size)?;
+        state.attrs.mtime = time;
+        state.attrs.ctime = time;
+        Ok(records)
+    }
+
+    /// What the `Size` record says, in memory. Inline content must be loaded.
+    pub fn apply_size(&self, node: &Node, state: &mut NodeState, size: u64) -> Result<()> {
+        let orphan = state.is_orphan(node);
+        let key = Arc::clone(&state.key);
+        let segment = self.journal.segment();
+        let file = state.file_mut()?;
+        let old = std::mem::replace(&mut file.size, size);
+        file.unlogged.remove(size..u64::MAX);
+        let chunk = file.chunk;
+        let (keep, had) = (chunk.count(size), chunk.count(old));
+        match &mut file.body {
+            FileBody::Inline(content) => {
+                Arc::make_mut(content.get_or_insert_default()).resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
+            }
+            FileBody::Payload(payload) if size == 0 => {
+                if orphan {
+                    self.orphans.lock().remove(&payload.id);
+                }
+                self.dead.lock().push(payload.id);
+                self.note_change();
+                file.body = FileBody::Inline(Some(Arc::default()));
+                file.allocated = 0;
+            }
+            FileBody::Payload(payload) if size < old => {
+                payload.overlay.remove_range(keep..u64::MAX);
+                self.with_source(node.id, &key, payload, |source| payload.index.lock().shrink_to(source, keep, segment))?;
+                payload.keep_off(keep..had, segment, true);
+                file.allocated = scaled(file.allocated, keep, had);
+                self.zero_tail(node, &key, file, size, old)?;
+            }
+            FileBody::Payload(payload) => payload.index.get_mut().grow_to(keep, segment),
+        }
+        Ok(())
+    }
+
+    /// Bytes of the last chunk past the new size must read as zeros when the file grows again.
+    fn zero_tail(&self, node: &Node, key: &crate::crypto::FileKey, file: &mut FileData, size: u64, old: u64) -> Result<()> {
+        let within = file.chunk.within(size);
+        if within == 0 {
+            return Ok(());
+        }
+        let end = (size - within as u64 + file.chunk.len() as u64).min(old);
+        self.zero_in_chunk(node, key, file, size..end)
+    }
+}
+
+/// A part of the stored bytes, by the share of the chunks that stay.
+fn scaled(bytes: u64, keep: u64, had: u64) -> u64 {
+    let share = u128::from(bytes) * u128::from(keep) / u128::from(had.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,296 @@
+//! From the store into memory: guards become nodes, backing directories become listings.
+//!
+//! Nothing is believed unread: a guard must open with its key, name the entry it was found under, and be the only one; a
+//! listing must sum up to what its directory's guard says.
+use super::{
+    core::Core,
+    dir::{DirData, Listing, StoredSums},
+    error::{Result, VaultError, in_object},
+    file::{Birth, FileBody, FileData, index::Index},
+    node::{Node, NodeContent, NodeState, Placed},
+};
+use crate::{
+    crypto::{FileKey, SetHash, Tag},
+    format::{
+        Alias, Body, Content, Data, DirState, FileState, GuardHead, Kind, Link, Name, Place, StoredGuard, dir_path, guard_path,
+        link_guard_path,
+    },
+    store::{ObjectPath, StoreError},
+};
+use parking_lot::{Mutex, RwLock};
+use std::sync::{Arc, atomic::AtomicU64};
+
+/// A guard as it was read.
+pub(super) struct ReadGuard {
+    pub head: GuardHead,
+    pub key: FileKey,
+    pub tag: Tag,
+    pub body: Body,
+}
+
+impl Core {
+    /// Reads a directory's entries, if that was not done.
+    pub fn ensure_listed(&self, dir: &Arc<Node>) -> Result<()> {
+        if dir.state.read().dir()?.listing.is_some() {
+            return Ok(());
+        }
+        let mut state = dir.state.write();
+        let data = state.dir_mut()?;
+        if data.listing.is_none() {
+            data.listing = Some(self.read_listing(data)?);
+        }
+        Ok(())
+    }
+
+    fn read_listing(&self, dir: &DirData) -> Result<Listing> {
+        let path = dir_path(&dir.id);
+        let stored = match self.store.list(&path) {
+            Ok(stored) => stored,
+            Err(StoreError::NotFound(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut names = Vec::with_capacity(stored.len());
+        let mut sums = StoredSums::default();
+        for bytes in stored {
+            let Ok(stored) = String::from_utf8(bytes) else { continue };
+            match self.entry_name(dir, &stored) {
+                Some(name) => {
+                    sums.entries += 1;
+                    sums.names.add(&dir.key.name_item(stored.as_bytes()));
+                    names.push(name);
+                }
+                None => log::warn!("{path}: {stored:?} was never an entry and is ignored", path = path.as_str()),
+            }
+        }
+        names.sort_unstable();
+        let damaged = (sums.entries, sums.names) != (dir.stored.entries, dir.stored.names);
+        if damaged {
+            log::error!("{}: {} entries are stored where {} should be, or others", path.as_str(), sums.entries, dir.stored.entries);
+        }
+        Ok(Listing::new(names, damaged))
+    }
+
+    /// The name that an object of a backing directory stands for, if it is an entry.
+    fn entry_name(&self, dir: &DirData, stored: &str) -> Option<Name> {
+        match dir.key.open_name(stored.as_bytes()) {
+            Ok(Some(name)) => Name::new(&name).ok(),
+            Ok(None) => self.long_name(dir, stored),
+            Err(_) => None,
+        }
+    }
+
+    /// A long name is in its guard alone.
+    fn long_name(&self, dir: &DirData, stored: &str) -> Option<Name> {
+        let path = guard_path(&dir.id, stored);
+        let bytes = self.store.get(&path).ok()?;
+        let name = if Alias::is_alias(&bytes) {
+            let aead = self.zone_key.alias_aead(&dir.id.0, self.suite);
+            Alias::open(bytes, &aead, &self.vault, &dir.id).ok()?.0.name
+        } else {
+            self.open_guard(&path, bytes).ok()?.body.links.into_iter().find(|link| link.dir == dir.id)?.name
+        };
+        (dir.key.stored_name(name.as_bytes()) == stored).then_some(name)
+    }
+
+    /// The node of an entry, read if need be.
+    pub fn child(&self, dir: &Arc<Node>, name: &Name) -> Result<Arc<Node>> {
+        // An entry may change while its guard is read; then the present one counts.
+        for _ in 0..16 {
+            let entry = dir.state.read().dir()?.find(name)?;
+            if entry.ino != 0
+                && let Some(node) = self.table.get(entry.ino)
+            {
+                return Ok(node);
+            }
+            let loaded = self.load_entry(dir, name);
+            let mut state = dir.state.write();
+            let now = state.dir()?.find(name)?;
+            if now.ino != entry.ino {
+                continue;
+            }
+            let (node, tag) = loaded?;
+            state.dir_mut()?.listing_mut()?.learn(name, node.ino, tag);
+            return Ok(node);
+        }
+        Err(VaultError::Stale)
+    }
+
+    /// Reads what is stored under a name; gives the node and the tag of what lies in the directory.
+    fn load_entry(&self, dir: &Arc<Node>, name: &Name) -> Result<(Arc<Node>, Tag)> {
+        let (dir_id, path) = {
+            let state = dir.state.read();
+            let data = state.dir()?;
+            (data.id, guard_path(&data.id, &data.key.stored_name(name.as_bytes())))
+        };
+        let bytes = self.get_guard(&path)?;
+        if Alias::is_alias(&bytes) {
+            let aead = self.zone_key.alias_aead(&dir_id.0, self.suite);
+            let (alias, tag) = in_object(path.as_str(), Alias::open(bytes, &aead, &self.vault, &dir_id))?;
+            if alias.name != *name {
+                return Err(misplaced(&path));
+            }
+            let link = Link { dir: dir_id, name: name.clone() };
+            let node = self.load_apart(&alias.file)?;
+            if !node.state.read().links.contains(&link) {
+                return Err(misplaced(&link_guard_path(&alias.file)));
+            }
+            return Ok((node, tag));
+        }
+        let guard = self.open_guard(&path, bytes)?;
+        let place = Place::Entry(Link { dir: dir_id, name: name.clone() });
+        let tag = guard.tag;
+        Ok((self.adopt(&path, guard, place, Some(Arc::clone(dir)))?, tag))
+    }
+
+    /// The node of a file whose guard lies apart.
+    pub fn load_apart(&self, file: &crate::format::FileId) -> Result<Arc<Node>> {
+        if let Some(node) = self.table.find(file) {
+            return Ok(node);
+        }
+        let path = link_guard_path(file);
+        let guard = self.open_guard(&path, self.get_guard(&path)?)?;
+        if guard.head.file != *file {
+            return Err(misplaced(&path));
+        }
+        self.links.lock().tags.insert(*file, guard.tag);
+        self.adopt(&path, guard, Place::Links, None)
+    }
+
+    fn get_guard(&self, path: &ObjectPath) -> Result<Vec<u8>> {
+        self.store.get(path).map_err(|error| match error {
+            StoreError::NotFound(path) => {
+                VaultError::Damaged { object: path.as_str().to_owned(), what: "the guard of an entry is missing" }
+            }
+            other => other.into(),
+        })
+    }
+
+    /// Opens a guard with the keys that its head names.
+    pub fn open_guard(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
+        let object = path.as_str();
+        let stored = in_object(object, StoredGuard::parse(bytes))?;
+        let damaged = |what| VaultError::Damaged { object: object.to_owned(), what };
+        if stored.head.zone != self.zone {
+            return Err(damaged("it belongs to a zone that is not there"));
+        }
+        if stored.head.suite != self.suite {
+            return Err(damaged("its suite is not the vault's"));
+        }
+        let unwrap = |stanza| self.zone_key.unwrap_file(&self.vault.0, &stored.head.file.0, stanza).ok();
+        let key = stored.head.stanzas.iter().find_map(unwrap).ok_or_else(|| damaged("no key of this vault opens it"))?;
+        let (head, tag) = (stored.head.clone(), stored.tag);
+        let body = in_object(object, stored.open(&key.guard_aead(self.suite), &self.vault))?;
+        Ok(ReadGuard { head, key, tag, body })
+    }
+
+    /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused.
+    pub fn adopt(&self, path: &ObjectPath, guard: ReadGuard, place: Place, parent: Option<Arc<Node>>) -> Result<Arc<Node>> {
+        let ReadGuard { head, key, tag, body } = guard;
+        let in_place = match &place {
+            Place::Root => body.links.is_empty(),
+            Place::Links => !body.links.is_empty(),
+            Place::Entry(link) => body.links.as_slice() == std::slice::from_ref(link),
+        };
+        if !in_place {
+            return Err(misplaced(path));
+        }
+        let ino = self.table.ino_for(&head.file);
+        let kind = body.content.kind();
+        if (kind == Kind::Directory) && place == Place::Links {
+            return Err(misplaced(path));
+        }
+        let key = Arc::new(key);
+        let (content, inline) = self.content(&head.file, &key, body.content);
+        if let Some(inline) = inline {
+            self.keep_content(ino, Arc::new(inline));
+        }
+        let state = NodeState {
+            zone: head.zone,
+            key,
+            attrs: body.attrs,
+            xattrs: Arc::new(body.xattrs),
+            apart: place == Place::Links,
+            links: body.links,
+            description: body.description,
+            generation: body.generation,
+            seals: body.seal_count,
+            content,
+            stored: Some(tag),
+            dirty: 0,
+        };
+        let dir = state.dir_id();
+        let node = Node {
+            ino,
+            id: head.file,
+            kind,
+            lookups: AtomicU64::new(0),
+            touched: AtomicU64::new(0),
+            place: Mutex::new(Placed { place: Some(place), parent }),
+            state: RwLock::new(state),
+        };
+        Ok(self.table.insert(Arc::new(node), dir))
+    }
+
+    /// Content of a node in memory, and inline bytes that a reader may want soon.
+    pub fn content(&self, file: &crate::format::FileId, key: &FileKey, content: Content) -> (NodeContent, Option<Vec<u8>>) {
+        match content {
+            Content::File(state) => {
+                let (data, inline) = self.file_content(file, key, state);
+                (NodeContent::File(Box::new(data)), inline)
+            }
+            Content::Directory(DirState { id, entries, subdirs, names, states, links: _ }) => {
+                let stored = StoredSums { entries, names, states };
+                (NodeContent::Dir(Box::new(DirData::new(id, self.zone_key.name_key(&id.0), subdirs, stored))), None)
+            }
+            Content::Symlink(target) => (NodeContent::Symlink(target.into()), None),
+            Content::CharDevice(rdev) | Content::BlockDevice(rdev) => (NodeContent::Special(rdev), None),
+            Content::Fifo | Content::Socket => (NodeContent::Special(0), None),
+        }
+    }
+
+    fn file_content(&self, id: &crate::format::FileId, key: &FileKey, state: FileState) -> (FileData, Option<Vec<u8>>) {
+        let mut file = FileData::new(state.chunk, state.compress);
+        file.size = state.size;
+        match state.data {
+            Data::Inline(bytes) => {
+                file.body = FileBody::Inline(None);
+                (file, Some(bytes))
+            }
+            Data::Payload { id: payload, allocated, root } => {
+                file.allocated = allocated;
+                let payload = self.payload(*id, key, &file, payload, Index::from_root(&root), Birth::Placed);
+                file.body = FileBody::Payload(Box::new(payload));
+                (file, None)
+            }
+        }
+    }
+
+    /// Inline content of an unchanged file, read from its guard again.
+    pub fn read_inline_from_guard(&self, node: &Node, state: &NodeState) -> Result<Vec<u8>> {
+        let path = match node.place() {
+            Some(Place::Links) => link_guard_path(&node.id),
+            Some(Place::Entry(link)) => {
+                let key = self.zone_key.name_key(&link.dir.0);
+                guard_path(&link.dir, &key.stored_name(link.name.as_bytes()))
+            }
+            Some(Place::Root) | None => return Err(VaultError::Stale),
+        };
+        let guard = self.open_guard(&path, self.get_guard(&path)?)?;
+        if guard.head.file != node.id || Some(guard.tag) != state.stored {
+            return Err(VaultError::Damaged { object: path.as_str().to_owned(), what: "it is not the guard that was read before" });
+        }
+        match guard.body.content {
+            Content::File(FileState { data: Data::Inline(bytes), .. }) => Ok(bytes),
+            _ => Err(VaultError::Damaged { object: path.as_str().to_owned(), what: "it holds no content" }),
+        }
+    }
+}
+
+fn misplaced(path: &ObjectPath) -> VaultError {
+    VaultError::Damaged { object: path.as_str().to_owned(), what: "it was stored for another place" }
+}
+
+/// Sums of a directory without entries.
+pub(super) fn no_entries() -> (u64, SetHash, SetHash) {
+    (0, SetHash::default(), SetHash::default())
+}

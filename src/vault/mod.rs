@@ -1,0 +1,240 @@
+//! A vault: the tree of files behind the mount, on any store.
+//!
+//! `Vault` is the counter: the mount, the command line and tests call it with inode numbers and raw names. Behind it, the
+//! tree's operations change nodes in memory and log what they did; a checkpoint brings the store up to date. Nothing here
+//! knows of FUSE, of paths outside the vault, or of the terminal.
+mod attr;
+mod background;
+mod checkpoint;
+mod core;
+mod dir;
+mod entries;
+mod error;
+mod file;
+mod load;
+mod lock;
+mod node;
+mod open;
+mod rename;
+mod replay;
+mod table;
+mod tree;
+mod types;
+
+pub use error::{Result, VaultError};
+pub use open::{change_passphrase, init, peek};
+pub use types::{
+    AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr, SetTime, Stat, StatFs, State, Whence,
+    XattrMode,
+};
+
+use self::{background::Background, core::Core, node::NodeContent};
+use crate::store::Store;
+use std::sync::Arc;
+
+/// An open vault. Every method may be called from many threads; names are raw bytes as the kernel gives them.
+///
+/// Methods marked (+1) count one kernel lookup of the node they return; `forget` gives it back. A node without lookups may
+/// leave memory, and its inode number is unknown then until it is looked up again.
+pub struct Vault {
+    core: Arc<Core>,
+    background: Option<Background>,
+}
+
+#[allow(clippy::missing_errors_doc)] // One sentence serves all: what `VaultError` says, by its variants.
+impl Vault {
+    /// Unlocks a vault; finishes what a crash interrupted.
+    pub fn open(store: Arc<dyn Store>, passphrase: &[u8], options: OpenOptions) -> Result<Vault> {
+        let core = open::open(store, passphrase, options)?;
+        let background = if core.options.background && !core.options.read_only {
+            let started = Background::start(&core);
+            Some(started.map_err(|source| {
+                VaultError::Store(crate::store::StoreError::Io { op: "start a thread", path: String::new(), source })
+            })?)
+        } else {
+            None
+        };
+        Ok(Vault { core, background })
+    }
+
+    /// The node of an entry (+1); `NotFound` when there is none.
+    pub fn lookup(&self, parent: u64, name: &[u8]) -> Result<Stat> {
+        Ok(self.core.remember(&self.core.lookup(parent, name)?))
+    }
+
+    /// The kernel gives back lookups.
+    pub fn forget(&self, ino: u64, count: u64) {
+        self.core.forget(ino, count);
+    }
+
+    /// Attributes.
+    pub fn stat(&self, ino: u64) -> Result<Stat> {
+        Ok(self.core.node(ino)?.stat())
+    }
+
+    /// Sets attributes, the size among them.
+    pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
+        self.core.set_attr(ino, set)
+    }
+
+    /// Target of a symbolic link.
+    pub fn read_link(&self, ino: u64) -> Result<Vec<u8>> {
+        match &self.core.node(ino)?.state.read().content {
+            NodeContent::Symlink(target) => Ok(target.to_vec()),
+            _ => Err(VaultError::Invalid("not a symbolic link")),
+        }
+    }
+
+    /// Makes a node (+1). A set-group-id directory gives its group, and the bit to directories.
+    pub fn make(&self, parent: u64, name: &[u8], kind: NewKind<'_>, mode: u16, uid: u32, gid: u32) -> Result<Stat> {
+        Ok(self.core.remember(&self.core.make(parent, name, kind, mode, uid, gid)?))
+    }
+
+    /// Makes another entry of a file (+1).
+    pub fn link(&self, ino: u64, parent: u64, name: &[u8]) -> Result<Stat> {
+        Ok(self.core.remember(&self.core.link(ino, parent, name)?))
+    }
+
+    /// Removes an entry of anything but a directory.
+    pub fn unlink(&self, parent: u64, name: &[u8]) -> Result<()> {
+        self.core.remove(parent, name, false)
+    }
+
+    /// Removes an empty directory.
+    pub fn remove_dir(&self, parent: u64, name: &[u8]) -> Result<()> {
+        self.core.remove(parent, name, true)
+    }
+
+    /// Moves an entry.
+    pub fn rename(&self, parent: u64, name: &[u8], new_parent: u64, new_name: &[u8], mode: RenameMode) -> Result<()> {
+        self.core.rename(parent, name, new_parent, new_name, mode)
+    }
+
+    /// Fills `into` from `offset` on; gives the count, which is short only at the end of the file.
+    pub fn read(&self, ino: u64, offset: u64, into: &mut [u8]) -> Result<usize> {
+        self.core.read(&self.core.node(ino)?, offset, into)
+    }
+
+    /// Writes; gives the count, which is short only when the disk is full. `kill_priv`: clear suid and sgid.
+    pub fn write(&self, ino: u64, offset: u64, data: &[u8], kill_priv: bool) -> Result<usize> {
+        let written = self.core.write(&self.core.node(ino)?, offset, data, kill_priv);
+        self.core.wake_log();
+        written
+    }
+
+    /// fsync of a file or directory: it and everything done before is durable on return.
+    pub fn sync(&self, ino: u64, _data_only: bool) -> Result<()> {
+        self.core.node(ino)?;
+        self.core.sync_everything()
+    }
+
+    /// Calls `each` from the entry after cookie `after` on (0: from the start) until it gives false. Without `.` and `..`.
+    pub fn read_dir(&self, ino: u64, after: u64, each: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> Result<()> {
+        self.core.read_dir(ino, after, &mut |entry, _| each(entry))
+    }
+
+    /// The same with attributes; every entry for which `each` gives true counts (+1).
+    pub fn read_dir_plus(&self, ino: u64, after: u64, each: &mut dyn FnMut(&DirEntry<'_>, &Stat) -> bool) -> Result<()> {
+        self.core.read_dir(ino, after, &mut |entry, node| {
+            let more = each(entry, &node.stat());
+            if more {
+                node.remember(1);
+            }
+            more
+        })
+    }
+
+    /// The directory above a directory; the root's is the root.
+    pub fn parent(&self, ino: u64) -> Result<u64> {
+        let node = self.core.node(ino)?;
+        Ok(node.parent().map_or(node.ino, |parent| parent.ino))
+    }
+
+    /// Space of the file system that holds the vault.
+    pub fn stat_fs(&self) -> Result<StatFs> {
+        let space = self.core.store.space()?;
+        let crate::store::Space { block_size, blocks, free, available, files, files_free } = space;
+        Ok(StatFs { block_size, blocks, free, available, files, files_free })
+    }
+
+    /// The value of an extended attribute.
+    pub fn get_xattr(&self, ino: u64, name: &[u8]) -> Result<Vec<u8>> {
+        self.core.get_xattr(ino, name)
+    }
+
+    /// Names of extended attributes, each ended by NUL.
+    pub fn list_xattr(&self, ino: u64) -> Result<Vec<u8>> {
+        self.core.list_xattr(ino)
+    }
+
+    /// Sets an extended attribute.
+    pub fn set_xattr(&self, ino: u64, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
+        self.core.set_xattr(ino, name, value, mode)
+    }
+
+    /// Removes an extended attribute.
+    pub fn remove_xattr(&self, ino: u64, name: &[u8]) -> Result<()> {
+        self.core.remove_xattr(ino, name)
+    }
+
+    /// fallocate(2).
+    pub fn allocate(&self, ino: u64, mode: AllocateMode, offset: u64, len: u64) -> Result<()> {
+        self.core.allocate(&self.core.node(ino)?, mode, offset, len)
+    }
+
+    /// lseek(2) for data and holes.
+    pub fn seek(&self, ino: u64, offset: u64, whence: Whence) -> Result<u64> {
+        self.core.seek(&self.core.node(ino)?, offset, whence)
+    }
+
+    /// `copy_file_range(2)`.
+    pub fn copy_range(&self, from: u64, from_offset: u64, to: u64, to_offset: u64, len: u64) -> Result<u64> {
+        let (from, to) = (self.core.node(from)?, self.core.node(to)?);
+        let copied = self.core.copy_range((&from, from_offset), (&to, to_offset), len);
+        self.core.wake_log();
+        copied
+    }
+
+    /// sync(2): everything acknowledged is durable on return.
+    pub fn sync_all(&self) -> Result<()> {
+        self.core.sync_everything()
+    }
+
+    /// Brings the store up to date with the log; gives whether there was anything to do.
+    pub fn checkpoint(&self) -> Result<bool> {
+        self.core.checkpoint_now()
+    }
+
+    /// How the vault is.
+    pub fn state(&self) -> State {
+        self.core.state()
+    }
+
+    /// Are changes refused?
+    pub fn read_only(&self) -> bool {
+        self.core.writable().is_err()
+    }
+
+    /// Nodes in memory.
+    pub fn node_count(&self) -> usize {
+        self.core.table.len()
+    }
+
+    /// Stores everything, empties the journal and gives the lock back. What fails here stays in the journal for the next
+    /// mount.
+    pub fn close(mut self) -> Result<()> {
+        if let Some(background) = self.background.take() {
+            background.stop(&self.core);
+        }
+        self.core.close()
+    }
+}
+
+impl Drop for Vault {
+    /// Without `close`, what was acknowledged stays in the journal.
+    fn drop(&mut self) {
+        if let Some(background) = self.background.take() {
+            background.stop(&self.core);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A node: one file, directory, link or special file in memory.
+//!
+//! A node is in the table as long as the kernel knows it, or a change of it has not been stored, or (a directory) another
+//! node names it as its parent. What a node holds is the present; what the store holds lags behind until a checkpoint.
+//!
+//! The state lock is taken after the gate and before the journal's; of two nodes, the one with the smaller inode number
+//! first. It may be held over reads and writes of this file's own payload, never over a sync.
+use super::{dir::DirData, error::Result, file::FileData, types::Stat, types::ROOT_INO};
+use crate::{
+    crypto::{FileKey, Tag},
+    format::{Attrs, DirId, FileId, Kind, Link, Place, Xattrs, ZoneId},
+};
+use parking_lot::{Mutex, RwLock};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// One inode.
+pub(super) struct Node {
+    pub ino: u64,
+    pub id: FileId,
+    pub kind: Kind,
+    /// What the kernel counts: entries it was given and has not given back.
+    pub lookups: AtomicU64,
+    /// Last segment that names this node's place; what is logged about a node comes after that.
+    pub touched: AtomicU64,
+    /// Where the guard lies, as the present has it. A lock of its own, taken after any state.
+    pub place: Mutex<Placed>,
+    pub state: RwLock<NodeState>,
+}
+
+/// What may change of a node.
+pub(super) struct NodeState {
+    pub zone: ZoneId,
+    pub key: Arc<FileKey>,
+    pub attrs: Attrs,
+    pub xattrs: Arc<Xattrs>,
+    /// Every entry that leads here. Empty: the root, or nothing does any more (an orphan).
+    pub links: Vec<Link>,
+    /// The guard lies (or will lie) under `guards/links`: since the second link, for good.
+    pub apart: bool,
+    pub description: Vec<u8>,
+    pub generation: u64,
+    /// Seals made with keys of this file.
+    pub seals: u64,
+    pub content: NodeContent,
+    /// Tag of the guard in the store; none if it was never stored.
+    pub stored: Option<Tag>,
+    /// Segment of the last change that is not stored; 0: none.
+    pub dirty: u64,
+}
+
+/// Where a node's guard lies.
+#[derive(Default)]
+pub(super) struct Placed {
+    /// `None`: an orphan.
+    pub place: Option<Place>,
+    /// The directory of the only link, or the parent of a directory; keeps it in the table.
+    pub parent: Option<Arc<Node>>,
+}
+
+/// What a node is.
+pub(super) enum NodeContent {
+    File(Box<FileData>),
+    Dir(Box<DirData>),
+    Symlink(Box<[u8]>),
+    /// Device number, or 0.
+    Special(u64),
+}
+
+impl Node {
+    /// Counts kernel lookups.
+    pub fn remember(&self, count: u64) {
+        self.lookups.fetch_add(count, Relaxed);
+    }
+
+    /// Is this the root directory?
+    pub fn is_root(&self) -> bool {
+        self.ino == ROOT_INO
+    }
+
+    /// Where the guard lies; `None`: an orphan's lies nowhere.
+    pub fn place(&self) -> Option<Place> {
+        self.place.lock().place.clone()
+    }
+
+    /// The directory that holds the only link.
+    pub fn parent(&self) -> Option<Arc<Node>> {
+        self.place.lock().parent.clone()
+    }
+
+    /// Notes a new place, after the links changed.
+    pub fn set_place(&self, place: Option<Place>, parent: Option<Arc<Node>>) {
+        let old = std::mem::replace(&mut *self.place.lock(), Placed { place, parent });
+        drop(old);
+    }
+
+    /// For messages: names no plaintext.
+    pub fn label(&self) -> String {
+        format!("file {}", self.id)
+    }
+
+    pub fn stat(&self) -> Stat {
+        self.state.read().stat(self)
+    }
+}
+
+impl NodeState {
+    pub fn stat(&self, node: &Node) -> Stat {
+        let (nlink, size, blocks, rdev) = match &self.content {
+            NodeContent::File(file) => (self.link_count(), file.size, file.blocks(), 0),
+            NodeContent::Dir(dir) => (dir.link_count(self.links.is_empty() && !node.is_root()), 4096, 8, 0),
+            NodeContent::Symlink(target) => (self.link_count(), target.len() as u64, 0, 0),
+            NodeContent::Special(rdev) => (self.link_count(), 0, 0, *rdev),
+        };
+        let Attrs { mode, uid, gid, atime, mtime, ctime, btime } = self.attrs;
+        let rdev = u32::try_from(rdev).unwrap_or(u32::MAX);
+        let block_size = 4096;
+        Stat { ino: node.ino, kind: node.kind, mode, nlink, uid, gid, rdev, size, blocks, block_size, atime, mtime, ctime, btime }
+    }
+
+    fn link_count(&self) -> u32 {
+        u32::try_from(self.links.len()).unwrap_or(u32::MAX)
+    }
+
+    /// No entry leads here any more.
+    pub fn is_orphan(&self, node: &Node) -> bool {
+        self.links.is_empty() && !node.is_root()
+    }
+
+    pub fn dir(&self) -> Result<&DirData> {
+        match &self.content {
+            NodeContent::Dir(dir) => Ok(dir),
+            _ => Err(super::VaultError::NotDirectory),
+        }
+    }
+
+    pub fn dir_mut(&mut self) -> Result<&mut DirData> {
+        match &mut self.content {
+            NodeContent::Dir(dir) => Ok(dir),
+            _ => Err(super::VaultError::NotDirectory),
+        }
+    }
+
+    pub fn file(&self) -> Result<&FileData> {
+        match &self.content {
+            NodeContent::File(file) => Ok(file),
+            NodeContent::Dir(_) => Err(super::VaultError::IsDirectory),
+            _ => Err(super::VaultError::Invalid("not a regular file")),
+        }
+    }
+
+    pub fn file_mut(&mut self) -> Result<&mut FileData> {
+        match &mut self.content {
+            NodeContent::File(file) => Ok(file),
+            NodeContent::Dir(_) => Err(super::VaultError::IsDirectory),
+            _ => Err(super::VaultError::Invalid("not a regular file")),
+        }
+    }
+
+    pub fn dir_id(&self) -> Option<DirId> {
+        match &self.content {
+            NodeContent::Dir(dir) => Some(dir.id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Making a vault, unlocking it, changing its passphrase.
+use super::{
+    core::{Core, CoreParts},
+    dir::StoredSums,
+    error::{Result, VaultError, in_object},
+    load::ReadGuard,
+    types::{InitOptions, OpenOptions},
+};
+use crate::{
+    crypto::{FileKey, KdfParams, MasterKey, SetHash, SlotKey, ZoneKey, fill_random},
+    format::{
+        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, ParsedHeader, Place, SLOTS, Slot, StoredGuard,
+        VaultId, Xattrs, ZoneFile, ZoneId, header_copy_path, header_path, new_payload_dir, root_guard_path, seal_guard, zone_path,
+    },
+    journal::{self, Journal, JournalContext},
+    store::{Lock, ObjectPath, Store, StoreError},
+};
+use std::sync::Arc;
+
+/// Writes a new vault into an empty store.
+///
+/// # Errors
+/// `NotEmptyStore`, `EmptyPassphrase`, what key derivation or the store says.
+pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Result<()> {
+    if passphrase.is_empty() {
+        return Err(VaultError::EmptyPassphrase);
+    }
+    store.lock(Lock::Exclusive)?;
+    if !store.list(&ObjectPath::root())?.is_empty() {
+        return Err(VaultError::NotEmptyStore);
+    }
+    let master = MasterKey::generate();
+    let vault = VaultId::random();
+    let root_zone = ZoneId::random();
+    let mut slots = vec![Slot::Empty; SLOTS];
+    slots[0] = new_slot(&vault, &master, passphrase, options.kdf)?;
+    let header = Header { vault, suite: options.suite, chunk: options.chunk, compress: options.compress, root_zone, slots };
+    let zone = ZoneKey::generate();
+    for dir in [ObjectPath::new("guards")?, ObjectPath::new("zones")?, new_payload_dir(), journal::journal_dir()] {
+        store.make_dir(&dir)?;
+    }
+    let zone_file = ZoneFile { zone: root_zone, wrapped: master.wrap_zone(&vault.0, &root_zone.0, &zone) };
+    store.replace(&zone_path(&root_zone), &zone_file.encode())?;
+    store.replace(&root_guard_path(), &root_guard(&header, &zone, options))?;
+    store.sync()?;
+    // The header last: what has one is a whole vault.
+    write_header(store, &header, &master)
+}
+
+fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8> {
+    let key = FileKey::generate();
+    let file = FileId::random();
+    let stanza = zone.wrap_file(&header.vault.0, &file.0, &key);
+    let head = GuardHead { suite: header.suite, file, zone: header.root_zone, stanzas: vec![stanza] };
+    let time = super::core::now();
+    let (names, states) = (SetHash::default(), SetHash::default());
+    let links = Some(LinksState { entries: 0, names, states });
+    let content = Content::Directory(DirState { id: DirId::random(), entries: 0, subdirs: 0, names, states, links });
+    let (uid, gid) = (options.uid, options.gid);
+    let attrs = Attrs { mode: 0o755, uid, gid, atime: time, mtime: time, ctime: time, btime: time };
+    let body = Body { links: Vec::new(), attrs, xattrs: Xattrs::new(), content, seal_count: 1, generation: 0, description: Vec::new() };
+    seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
+}
+
+fn new_slot(vault: &VaultId, master: &MasterKey, passphrase: &[u8], kdf: KdfParams) -> Result<Slot> {
+    let mut salt = [0; 32];
+    fill_random(&mut salt);
+    let wrapped = SlotKey::derive(passphrase, &salt, &kdf)?.wrap_master(&vault.0, master);
+    Ok(Slot::Passphrase { kdf, salt, wrapped })
+}
+
+fn write_header(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<()> {
+    let bytes = header.encode(&master.header_key(&header.vault.0));
+    store.replace(&header_path(), &bytes)?;
+    Ok(store.replace(&header_copy_path(), &bytes)?)
+}
+
+/// Both copies of the header that parse, the first one first.
+fn headers(store: &dyn Store) -> Result<Vec<ParsedHeader>> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for path in [header_path(), header_copy_path()] {
+        match store.get(&path) {
+            Ok(bytes) => match in_object(path.as_str(), ParsedHeader::parse(&bytes)) {
+                Ok(header) => found.push(header),
+                Err(error) => failed = failed.or(Some(error)),
+            },
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => failed = failed.or(Some(error.into())),
+        }
+    }
+    match failed {
+        _ if !found.is_empty() => Ok(found),
+        Some(error) => Err(error),
+        None => Err(VaultError::NotAVault),
+    }
+}
+
+/// The header as it lies there, not authenticated: for showing, and for nothing else.
+///
+/// # Errors
+/// `NotAVault`, a header that does not parse, what the store says.
+pub fn peek(store: &dyn Store) -> Result<Header> {
+    let first = headers(store)?.into_iter().next().ok_or(VaultError::NotAVault)?;
+    Ok(first.unverified().clone())
+}
+
+/// Opens a slot with the passphrase, and with the master key the header itself.
+fn unlock(store: &dyn Store, passphrase: &[u8]) -> Result<(Header, MasterKey)> {
+    if passphrase.is_empty() {
+        return Err(VaultError::EmptyPassphrase);
+    }
+    let mut tried: Vec<Slot> = Vec::new();
+    for parsed in headers(store)? {
+        let unverified = parsed.unverified().clone();
+        for slot in &unverified.slots {
+            let Slot::Passphrase { kdf, salt, wrapped } = slot else { continue };
+            if tried.contains(slot) && tried.len() > SLOTS {
+                continue;
+            }
+            tried.push(slot.clone());
+            let key = SlotKey::derive(passphrase, salt, kdf)?;
+            if let Ok(master) = key.unwrap_master(&unverified.vault.0, wrapped) {
+                let key = master.header_key(&unverified.vault.0);
+                match parsed.verify(&key) {
+                    Ok(header) => return Ok((header, master)),
+                    // The other copy may be whole.
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+    Err(VaultError::WrongPassphrase)
+}
+
+/// Wraps the master key with another passphrase; the old one opens nothing afterwards. Nothing else is written.
+///
+/// # Errors
+/// `WrongPassphrase`, `EmptyPassphrase`, what key derivation or the store says.
+pub fn change_passphrase(store: &dyn Store, old: &[u8], new: &[u8], kdf: Option<KdfParams>) -> Result<()> {
+    if new.is_empty() {
+        return Err(VaultError::EmptyPassphrase);
+    }
+    let (mut header, master) = unlock(store, old)?;
+    let vault = header.vault;
+    for slot in &mut header.slots {
+        let Slot::Passphrase { kdf: used, salt, wrapped } = &*slot else { continue };
+        if SlotKey::derive(old, salt, used)?.unwrap_master(&vault.0, wrapped).is_ok() {
+            *slot = new_slot(&vault, &master, new, kdf.unwrap_or(*used))?;
+            break;
+        }
+    }
+    write_header(store, &header, &master)
+}
+
+/// Unlocks a vault, finishes what a crash interrupted, and loads the root.
+pub(super) fn open(store: Arc<dyn Store>, passphrase: &[u8], options: OpenOptions) -> Result<Arc<Core>> {
+    // A vault that is not one says so before anything is locked or derived.
+    peek(&*store)?;
+    let clean = options.read_only && store.list(&journal::journal_dir()).is_ok_and(|files| files.is_empty());
+    store.lock(if clean { Lock::Shared } else { Lock::Exclusive })?;
+    let (header, master) = unlock(&*store, passphrase)?;
+    let zone_key = read_zone(&*store, &header, &master)?;
+    let context = JournalContext { key: Arc::new(master.journal_key(&header.vault.0, header.suite)), vault: header.vault };
+    drop(master);
+    let opening = Opening { store, header, context, options };
+    if clean {
+        return opening.unchanging(zone_key);
+    }
+    opening.finish_checkpoint(&zone_key)?;
+    let core = opening.replay(zone_key)?;
+    if core.options.read_only {
+        core.close()?;
+        core.set_read_only();
+    }
+    Ok(core)
+}
+
+fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
+    let path = zone_path(&header.root_zone);
+    let damaged = |what| VaultError::Damaged { object: path.as_str().to_owned(), what };
+    let bytes = store.get(&path).map_err(|error| match error {
+        StoreError::NotFound(_) => damaged("the root zone's key is missing"),
+        other => other.into(),
+    })?;
+    let file = in_object(path.as_str(), ZoneFile::decode(&bytes))?;
+    if file.zone != header.root_zone {
+        return Err(damaged("it is another zone's key"));
+    }
+    master
+        .unwrap_zone(&header.vault.0, &header.root_zone.0, &file.wrapped)
+        .map_err(|_| damaged("the zone's key does not open with the master key"))
+}
+
+struct Opening {
+    store: Arc<dyn Store>,
+    header: Header,
+    context: JournalContext,
+    options: OpenOptions,
+}
+
+impl Opening {
+    fn read_root(&self, zone_key: &ZoneKey) -> Result<ReadGuard> {
+        let path = root_guard_path();
+        let object = path.as_str();
+        let stored = in_object(object, StoredGuard::parse(self.store.get(&path)?))?;
+        let damaged = |what| VaultError::Damaged { object: object.to_owned(), what };
+        let unwrap = |stanza| zone_key.unwrap_file(&self.header.vault.0, &stored.head.file.0, stanza).ok();
+        let key = stored.head.stanzas.iter().find_map(unwrap).ok_or_else(|| damaged("no key of this vault opens it"))?;
+        let (head, tag) = (stored.head.clone(), stored.tag);
+        let body = in_object(object, stored.open(&key.guard_aead(self.header.suite), &self.header.vault))?;
+        if !matches!(&body.content, Content::Directory(dir) if dir.links.is_some()) {
+            return Err(damaged("it is not a root directory"));
+        }
+        Ok(ReadGuard { head, key, tag, body })
+    }
+
+    /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
+    fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
+        for number in journal::closed_redo_files(&*self.store, &self.context)? {
+            // A root that does not open was torn by this very checkpoint.
+            let due = self.read_root(zone_key).map_or(true, |root| number == root.body.generation + 1 || number == root.body.generation);
+            if due {
+                log::warn!("finishing a checkpoint that was cut short");
+                journal::execute_redo_file(&*self.store, &self.context, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+        let mut zone_key = zone_key;
+        let mut cut = None;
+        loop {
+            let root = self.read_root(&zone_key)?;
+            let applied = root.body.generation;
+            journal::clean(&*self.store, applied)?;
+            let mut recovered = journal::read_log(&*self.store, &self.context, applied)?;
+            match cut {
+                None => recovered.check_durable()?,
+                Some(count) => recovered.cut(count),
+            }
+            let journal = Journal::start(Arc::clone(&self.store), self.context.clone(), &recovered)?;
+            let core = self.core(zone_key, root, journal)?;
+            match core.replay(&recovered.frames, recovered.durable)? {
+                None => {
+                    core.after_replay()?;
+                    let core = Arc::new(core);
+                    core.checkpoint_now()?;
+                    return Ok(core);
+                }
+                Some(frame) => {
+                    log::warn!("{} logged frames are dropped: what the first of them claims was not on disk", recovered.frames.len() - frame);
+                    cut = Some(frame);
+                    zone_key = core.into_zone_key();
+                }
+            }
+        }
+    }
+
+    /// A vault whose journal is empty and that will not change: the store is not written at all.
+    fn unchanging(self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+        let root = self.read_root(&zone_key)?;
+        let recovered = journal::read_log(&*self.store, &self.context, root.body.generation)?;
+        let journal = Journal::idle(Arc::clone(&self.store), self.context.clone(), &recovered)?;
+        let core = self.core(zone_key, root, journal)?;
+        core.set_read_only();
+        Ok(Arc::new(core))
+    }
+
+    fn core(&self, zone_key: ZoneKey, root: ReadGuard, journal: Journal) -> Result<Core> {
+        let Content::Directory(DirState { links: Some(links), .. }) = &root.body.content else {
+            return Err(VaultError::Invalid("the root was checked before"));
+        };
+        let links = StoredSums { entries: links.entries, names: links.names, states: links.states };
+        let parts = CoreParts {
+            store: Arc::clone(&self.store),
+            header: self.header.clone(),
+            zone_key,
+            journal,
+            root: root.head.file,
+            links,
+            options: self.options.clone(),
+        };
+        let core = Core::new(parts);
+        core.adopt(&root_guard_path(), root, Place::Root, None)?;
+        Ok(core)
+    }
+}

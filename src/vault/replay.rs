@@ -1,0 +1,228 @@
+//! Replaying the log at mount: the records go through the same functions as the operations that wrote them.
+//!
+//! What a record says was true of the present that all records before it made. A node is loaded where its `Touch` record
+//! says its guard lies; everything else finds it in memory.
+use super::{
+    core::Core,
+    error::{Result, VaultError},
+    file::Birth,
+    lock::Locked,
+    node::{Node, NodeContent, NodeState},
+};
+use crate::{
+    format::{DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record},
+    journal::LoggedFrame,
+    store::StoreError,
+};
+use std::{collections::HashSet, sync::Arc};
+
+/// Claimed chunks are looked at in runs of this many.
+const PROOF_LEN: usize = 64;
+
+impl Core {
+    /// Replays frames in order. Those from `durable` on may claim chunks that never reached the disk: gives the first frame
+    /// that does, if one does; this state is of no use then.
+    pub fn replay(&self, frames: &[LoggedFrame], durable: usize) -> Result<Option<usize>> {
+        for (number, frame) in frames.iter().enumerate() {
+            for record in &frame.records {
+                if number >= durable && !self.is_proven(record)? {
+                    return Ok(Some(number));
+                }
+                self.replay_record(record)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn replay_record(&self, record: &Record) -> Result<()> {
+        match record {
+            Record::Touch { file, place } => self.replay_touch(file, place),
+            Record::New(new) => {
+                let node = self.born_node(new);
+                let dir = node.state.read().dir_id();
+                self.table.insert(node, dir);
+                Ok(())
+            }
+            Record::Link { dir, name, file, time } => {
+                let (dir, node) = (self.replayed_dir(dir)?, self.replayed(file)?);
+                let first = Self::first_link_dir(&node);
+                first.iter().try_for_each(|first| self.ensure_listed(first))?;
+                let mut nodes = vec![&dir, &node];
+                nodes.extend(&first);
+                self.apply_link(&mut Locked::all(&nodes), &dir, name, &node, *time)
+            }
+            Record::Unlink { dir, name, time } => {
+                let dir = self.replayed_dir(dir)?;
+                let node = self.child(&dir, name)?;
+                let mut locked = Locked::all(&[&dir, &node]);
+                self.hold_content(&mut locked, &node)?;
+                self.apply_unlink(&mut locked, &dir, name, &node, *time)
+            }
+            Record::Orphans { payloads } => {
+                self.dead.lock().extend(payloads);
+                self.note_change();
+                Ok(())
+            }
+            Record::Attrs { file, .. }
+            | Record::Xattr { file, .. }
+            | Record::Size { file, .. }
+            | Record::Write { file, .. }
+            | Record::Payload { file, .. }
+            | Record::Chunks { file, .. }
+            | Record::Punch { file, .. } => self.replay_content(&self.replayed(file)?, record),
+        }
+    }
+
+    fn replay_content(&self, node: &Arc<Node>, record: &Record) -> Result<()> {
+        let mut state = node.state.write();
+        self.hold_inline(node, &mut state)?;
+        let segment = self.journal.segment();
+        match record {
+            Record::Attrs { attrs, .. } => state.attrs = *attrs,
+            Record::Xattr { name, value, ctime, .. } => state.apply_xattr(name, value.as_deref(), *ctime),
+            Record::Size { size, time, .. } => {
+                self.apply_size(node, &mut state, *size)?;
+                (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
+            }
+            Record::Write { offset, bytes, time, .. } => {
+                let end = offset + bytes.len() as u64;
+                state.file_mut()?.patch(*offset, bytes, segment);
+                self.replay_extend(&mut state, end)?;
+                (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
+            }
+            Record::Payload { payload, .. } => self.move_to_payload(node.id, &mut state, *payload)?,
+            Record::Chunks { payload, first, entries, size, time, .. } => {
+                self.replay_chunks(node, &mut state, payload, *first, entries)?;
+                self.replay_extend(&mut state, *size)?;
+                (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
+            }
+            Record::Punch { offset, len, time, .. } => {
+                self.apply_punch(node, &mut state, *offset..offset.saturating_add(*len))?;
+                (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
+            }
+            _ => {}
+        }
+        self.mark_dirty(node, &mut state);
+        Ok(())
+    }
+
+    fn replay_extend(&self, state: &mut NodeState, end: u64) -> Result<()> {
+        let segment = self.journal.segment();
+        let file = state.file_mut()?;
+        file.size = file.size.max(end);
+        let chunks = file.chunk.count(file.size);
+        if let Some(payload) = file.payload_mut() {
+            payload.index.get_mut().grow_to(chunks, segment);
+        }
+        Ok(())
+    }
+
+    fn replay_chunks(&self, node: &Arc<Node>, state: &mut NodeState, id: &PayloadId, first: u64, entries: &[IndexEntry]) -> Result<()> {
+        let key = Arc::clone(&state.key);
+        state.seals += entries.len() as u64;
+        let file = state.file_mut()?;
+        let Some(payload) = file.payload_mut().filter(|payload| payload.id == *id) else {
+            return Err(inconsistent("it claims chunks of another payload"));
+        };
+        if payload.birth == Birth::Unborn {
+            payload.birth = Birth::New;
+        }
+        self.claim(node.id, &key, file, first, entries)
+    }
+
+    fn replay_touch(&self, file: &FileId, place: &Place) -> Result<()> {
+        if self.table.find(file).is_some() {
+            return Ok(());
+        }
+        let node = match place {
+            // The root is always in memory; if this is not it, the log is another vault's.
+            Place::Root => return Err(inconsistent("it names another root")),
+            Place::Links => self.load_apart(file)?,
+            Place::Entry(Link { dir, name }) => self.load_at(dir, name)?,
+        };
+        if node.id == *file { Ok(()) } else { Err(inconsistent("a node is not where it says")) }
+    }
+
+    fn load_at(&self, dir: &DirId, name: &Name) -> Result<Arc<Node>> {
+        let parent = self.table.dir(dir).ok_or_else(|| inconsistent("it names a directory that was not touched"))?;
+        self.ensure_listed(&parent)?;
+        self.child(&parent, name)
+    }
+
+    fn replayed(&self, file: &FileId) -> Result<Arc<Node>> {
+        self.table.find(file).ok_or_else(|| inconsistent("it names a node that was not touched"))
+    }
+
+    fn replayed_dir(&self, file: &FileId) -> Result<Arc<Node>> {
+        let dir = self.replayed(file)?;
+        self.ensure_listed(&dir)?;
+        Ok(dir)
+    }
+
+    /// After the replay: what no entry leads to is dropped, and payloads that nobody claims are removed.
+    pub fn after_replay(&self) -> Result<()> {
+        let changed: Vec<Arc<Node>> = self.dirty.lock().clone();
+        let mut used = HashSet::new();
+        for node in &changed {
+            let orphan = node.place().is_none();
+            if orphan && node.kind == Kind::Directory {
+                let mut locked = Locked::all(&[node]);
+                self.bury_dir(&mut locked, node);
+                locked.of(node).dirty = 0;
+            } else if !orphan && let NodeContent::File(file) = &node.state.read().content {
+                used.extend(file.payload().map(|payload| payload.id));
+            }
+        }
+        for node in changed {
+            self.let_go(node);
+        }
+        self.dirty.lock().retain(|node| node.place().is_some());
+        self.remove_unclaimed(&used)
+    }
+
+    fn remove_unclaimed(&self, used: &HashSet<PayloadId>) -> Result<()> {
+        let names = match self.store.list(&crate::format::new_payload_dir()) {
+            Ok(names) => names,
+            Err(StoreError::NotFound(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let ids = names.iter().filter_map(|name| crate::format::parse_new_payload_name(name));
+        let unclaimed: Vec<PayloadId> = ids.filter(|id| !used.contains(id)).collect();
+        if !unclaimed.is_empty() {
+            self.dead.lock().extend(unclaimed);
+            self.note_change();
+        }
+        Ok(())
+    }
+
+    /// Are the chunks there that a record claims? All other records prove themselves.
+    fn is_proven(&self, record: &Record) -> Result<bool> {
+        let Record::Chunks { file, payload: id, first, entries, .. } = record else { return Ok(true) };
+        let node = self.replayed(file)?;
+        let mut state = node.state.write();
+        let Some(payload) = state.file_mut()?.payload_mut().filter(|payload| payload.id == *id) else {
+            return Err(inconsistent("it claims chunks of another payload"));
+        };
+        if payload.birth == Birth::Unborn {
+            payload.birth = Birth::New;
+        }
+        for (first, entries) in (*first..).step_by(PROOF_LEN).zip(entries.chunks(PROOF_LEN)) {
+            let mut plain = vec![0; entries.len() * payload.codec.chunk().len()];
+            match self.open_chunks(&node, payload, first, entries, &mut plain) {
+                Ok(()) => {}
+                Err(VaultError::Chunk { .. } | VaultError::Damaged { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(blob) = self.payload_blob(payload)? {
+            self.journal.depends_on(node.ino, &blob);
+            self.journal.depends_on_names(&crate::format::new_payload_dir());
+        }
+        Ok(true)
+    }
+}
+
+/// The log contradicts the store.
+fn inconsistent(what: &'static str) -> VaultError {
+    VaultError::Damaged { object: "journal".to_owned(), what }
+}

@@ -1,0 +1,88 @@
+//! All nodes in memory, by inode number; directories also by their id.
+use super::{node::Node, types::ROOT_INO};
+use crate::format::{DirId, FileId};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+const SHARDS: usize = 64;
+/// How many inode numbers are tried for an id whose own one another id has. With random ids even the first is never needed.
+const PROBES: u64 = 8;
+
+/// The node table.
+pub(super) struct Table {
+    shards: Vec<RwLock<HashMap<u64, Arc<Node>>>>,
+    dirs: Mutex<HashMap<DirId, Weak<Node>>>,
+    root: FileId,
+}
+
+impl Table {
+    pub fn new(root: FileId) -> Table {
+        Table { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), dirs: Mutex::default(), root }
+    }
+
+    fn shard(&self, ino: u64) -> &RwLock<HashMap<u64, Arc<Node>>> {
+        // Inode numbers are random but for the root's.
+        &self.shards[(ino % SHARDS as u64) as usize]
+    }
+
+    pub fn get(&self, ino: u64) -> Option<Arc<Node>> {
+        self.shard(ino).read().get(&ino).cloned()
+    }
+
+    pub fn find(&self, id: &FileId) -> Option<Arc<Node>> {
+        if *id == self.root {
+            return self.get(ROOT_INO);
+        }
+        (0..PROBES).find_map(|probe| self.get(probed(id, probe)).filter(|node| node.id == *id))
+    }
+
+    pub fn dir(&self, id: &DirId) -> Option<Arc<Node>> {
+        let node = self.dirs.lock().get(id)?.upgrade()?;
+        // One that is being evicted counts as gone: whoever needs it loads it anew.
+        self.get(node.ino).filter(|kept| Arc::ptr_eq(kept, &node))
+    }
+
+    /// An inode number that no other id has.
+    pub fn ino_for(&self, id: &FileId) -> u64 {
+        if *id == self.root {
+            return ROOT_INO;
+        }
+        let free = |ino: &u64| self.get(*ino).is_none_or(|node| node.id == *id);
+        (0..PROBES).map(|probe| probed(id, probe)).find(free).expect("eight random 63-bit numbers are not all taken")
+    }
+
+    /// Adds a node; if one of the same id came first, that one is given back.
+    pub fn insert(&self, node: Arc<Node>, dir: Option<DirId>) -> Arc<Node> {
+        let kept = Arc::clone(self.shard(node.ino).write().entry(node.ino).or_insert(node));
+        if let Some(dir) = dir {
+            self.dirs.lock().insert(dir, Arc::downgrade(&kept));
+        }
+        kept
+    }
+
+    /// Removes a node that nobody but the table holds, if `idle` agrees.
+    pub fn evict(&self, ino: u64, idle: impl Fn(&Node) -> bool) -> Option<Arc<Node>> {
+        let mut shard = self.shard(ino).write();
+        let node = shard.get(&ino)?;
+        if Arc::strong_count(node) > 1 || !idle(node) {
+            return None;
+        }
+        let node = shard.remove(&ino);
+        drop(shard);
+        if let Some(dir) = node.as_ref().and_then(|node| node.state.read().dir_id()) {
+            self.dirs.lock().remove(&dir);
+        }
+        node
+    }
+
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+}
+
+fn probed(id: &FileId, probe: u64) -> u64 {
+    (id.ino().wrapping_add(probe) & (u64::MAX >> 1)).max(ROOT_INO + 1)
+}

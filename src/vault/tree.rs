@@ -1,0 +1,353 @@
+//! Operations on entries: look up, make, link, remove, list.
+use super::{
+    core::{Core, now},
+    dir::{DirData, Listing, StoredSums},
+    error::{Result, VaultError},
+    file::FileBody,
+    lock::Locked,
+    node::{Node, NodeContent, NodeState, Placed},
+    types::{DirEntry, NewKind, Stat},
+};
+use crate::{
+    crypto::FileKey,
+    format::{Attrs, Content, Data, DirId, DirState, FileId, FileState, Kind, Name, NewNode, Record, Xattrs},
+};
+use parking_lot::{Mutex, RwLock};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+use zeroize::Zeroizing;
+
+/// As ext4 has it.
+const LINKS_MAX: usize = 65_000;
+/// PATH_MAX without the final NUL.
+const TARGET_LEN_MAX: usize = 4095;
+const SGID: u16 = 0o2000;
+/// Guards read ahead, in parallel, while a directory is listed.
+const READ_AHEAD: usize = 256;
+
+/// A name as the kernel gives it.
+pub(super) fn entry_name(name: &[u8]) -> Result<Name> {
+    if name.len() > crate::format::NAME_LEN_MAX {
+        return Err(VaultError::NameTooLong);
+    }
+    Name::new(name).map_err(|_| VaultError::Invalid("not a name of an entry"))
+}
+
+impl Core {
+    /// A directory that is in the tree, with its entries read.
+    pub fn directory(&self, ino: u64) -> Result<Arc<Node>> {
+        let node = self.node(ino)?;
+        if node.kind != Kind::Directory {
+            return Err(VaultError::NotDirectory);
+        }
+        self.ensure_listed(&node)?;
+        Ok(node)
+    }
+
+    /// The node that an entry leads to.
+    pub fn lookup(&self, parent: u64, name: &[u8]) -> Result<Arc<Node>> {
+        let name = entry_name(name)?;
+        self.child(&self.directory(parent)?, &name)
+    }
+
+    /// Makes a node and its entry.
+    pub fn make(&self, parent: u64, name: &[u8], kind: NewKind<'_>, mode: u16, uid: u32, gid: u32) -> Result<Arc<Node>> {
+        let name = entry_name(name)?;
+        let dir = self.directory(parent)?;
+        let _gate = self.change(4096)?;
+        self.settle_all()?;
+        self.touch(&dir)?;
+        let mut attrs = new_attrs(mode, uid, gid);
+        inherit(&mut attrs, &dir.state.read().attrs, matches!(kind, NewKind::Directory));
+        let (node, new) = self.new_node(kind, attrs)?;
+        let mut locked = Locked::all(&[&dir, &node]);
+        let state = locked.of(&dir);
+        refuse_orphan(&dir, state)?;
+        refuse_entry(state.dir()?, &name)?;
+        let time = attrs.ctime;
+        let link = Record::Link { dir: dir.id, name: name.clone(), file: node.id, time };
+        self.commit(&[Record::New(Box::new(new)), link])?;
+        let dir_id = locked.of(&node).dir_id();
+        self.table.insert(Arc::clone(&node), dir_id);
+        self.apply_link(&mut locked, &dir, &name, &node, time)?;
+        drop(locked);
+        Ok(node)
+    }
+
+    fn new_node(&self, kind: NewKind<'_>, attrs: Attrs) -> Result<(Arc<Node>, NewNode)> {
+        let content = match kind {
+            NewKind::File => Content::File(FileState {
+                size: 0,
+                chunk: self.chunk,
+                compress: self.compress,
+                checksum: None,
+                data: Data::Inline(Vec::new()),
+            }),
+            NewKind::Directory => {
+                let (entries, names, states) = super::load::no_entries();
+                Content::Directory(DirState { id: DirId::random(), entries, subdirs: 0, names, states, links: None })
+            }
+            NewKind::Symlink([]) => return Err(VaultError::NotFound),
+            NewKind::Symlink(target) if target.len() > TARGET_LEN_MAX => return Err(VaultError::NameTooLong),
+            NewKind::Symlink(target) => Content::Symlink(target.to_vec()),
+            NewKind::Fifo => Content::Fifo,
+            NewKind::Socket => Content::Socket,
+            NewKind::CharDevice(rdev) => Content::CharDevice(rdev),
+            NewKind::BlockDevice(rdev) => Content::BlockDevice(rdev),
+        };
+        let key = FileKey::generate();
+        let file = FileId::random();
+        let new = NewNode { file, zone: self.zone, key: Zeroizing::new(*key.expose()), attrs, xattrs: Xattrs::new(), content };
+        Ok((self.born_node(&new), new))
+    }
+
+    /// The node that a `New` record describes, not in the table yet.
+    pub fn born_node(&self, new: &NewNode) -> Arc<Node> {
+        let key = Arc::new(FileKey::from_bytes(&new.key));
+        let kind = new.content.kind();
+        let (mut content, _) = self.content(&new.file, &key, new.content.clone());
+        match &mut content {
+            NodeContent::Dir(dir) => **dir = empty_dir(dir.id, self.zone_key.name_key(&dir.id.0)),
+            NodeContent::File(file) => file.body = FileBody::Inline(Some(Arc::default())),
+            NodeContent::Symlink(_) | NodeContent::Special(_) => {}
+        }
+        let state = NodeState {
+            zone: new.zone,
+            key,
+            attrs: new.attrs,
+            xattrs: Arc::new(new.xattrs.clone()),
+            links: Vec::new(),
+            apart: false,
+            description: Vec::new(),
+            generation: 0,
+            seals: 0,
+            content,
+            stored: None,
+            dirty: 0,
+        };
+        Arc::new(Node {
+            ino: self.table.ino_for(&new.file),
+            id: new.file,
+            kind,
+            lookups: AtomicU64::new(0),
+            touched: AtomicU64::new(self.journal.segment()),
+            place: Mutex::new(Placed::default()),
+            state: RwLock::new(state),
+        })
+    }
+
+    /// Makes another entry of a file.
+    pub fn link(&self, ino: u64, parent: u64, name: &[u8]) -> Result<Arc<Node>> {
+        let name = entry_name(name)?;
+        let node = self.node(ino)?;
+        if node.kind == Kind::Directory {
+            return Err(VaultError::NotPermitted("a directory has one entry"));
+        }
+        let dir = self.directory(parent)?;
+        let _gate = self.change(8192)?;
+        self.settle_all()?;
+        self.touch(&dir)?;
+        self.touch(&node)?;
+        let first = Self::first_link_dir(&node);
+        if let Some(first) = &first {
+            self.ensure_listed(first)?;
+        }
+        let mut nodes = vec![&dir, &node];
+        nodes.extend(&first);
+        let mut locked = Locked::all(&nodes);
+        refuse_orphan(&dir, locked.of(&dir))?;
+        refuse_entry(locked.of(&dir).dir()?, &name)?;
+        let state = locked.of(&node);
+        if state.is_orphan(&node) {
+            return Err(VaultError::NotFound);
+        }
+        if state.links.len() >= LINKS_MAX {
+            return Err(VaultError::TooManyLinks);
+        }
+        self.hold_content(&mut locked, &node)?;
+        let time = now();
+        self.commit(&[Record::Link { dir: dir.id, name: name.clone(), file: node.id, time }])?;
+        self.apply_link(&mut locked, &dir, &name, &node, time)?;
+        drop(locked);
+        Ok(node)
+    }
+
+    /// Removes an entry; `directory`: of an empty directory, else of anything but one.
+    pub fn remove(&self, parent: u64, name: &[u8], directory: bool) -> Result<()> {
+        let name = entry_name(name)?;
+        let dir = self.directory(parent)?;
+        let node = self.child(&dir, &name)?;
+        match (directory, node.kind) {
+            (true, Kind::Directory) => self.ensure_listed(&node)?,
+            (true, _) => return Err(VaultError::NotDirectory),
+            (false, Kind::Directory) => return Err(VaultError::IsDirectory),
+            (false, _) => {}
+        }
+        {
+            let _gate = self.change(4096)?;
+            self.settle_all()?;
+            self.touch(&dir)?;
+            self.touch(&node)?;
+            let mut locked = Locked::all(&[&dir, &node]);
+            if locked.of(&dir).dir()?.find(&name)?.ino != node.ino {
+                return Err(VaultError::Stale);
+            }
+            if directory {
+                refuse_full(locked.of(&node).dir()?)?;
+            }
+            self.hold_content(&mut locked, &node)?;
+            let time = now();
+            self.commit(&[Record::Unlink { dir: dir.id, name: name.clone(), time }])?;
+            self.apply_unlink(&mut locked, &dir, &name, &node, time)?;
+            if directory {
+                self.bury_dir(&mut locked, &node);
+            }
+        }
+        self.let_go(node);
+        Ok(())
+    }
+
+    /// Calls `each` with the entries after a cookie, until it says false.
+    pub fn read_dir(&self, ino: u64, after: u64, each: &mut dyn FnMut(&DirEntry<'_>, &Node) -> bool) -> Result<()> {
+        let dir = self.directory(ino)?;
+        let mut at = after;
+        loop {
+            let (batch, damaged) = {
+                let state = dir.state.read();
+                let listing = state.dir()?.listing()?;
+                let batch: Vec<_> =
+                    listing.after(at).take(READ_AHEAD).map(|(cookie, name, entry)| (cookie, name.clone(), entry.ino)).collect();
+                (batch, listing.damaged)
+            };
+            let Some((last, ..)) = batch.last() else {
+                return if damaged { Err(dir.state.read().dir()?.damaged()) } else { Ok(()) };
+            };
+            at = *last;
+            for (cookie, name, child) in self.children(&dir, batch) {
+                let child = match child {
+                    Ok(child) => child,
+                    // Removed while it was read: not an entry any more.
+                    Err(VaultError::NotFound) => continue,
+                    Err(error) => return Err(error),
+                };
+                let entry = DirEntry { ino: child.ino, kind: child.kind, name: name.as_bytes(), next: cookie };
+                if !each(&entry, &child) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The nodes of entries, those not in memory read in parallel.
+    fn children(&self, dir: &Arc<Node>, batch: Vec<(u64, Name, u64)>) -> Vec<(u64, Name, Result<Arc<Node>>)> {
+        let known = |ino: u64| (ino != 0).then(|| self.table.get(ino)).flatten();
+        let missing = batch.iter().filter(|(.., ino)| known(*ino).is_none()).count();
+        let load = |(cookie, name, _): (u64, Name, u64)| {
+            let child = self.child(dir, &name);
+            (cookie, name, child)
+        };
+        if missing > 1 { self.pool.map(batch, load) } else { batch.into_iter().map(load).collect() }
+    }
+
+    /// What the kernel gives back of its lookups.
+    pub fn forget(&self, ino: u64, count: u64) {
+        let Some(node) = self.table.get(ino) else { return };
+        let before = node.lookups.fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(count))).unwrap_or(0);
+        if before <= count {
+            self.let_go(node);
+        }
+    }
+
+    /// Nobody may need this node any more: an orphan's payload dies, a stored node leaves memory.
+    pub fn let_go(&self, node: Arc<Node>) {
+        if node.is_root() || node.lookups.load(Relaxed) > 0 {
+            return;
+        }
+        if node.place().is_none() {
+            self.drop_orphan(&node);
+        }
+        let mut ino = node.ino;
+        drop(node);
+        while let Some(gone) = self.table.evict(ino, idle) {
+            self.contents.lock().remove(ino);
+            let Some(parent) = gone.parent().filter(|parent| parent.lookups.load(Relaxed) == 0) else { return };
+            ino = parent.ino;
+        }
+    }
+
+    fn drop_orphan(&self, node: &Node) {
+        let mut state = node.state.write();
+        state.dirty = 0;
+        let NodeContent::File(file) = &mut state.content else { return };
+        self.journal.release(std::mem::take(&mut file.promised));
+        file.unlogged.take();
+        file.size = 0;
+        if let FileBody::Payload(payload) = &file.body {
+            self.orphans.lock().remove(&payload.id);
+            self.dead.lock().push(payload.id);
+            self.note_change();
+            file.body = FileBody::Inline(Some(Arc::default()));
+        }
+    }
+
+    /// Attributes, counting a lookup.
+    pub fn remember(&self, node: &Arc<Node>) -> Stat {
+        node.remember(1);
+        node.stat()
+    }
+}
+
+/// May a node leave memory?
+fn idle(node: &Node) -> bool {
+    if node.is_root() || node.lookups.load(Relaxed) > 0 {
+        return false;
+    }
+    let Some(state) = node.state.try_read() else { return false };
+    let unlogged = matches!(&state.content, NodeContent::File(file) if file.listed);
+    state.dirty == 0 && !unlogged
+}
+
+fn empty_dir(id: DirId, key: crate::crypto::NameKey) -> DirData {
+    let mut dir = DirData::new(id, key, 0, StoredSums::default());
+    dir.listing = Some(Listing::new(Vec::new(), false));
+    dir
+}
+
+fn new_attrs(mode: u16, uid: u32, gid: u32) -> Attrs {
+    let time = now();
+    Attrs { mode: mode & 0o7777, uid, gid, atime: time, mtime: time, ctime: time, btime: time }
+}
+
+/// A set-group-id directory gives its group to what is made in it, and the bit to directories.
+fn inherit(attrs: &mut Attrs, parent: &Attrs, directory: bool) {
+    if parent.mode & SGID != 0 {
+        attrs.gid = parent.gid;
+        if directory {
+            attrs.mode |= SGID;
+        }
+    }
+}
+
+/// Nothing is made in a directory that was removed.
+pub(super) fn refuse_orphan(dir: &Node, state: &NodeState) -> Result<()> {
+    if state.is_orphan(dir) { Err(VaultError::NotFound) } else { Ok(()) }
+}
+
+fn refuse_entry(dir: &DirData, name: &Name) -> Result<()> {
+    match dir.find(name) {
+        Ok(_) => Err(VaultError::Exists),
+        Err(VaultError::NotFound) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A directory with entries is not removed, nor one that may have lost some.
+pub(super) fn refuse_full(dir: &DirData) -> Result<()> {
+    let listing = dir.listing()?;
+    if listing.damaged {
+        return Err(dir.damaged());
+    }
+    if listing.is_empty() { Ok(()) } else { Err(VaultError::NotEmpty) }
+}
