@@ -9,6 +9,7 @@
 //! ? 5                       its exit code, when not 0
 //! ```
 //!
+//! The commands have a few words of their own, such as `eventually`; they are in `tests/cli/machine.rs`.
 //! In expected lines `[..]` stands for anything within the line, and a line `...` for any lines, also none. Whatever a
 //! transcript leaves mounted is unmounted afterwards, and is an error. A transcript that needs what the machine lacks
 //! fails where `CI=true` and says that it was skipped elsewhere.

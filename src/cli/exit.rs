@@ -5,6 +5,7 @@
 use super::vault_dir::VaultDirError;
 use crate::{
     crypto::KdfError,
+    format::FormatError,
     journal::JournalError,
     mount::{MountError, UnmountError},
     store::StoreError,
@@ -117,19 +118,17 @@ impl Exit {
 /// The code of an error of the vault floor.
 pub fn of_vault(error: &VaultError) -> Exit {
     match error {
-        VaultError::Store(error) | VaultError::Journal(JournalError::Store(error)) => of_store(error),
+        VaultError::Store(error) => of_store(error),
+        VaultError::Journal(error) => of_journal(error),
+        VaultError::Format { source, .. } => of_format(source),
+        VaultError::Damaged { .. } | VaultError::Chunk { .. } => Exit::Damaged,
         VaultError::Kdf(error) => of_kdf(error),
-        VaultError::Journal(
-            JournalError::Failed { .. } | JournalError::Damaged { .. } | JournalError::BadFile { .. },
-        )
-        | VaultError::Format { .. }
-        | VaultError::Damaged { .. }
-        | VaultError::Chunk { .. } => Exit::Damaged,
         VaultError::WrongPassphrase => Exit::WrongPassphrase,
         VaultError::EmptyPassphrase => Exit::NoPassphrase,
         VaultError::NotAVault => Exit::NotAVault,
         VaultError::NotEmptyStore => Exit::NotEmpty,
         VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => Exit::Io,
+        // Of the files in a mount; no command asks for those.
         VaultError::NotFound
         | VaultError::Stale
         | VaultError::Exists
@@ -147,12 +146,35 @@ pub fn of_vault(error: &VaultError) -> Exit {
     }
 }
 
+/// The code of an error of the journal floor.
+fn of_journal(error: &JournalError) -> Exit {
+    match error {
+        JournalError::Store(error) => of_store(error),
+        JournalError::Failed { .. } => Exit::Io,
+        JournalError::Damaged { .. } | JournalError::BadFile { .. } => Exit::Damaged,
+    }
+}
+
+/// The code of stored bytes that were refused.
+fn of_format(error: &FormatError) -> Exit {
+    match error {
+        FormatError::Version { .. } | FormatError::UnknownExtension { .. } => Exit::TooNew,
+        FormatError::Truncated { .. }
+        | FormatError::Magic { .. }
+        | FormatError::Invalid { .. }
+        | FormatError::OutOfBounds { .. }
+        | FormatError::Kdf { .. }
+        | FormatError::Trailing { .. }
+        | FormatError::Authentication { .. } => Exit::Damaged,
+    }
+}
+
 /// The code of an error of the store floor.
 pub fn of_store(error: &StoreError) -> Exit {
     match error {
-        StoreError::NotFound(_) => Exit::NotAVault,
         StoreError::Io { .. } => Exit::Io,
-        StoreError::BadPath(_) | StoreError::NotAnObject { .. } => Exit::Damaged,
+        // That there is no vault at all is said by the vault floor; what else is missing is missing from one.
+        StoreError::NotFound(_) | StoreError::NotAnObject { .. } | StoreError::BadPath(_) => Exit::Damaged,
         StoreError::Locked { .. } => Exit::InUse,
     }
 }

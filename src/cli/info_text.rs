@@ -20,7 +20,13 @@ pub fn show(info: &Info) -> String {
         Err(report) => lines.push(("header", format!("not read: {}", report.message))),
     }
     let width = lines.iter().map(|(word, _)| word.len()).max().unwrap_or(0) + 2;
-    lines.into_iter().map(|(word, text)| format!("{:width$}{text}\n", format!("{word}:"))).collect()
+    lines.into_iter().map(|(word, text)| line(word, &text, width)).collect()
+}
+
+/// A line without a word goes on with what the one before says.
+fn line(word: &str, text: &str, width: usize) -> String {
+    let colon = if word.is_empty() { "" } else { ":" };
+    format!("{:width$}{text}\n", format!("{word}{colon}"))
 }
 
 fn vault_lines(vault: &VaultInfo) -> Vec<(&'static str, String)> {

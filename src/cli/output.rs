@@ -1,7 +1,7 @@
-//! Prints results to standard output. A reader that went away is an error here, not a panic.
+//! Prints results to standard output. A reader that went away has read what it wanted: that is no error.
 
 use super::error::CliError;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 /// Writes the whole text.
 ///
@@ -9,5 +9,8 @@ use std::io::{self, Write};
 /// [`CliError::Output`] when it did not arrive.
 pub fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(CliError::Output),
+    }
 }

@@ -29,28 +29,27 @@ thread_local! {
     static WORKBENCH: RefCell<Workbench> = RefCell::default();
 }
 
-/// Writes the compressed form of `plain` to `room` and gives its length; None if it is too long.
-pub fn pack(plain: &[u8], room: &mut [u8]) -> Option<usize> {
+/// Hands the compressed form of `plain` to `take`; None if it would be longer than `len_max`.
+pub fn pack<R>(plain: &[u8], len_max: usize, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
     WORKBENCH.with_borrow_mut(|bench| {
-        let output = Workbench::bytes(&mut bench.bytes, get_maximum_output_size(plain.len()));
-        let block_len = compress_into_with_table(plain, output, &mut bench.table).ok()?;
-        let (plain_len, block) = room.get_mut(..LEN_LEN + block_len)?.split_at_mut(LEN_LEN);
+        let room_len = LEN_LEN + get_maximum_output_size(plain.len());
+        let (plain_len, block) = Workbench::bytes(&mut bench.bytes, room_len).split_at_mut(LEN_LEN);
         plain_len.copy_from_slice(&u32::try_from(plain.len()).ok()?.to_le_bytes());
-        block.copy_from_slice(&output[..block_len]);
-        Some(LEN_LEN + block_len)
+        let block_len = compress_into_with_table(plain, block, &mut bench.table).ok()?;
+        let packed = &bench.bytes[..LEN_LEN + block_len];
+        (packed.len() <= len_max).then(|| take(packed))
     })
 }
 
-/// Opens a copy of `sealed` with `open`, and writes the plaintext to the start of `into`; gives its
-/// length.
+/// Has `open` fill a buffer of `len` with a compressed form, and writes its plaintext to the start
+/// of `into`; gives the plaintext's length.
 pub fn unpack(
-    sealed: &[u8],
+    len: usize,
     open: impl FnOnce(&mut [u8]) -> Result<(), &'static str>,
     into: &mut [u8],
 ) -> Result<usize, &'static str> {
     WORKBENCH.with_borrow_mut(|bench| {
-        let packed = Workbench::bytes(&mut bench.bytes, sealed.len());
-        packed.copy_from_slice(sealed);
+        let packed = Workbench::bytes(&mut bench.bytes, len);
         open(packed)?;
         unpack_block(packed, into)
     })
@@ -77,28 +76,41 @@ mod tests {
     use super::*;
 
     fn packed(plain: &[u8]) -> Vec<u8> {
-        let mut room = vec![0; LEN_LEN + get_maximum_output_size(plain.len())];
-        let len = pack(plain, &mut room).expect("there is room for anything");
-        room.truncate(len);
-        room
+        pack(plain, usize::MAX, <[u8]>::to_vec).expect("there is room for anything")
     }
 
     #[test]
     fn what_is_packed_unpacks() {
         for len in [1, 12, 13, 4096, 65_534, 65_535, 65_536, 1 << 20] {
-            let plain: Vec<u8> = (0..len).map(|n: usize| (n / 7) as u8).collect();
+            let plain: Vec<u8> = b"some text that comes again; "
+                .iter()
+                .copied()
+                .cycle()
+                .take(len)
+                .collect();
+            let packed = packed(&plain);
+            let open = |into: &mut [u8]| {
+                into.copy_from_slice(&packed);
+                Ok(())
+            };
             let mut into = vec![1; len + 5];
-            assert_eq!(unpack(&packed(&plain), |_| Ok(()), &mut into), Ok(len));
+            assert_eq!(unpack(packed.len(), open, &mut into), Ok(len));
             assert_eq!(into[..len], plain);
         }
     }
 
     #[test]
-    fn pack_says_no_when_there_is_no_room() {
+    fn what_does_not_open_is_not_unpacked() {
+        let mut into = [1; 9];
+        assert_eq!(unpack(5, |_| Err("no"), &mut into), Err("no"));
+        assert_eq!(into, [1; 9]);
+    }
+
+    #[test]
+    fn pack_says_no_when_it_gets_longer_than_told() {
         let packed_len = packed(&[7; 5000]).len();
-        assert_eq!(pack(&[7; 5000], &mut vec![0; packed_len]), Some(packed_len));
-        assert_eq!(pack(&[7; 5000], &mut vec![0; packed_len - 1]), None);
-        assert_eq!(pack(&[7; 5000], &mut []), None);
+        assert_eq!(pack(&[7; 5000], packed_len, <[u8]>::len), Some(packed_len));
+        assert_eq!(pack(&[7; 5000], packed_len - 1, <[u8]>::len), None);
     }
 
     #[test]

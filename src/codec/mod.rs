@@ -11,19 +11,20 @@
 
 mod effort;
 mod lz4;
+mod pace;
 mod pieces;
 mod place;
 mod run;
 
-use crate::crypto::{Aead, NONCE_LEN, Nonce, TAG_LEN, Tag};
-use crate::format::{ChunkSize, FRAME_OVERHEAD, FrameHead, IndexEntry};
+use crate::crypto::{Aead, NONCE_LEN, Nonce, TAG_LEN};
+use crate::format::{ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexEntry};
 
 use effort::Effort;
+use pace::Pace;
 pub use pieces::{Piece, write_pieces};
 pub use place::FramePlace;
 
-const HEAD_LEN: usize = 4;
-const NONCE_AT: usize = HEAD_LEN;
+const NONCE_AT: usize = FRAME_HEAD_LEN;
 const TEXT_AT: usize = NONCE_AT + NONCE_LEN;
 
 /// Why a stored chunk cannot be given out.
@@ -46,6 +47,8 @@ pub struct ChunkCodec {
     chunk: ChunkSize,
     /// None: this payload is not compressed.
     effort: Option<Effort>,
+    sealing: Pace,
+    opening: Pace,
 }
 
 impl ChunkCodec {
@@ -57,6 +60,8 @@ impl ChunkCodec {
             place,
             chunk,
             effort,
+            sealing: Pace::default(),
+            opening: Pace::default(),
         }
     }
 
@@ -114,56 +119,47 @@ impl ChunkCodec {
             slot.fill(0);
             return IndexEntry::HOLE;
         }
-        let room = &mut slot[TEXT_AT..TEXT_AT + plain.len()];
-        let packed_len = self.pack(index, plain, room);
-        if packed_len.is_none() {
-            room.copy_from_slice(plain);
+        let packed = self.pack(index, plain, |packed| {
+            self.seal_text(index, packed, true, slot)
+        });
+        packed.unwrap_or_else(|| self.seal_text(index, plain, false, slot))
+    }
+
+    /// Hands the compressed form of `plain` to `seal`, if that is worth it.
+    fn pack<R>(&self, index: u64, plain: &[u8], seal: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let effort = self.effort.as_ref()?;
+        let len_max = pieces::packed_len_max(self.chunk, index, plain.len())?;
+        if !effort.is_worth_it() {
+            return None;
         }
-        let text_len = packed_len.unwrap_or(plain.len());
-        let compressed = packed_len.is_some();
-        let stored_len = u32::try_from(text_len).expect("a chunk is at most 1 MiB long");
-        let tag = self.seal_text(
-            index,
-            FrameHead {
-                stored_len,
-                compressed,
-            },
-            slot,
-        );
+        let sealed = lz4::pack(plain, len_max, seal);
+        effort.note(sealed.is_some());
+        sealed
+    }
+
+    /// Writes the frame of `text` to the start of `slot`, and zeroes the rest of it.
+    fn seal_text(&self, index: u64, text: &[u8], compressed: bool, slot: &mut [u8]) -> IndexEntry {
+        let stored_len = u32::try_from(text.len()).expect("a chunk is at most 1 MiB long");
+        let head = FrameHead {
+            stored_len,
+            compressed,
+        }
+        .encode();
+        let nonce = Nonce::random();
+        let (start, rest) = slot.split_at_mut(TEXT_AT);
+        let (sealed, rest) = rest.split_at_mut(text.len());
+        let data = self.place.associated_data(index, head);
+        let tag = self.aead.seal_into(&nonce, &data, text, sealed);
+        start[..NONCE_AT].copy_from_slice(&head);
+        start[NONCE_AT..].copy_from_slice(&nonce.0);
+        rest[..TAG_LEN].copy_from_slice(&tag.0);
+        rest[TAG_LEN..].fill(0);
         IndexEntry {
             tag,
             stored_len,
             compressed,
             present: true,
         }
-    }
-
-    /// Writes the compressed form of `plain` to `room` and gives its length, if that is worth it.
-    fn pack(&self, index: u64, plain: &[u8], room: &mut [u8]) -> Option<usize> {
-        let effort = self.effort.as_ref()?;
-        let len_max = pieces::packed_len_max(self.chunk, index, plain.len())?;
-        if !effort.is_worth_it() {
-            return None;
-        }
-        let packed_len = lz4::pack(plain, &mut room[..len_max]);
-        effort.note(packed_len.is_some());
-        packed_len
-    }
-
-    /// Completes the frame around the text that lies in it, and zeroes the rest of `slot`.
-    fn seal_text(&self, index: u64, head: FrameHead, slot: &mut [u8]) -> Tag {
-        let head_bytes = head.encode();
-        let nonce = Nonce::random();
-        let (start, rest) = slot.split_at_mut(TEXT_AT);
-        let (text, rest) = rest.split_at_mut(head.stored_len as usize);
-        let tag = self
-            .aead
-            .seal(&nonce, &self.place.associated_data(index, head_bytes), text);
-        start[..HEAD_LEN].copy_from_slice(&head_bytes);
-        start[NONCE_AT..].copy_from_slice(&nonce.0);
-        rest[..TAG_LEN].copy_from_slice(&tag.0);
-        rest[TAG_LEN..].fill(0);
-        tag
     }
 
     /// Writes the plaintext to the start of `into` and gives its length.
@@ -179,26 +175,27 @@ impl ChunkCodec {
         }
         let sealed = Sealed::find(entry, self.chunk, frame)?;
         let data = self.place.associated_data(index, sealed.head);
-        let open = |text: &mut [u8]| {
-            let opened = self.aead.open(&sealed.nonce, &data, text, &entry.tag);
+        let open = |into: &mut [u8]| {
+            let opened = self
+                .aead
+                .open_into(&sealed.nonce, &data, sealed.text, &entry.tag, into);
             opened.map_err(|_| "it does not authenticate")
         };
-        if entry.compressed {
-            return lz4::unpack(sealed.text, open, into);
-        }
         let len = sealed.text.len();
-        let into = into
-            .get_mut(..len)
-            .ok_or("it is longer than what is read of it")?;
-        into.copy_from_slice(sealed.text);
-        open(into)?;
+        if entry.compressed {
+            return lz4::unpack(len, open, into);
+        }
+        open(
+            into.get_mut(..len)
+                .ok_or("it is longer than what is read of it")?,
+        )?;
         Ok(len)
     }
 }
 
 /// A frame taken apart, its head and tag being those of the index entry.
 struct Sealed<'a> {
-    head: [u8; HEAD_LEN],
+    head: [u8; FRAME_HEAD_LEN],
     nonce: Nonce,
     text: &'a [u8],
 }

@@ -1,8 +1,7 @@
 //! What a frame authenticates besides its text: the place it was sealed for.
 
-use super::HEAD_LEN;
 use crate::crypto::Suite;
-use crate::format::{FORMAT_VERSION, FileId, PayloadId, VaultId};
+use crate::format::{FORMAT_VERSION, FRAME_HEAD_LEN, FileId, PayloadId, VaultId};
 
 /// The payload a frame belongs to.
 #[derive(Clone, Copy)]
@@ -19,11 +18,11 @@ pub struct FramePlace {
 
 const INDEX_AT: usize = 2 + 1 + 3 * 16;
 const HEAD_AT: usize = INDEX_AT + 8;
-const DATA_LEN: usize = HEAD_AT + HEAD_LEN;
+const DATA_LEN: usize = HEAD_AT + FRAME_HEAD_LEN;
 
 impl FramePlace {
     /// The associated data of the frame with this number and head.
-    pub(super) fn associated_data(&self, index: u64, head: [u8; HEAD_LEN]) -> [u8; DATA_LEN] {
+    pub(super) fn associated_data(&self, index: u64, head: [u8; FRAME_HEAD_LEN]) -> [u8; DATA_LEN] {
         let mut data = [0; DATA_LEN];
         data[..2].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         data[2] = self.suite.byte();

@@ -1,16 +1,12 @@
-//! Runs of consecutive chunks, cut into pieces that the worker pool shares.
+//! Runs of consecutive chunks, cut into pieces that the worker pool shares (`pace.rs` says when).
 //!
-//! What must not be done here: no allocation per chunk, and no pool for what is done sooner
-//! without it.
+//! What must not be done here: no allocation per chunk.
+
+use std::iter::repeat;
 
 use super::{ChunkCodec, CodecError, pieces};
 use crate::engine::Pool;
 use crate::format::IndexEntry;
-
-/// Plaintext bytes under which a run stays on the calling thread.
-const PARALLEL_MIN: usize = 128 << 10;
-/// Plaintext bytes that a thread takes at a time (at least one chunk).
-const PIECE_LEN: usize = 32 << 10;
 
 impl ChunkCodec {
     /// Seals consecutive chunks, of which only the last may be short, in parallel when it pays.
@@ -25,23 +21,8 @@ impl ChunkCodec {
         plain: &[u8],
         slots: &mut Vec<u8>,
     ) -> Vec<IndexEntry> {
-        let count = plain.len().div_ceil(self.chunk.len());
-        let mut entries = vec![IndexEntry::HOLE; count];
-        slots.resize(count * self.chunk.stride(), 0);
-        if self.is_short(pool, plain.len()) {
-            self.seal_piece(first, plain, slots, &mut entries);
-        } else {
-            let chunks = self.chunks_per_piece();
-            let plains = plain.chunks(chunks * self.chunk.len());
-            let slots = slots.chunks_mut(chunks * self.chunk.stride());
-            let pieces = plains.zip(slots).zip(entries.chunks_mut(chunks));
-            let work = (first..).step_by(chunks).zip(pieces).collect();
-            pool.map(work, |(first, ((plain, slots), entries))| {
-                self.seal_piece(first, plain, slots, entries);
-            });
-        }
-        slots.truncate(self.frames_end(&entries));
-        entries
+        let chunks = self.sealing.chunks_per_piece(plain.len(), self.chunk.len());
+        self.seal_pieces(pool, chunks, first, plain, slots)
     }
 
     /// Opens consecutive chunks out of a buffer laid out by stride from the slot of chunk `first`;
@@ -61,32 +42,63 @@ impl ChunkCodec {
         slots: &[u8],
         into: &mut [u8],
     ) -> Result<(), CodecError> {
+        let chunks = self.opening.chunks_per_piece(into.len(), self.chunk.len());
+        self.open_pieces(pool, chunks, first, entries, slots, into)
+    }
+
+    /// [`ChunkCodec::seal_run`] in pieces of so many chunks.
+    pub(super) fn seal_pieces(
+        &self,
+        pool: &Pool,
+        chunks: usize,
+        first: u64,
+        plain: &[u8],
+        slots: &mut Vec<u8>,
+    ) -> Vec<IndexEntry> {
+        let count = plain.len().div_ceil(self.chunk.len());
+        let mut entries = vec![IndexEntry::HOLE; count];
+        slots.resize(count * self.chunk.stride(), 0);
+        let plains = plain.chunks(chunks * self.chunk.len());
+        let slot_pieces = slots.chunks_mut(chunks * self.chunk.stride());
+        let pieces = plains.zip(slot_pieces).zip(entries.chunks_mut(chunks));
+        let work = (first..).step_by(chunks).zip(pieces).collect();
+        pool.map(work, |(first, ((plain, slots), entries))| {
+            let seal = || self.seal_piece(first, plain, slots, entries);
+            self.sealing.measure(plain.len(), seal);
+        });
+        slots.truncate(self.frames_end(&entries));
+        entries
+    }
+
+    /// [`ChunkCodec::open_run`] in pieces of so many chunks.
+    pub(super) fn open_pieces(
+        &self,
+        pool: &Pool,
+        chunks: usize,
+        first: u64,
+        entries: &[IndexEntry],
+        slots: &[u8],
+        into: &mut [u8],
+    ) -> Result<(), CodecError> {
         let count = into.len().div_ceil(self.chunk.len());
         assert_eq!(
             count,
             entries.len(),
             "there is one entry for every chunk to open"
         );
-        if self.is_short(pool, into.len()) {
-            return self.open_piece(first, entries, slots, into);
-        }
-        let chunks = self.chunks_per_piece();
         let intos = into.chunks_mut(chunks * self.chunk.len());
-        let slots_from = |piece: usize| slots.get(piece * chunks * self.chunk.stride()..);
-        let pieces = entries.chunks(chunks).zip(intos).enumerate();
+        // A slot behind the end of the buffer is an empty one: fine for a hole, cut for a frame.
+        let slot_pieces = slots
+            .chunks(chunks * self.chunk.stride())
+            .chain(repeat(&[][..]));
+        let pieces = entries.chunks(chunks).zip(slot_pieces).zip(intos);
         let work = (first..).step_by(chunks).zip(pieces).collect();
-        let results = pool.map(work, |(first, (piece, (entries, into)))| {
-            self.open_piece(first, entries, slots_from(piece).unwrap_or_default(), into)
+        let results = pool.map(work, |(first, ((entries, slots), into))| {
+            let len = into.len();
+            let open = || self.open_piece(first, entries, slots, into);
+            self.opening.measure(len, open)
         });
         results.into_iter().collect()
-    }
-
-    fn is_short(&self, pool: &Pool, plain_len: usize) -> bool {
-        plain_len < PARALLEL_MIN || plain_len <= self.chunk.len() || pool.free_threads() == 1
-    }
-
-    fn chunks_per_piece(&self) -> usize {
-        (PIECE_LEN / self.chunk.len()).max(1)
     }
 
     fn seal_piece(&self, first: u64, plain: &[u8], slots: &mut [u8], entries: &mut [IndexEntry]) {
@@ -104,10 +116,7 @@ impl ChunkCodec {
         slots: &[u8],
         into: &mut [u8],
     ) -> Result<(), CodecError> {
-        // A slot behind the end of the buffer is an empty one: fine for a hole, cut for a frame.
-        let slots = slots
-            .chunks(self.chunk.stride())
-            .chain(std::iter::repeat(&[][..]));
+        let slots = slots.chunks(self.chunk.stride()).chain(repeat(&[][..]));
         let intos = into.chunks_mut(self.chunk.len());
         for ((index, entry), (slot, into)) in (first..).zip(entries).zip(slots.zip(intos)) {
             self.open(index, entry, slot, into)?;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::crypto::{FileKey, Suite};
+use crate::crypto::{FileKey, Suite, Tag};
 use crate::engine::Pool;
 use crate::format::{FileId, PayloadId, VaultId};
 
@@ -319,8 +319,16 @@ fn an_index_entry_that_says_otherwise_is_refused() {
         slot.resize(codec.chunk().stride(), 0);
         assert_refused(&codec, 3, &entry, &slot);
         // The head follows the index: then it is the AEAD that refuses.
-        slot[..3].copy_from_slice(&entry.stored_len.to_le_bytes()[..3]);
-        slot[3] = u8::from(entry.compressed);
+        let (stored_len, compressed) = (entry.stored_len, entry.compressed);
+        if (1..1 << 24).contains(&stored_len) {
+            slot[..4].copy_from_slice(
+                &FrameHead {
+                    stored_len,
+                    compressed,
+                }
+                .encode(),
+            );
+        }
         assert_refused(&codec, 3, &entry, &slot);
     }
 }
@@ -342,7 +350,6 @@ fn a_frame_longer_than_what_is_read_of_it_is_refused() {
 fn an_authentic_frame_with_a_malformed_block_is_refused() {
     let codec = codec(14, true);
     let mut texts = vec![
-        vec![],
         vec![1],
         vec![0; 3],
         vec![0; 4],
@@ -352,22 +359,7 @@ fn an_authentic_frame_with_a_malformed_block_is_refused() {
     texts.extend((0..200).map(|seed| [&[0, 64, 0, 0], &noise(500, seed)[..]].concat()));
     for text in texts {
         let mut slot = vec![0; codec.chunk().stride()];
-        slot[TEXT_AT..TEXT_AT + text.len()].copy_from_slice(&text);
-        let head = FrameHead {
-            stored_len: u32::try_from(text.len()).unwrap(),
-            compressed: true,
-        };
-        let tag = codec.seal_text(3, head, &mut slot);
-        let FrameHead {
-            stored_len,
-            compressed,
-        } = head;
-        let entry = IndexEntry {
-            tag,
-            stored_len,
-            compressed,
-            present: true,
-        };
+        let entry = codec.seal_text(3, &text, true, &mut slot);
         assert_refused(&codec, 3, &entry, &slot);
     }
 }
@@ -381,7 +373,9 @@ fn compression_is_used_only_where_it_saves_a_block() {
             assert!(!sealed(&off, index, &text(len, 1)).0.compressed);
             assert!(!sealed(&on, index, &noise(len, 1)).0.compressed);
             let (entry, frame) = sealed(&on, index, &text(len, 1));
-            assert_eq!(entry.compressed, log2 > 12, "2^{log2} at {index}");
+            // With 8 KiB chunks it depends on where the slot lies.
+            assert!(log2 > 12 || !entry.compressed, "2^{log2} at {index}");
+            assert!(log2 < 14 || entry.compressed, "2^{log2} at {index}");
             assert!(!entry.compressed || frame.len() + 4096 <= on.chunk().stride());
         }
         assert!(
@@ -414,10 +408,10 @@ fn mixed(chunk_len: usize, chunks: usize, last_len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn runs_are_the_same_in_parallel_in_line_and_chunk_by_chunk() {
+fn runs_are_the_same_in_line_in_parallel_and_chunk_by_chunk() {
     let pools = [Pool::new(Some(1)), Pool::new(Some(4))];
     let mut slots = Vec::new();
-    for (log2, chunks) in [
+    let runs = [
         (12, 0),
         (12, 1),
         (12, 9),
@@ -426,14 +420,17 @@ fn runs_are_the_same_in_parallel_in_line_and_chunk_by_chunk() {
         (14, 67),
         (16, 33),
         (20, 5),
-    ] {
+    ];
+    for ((log2, chunks), piece) in runs
+        .into_iter()
+        .flat_map(|run| [1, 3, 1000].map(|n| (run, n)))
+    {
+        let codec = codec(log2, true);
+        let (len, stride) = (codec.chunk().len(), codec.chunk().stride());
+        let plain = mixed(len, chunks, len.min(1 + 500 * chunks));
         for pool in &pools {
-            let codec = codec(log2, true);
-            let (len, stride) = (codec.chunk().len(), codec.chunk().stride());
-            let plain = mixed(len, chunks, len.min(1 + 500 * chunks));
-            let entries = codec.seal_run(pool, 1000, &plain, &mut slots);
+            let entries = codec.seal_pieces(pool, piece, 1000, &plain, &mut slots);
             assert_eq!(entries.len(), chunks);
-
             for (n, (entry, plain)) in entries.iter().zip(plain.chunks(len)).enumerate() {
                 assert_eq!(entry.present, !is_zero(plain));
                 let slot = slots.get(n * stride..).unwrap_or_default();
@@ -443,11 +440,26 @@ fn runs_are_the_same_in_parallel_in_line_and_chunk_by_chunk() {
             for pool in &pools {
                 let mut into = vec![0xdd; plain.len()];
                 codec
-                    .open_run(pool, 1000, &entries, &slots, &mut into)
-                    .expect("it opens as a run");
+                    .open_pieces(pool, piece, 1000, &entries, &slots, &mut into)
+                    .expect("a run");
                 assert!(into == plain);
             }
         }
+    }
+}
+
+#[test]
+fn a_run_of_any_length_comes_back() {
+    let (codec, pool) = (codec(14, true), Pool::new(Some(4)));
+    let mut slots = Vec::new();
+    for chunks in (0..20).chain([64, 300, 1, 64]) {
+        let plain = mixed(codec.chunk().len(), chunks, 777);
+        let entries = codec.seal_run(&pool, 5, &plain, &mut slots);
+        let mut into = vec![0xdd; plain.len()];
+        codec
+            .open_run(&pool, 5, &entries, &slots, &mut into)
+            .expect("it opens");
+        assert!(into == plain, "{chunks}");
     }
 }
 
@@ -474,45 +486,41 @@ fn a_used_buffer_leaves_nothing_in_gaps_and_holes() {
 }
 
 #[test]
-fn a_run_names_its_first_damaged_chunk() {
+fn a_run_names_its_first_damaged_chunk_and_gives_nothing_false() {
+    let (codec, pool) = (codec(12, false), Pool::new(Some(4)));
+    let (plain, stride) = (noise(100 * 4096, 1), codec.chunk().stride());
+    let mut slots = Vec::new();
+    let entries = codec.seal_pieces(&pool, 8, 7, &plain, &mut slots);
+    for (first_damaged, piece) in [0, 1, 50, 99].into_iter().flat_map(|n| [(n, 8), (n, 100)]) {
+        let mut damaged = slots.clone();
+        for at in (first_damaged..100).step_by(30) {
+            damaged[at * stride + 2000] ^= 4;
+        }
+        let mut into = vec![0xdd; plain.len()];
+        let result = codec.open_pieces(&pool, piece, 7, &entries, &damaged, &mut into);
+        let CodecError::Damaged { index, .. } = result.expect_err("damaged");
+        assert_eq!(index, 7 + first_damaged as u64);
+        for (got, plain) in into.chunks(4096).zip(plain.chunks(4096)) {
+            assert!(got == plain || is_zero(got) || got == [0xdd; 4096]);
+        }
+    }
+}
+
+#[test]
+fn a_run_out_of_a_cut_buffer_is_refused() {
     let (codec, pool) = (codec(12, false), Pool::new(Some(4)));
     let plain = noise(100 * 4096, 1);
     let mut slots = Vec::new();
     let entries = codec.seal_run(&pool, 7, &plain, &mut slots);
-    let stride = codec.chunk().stride();
-    for damaged in [0, 1, 50, 99] {
-        let mut into = vec![0xdd; plain.len()];
-        for at in [damaged, 99] {
-            slots[at * stride + 2000] ^= 4;
-        }
-        if damaged == 99 {
-            slots[99 * stride + 2000] ^= 8;
-        }
-        let error = codec
-            .open_run(&pool, 7, &entries, &slots, &mut into)
-            .expect_err("damaged");
-        let CodecError::Damaged { index, .. } = error;
-        assert_eq!(index, 7 + damaged as u64);
-        let is_ours = |(got, sealed): (&[u8], &[u8])| got == sealed || is_zero(got);
-        let wrong = into
-            .chunks(4096)
-            .zip(plain.chunks(4096))
-            .filter(|pair| !is_ours(*pair));
-        assert!(
-            wrong.into_iter().all(|(got, _)| got == [0xdd; 4096]),
-            "nothing false is given"
-        );
-        for at in [damaged, 99] {
-            slots[at * stride + 2000] ^= 4;
-        }
-        if damaged == 99 {
-            slots[99 * stride + 2000] ^= 8;
-        }
-    }
     let mut into = vec![0; plain.len()];
-    let cut = &slots[..slots.len() - 1];
-    assert!(codec.open_run(&pool, 7, &entries, cut, &mut into).is_err());
-    assert!(codec.open_run(&pool, 7, &entries, &[], &mut into).is_err());
+    for (len, piece) in [0, 1, 4127, 4128, slots.len() - 1]
+        .map(|len| [(len, 1), (len, 100)])
+        .as_flattened()
+    {
+        let result = codec.open_pieces(&pool, *piece, 7, &entries, &slots[..*len], &mut into);
+        let CodecError::Damaged { index, .. } = result.expect_err("cut");
+        assert_eq!(index, 7 + (len / codec.chunk().stride()) as u64);
+    }
     assert!(
         codec
             .open_run(&pool, 7, &entries, &slots, &mut into)

@@ -66,12 +66,12 @@ impl KdfParams {
     pub const LANES_MAX: u32 = 64;
 
     /// By the memory at hand in bytes: t=3, p=4 and a sixty-fourth of it, from 64 MiB (the second choice of
-    /// RFC 9106, section 4) to 1 GiB, in powers of two.
+    /// RFC 9106, section 4) to 512 MiB, in powers of two.
     ///
-    /// 64 MiB take 25 ms, 256 MiB 0.1 s, 1 GiB 0.55 s (4 cores of an AMD EPYC Turin, huge pages,
-    /// November 2026); on a busy virtual machine three times that.
+    /// 64 MiB take 0.03 s, 256 MiB 0.11 s, 512 MiB 0.22 s (4 cores of an AMD EPYC Turin, November 2026); twice
+    /// that when the pages are new to the virtual machine, five times on busy cores. 1 GiB passes a second then.
     pub fn recommended(available_memory_bytes: u64) -> Self {
-        let share_mib = (available_memory_bytes / 64 / MIB).clamp(64, 1024);
+        let share_mib = (available_memory_bytes / 64 / MIB).clamp(64, 512);
         let memory_kib = 1024 << share_mib.ilog2();
         KdfParams {
             memory_kib,
@@ -389,12 +389,12 @@ mod tests {
             8191,
             8192,
             24 << 10,
-            63 << 10,
-            64 << 10,
+            31 << 10,
+            32 << 10,
             1 << 30,
         ]
         .map(mib);
-        assert_eq!(found, [64, 64, 64, 64, 64, 128, 256, 512, 1024, 1024]);
+        assert_eq!(found, [64, 64, 64, 64, 64, 128, 256, 256, 512, 512]);
         let least = KdfParams::recommended(0);
         assert_eq!((least.time, least.lanes), (3, 4));
         for available in [0, 1, u64::MAX] {

@@ -230,7 +230,11 @@ impl FileState {
         }
         match &self.data {
             Data::Inline(bytes) => out.raw(bytes),
-            Data::Payload { id, allocated, root } => {
+            Data::Payload {
+                id,
+                allocated,
+                root,
+            } => {
                 out.raw(&id.0);
                 out.u64(*allocated);
                 root.encode(out);

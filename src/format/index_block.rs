@@ -24,12 +24,12 @@ pub struct IndexBlock {
 }
 
 /// What a block is bound to beside its key.
-struct Place<'a> {
-    vault: &'a VaultId,
-    file: &'a FileId,
-    payload: &'a PayloadId,
-    level: u8,
-    number: u64,
+pub(super) struct Place<'a> {
+    pub(super) vault: &'a VaultId,
+    pub(super) file: &'a FileId,
+    pub(super) payload: &'a PayloadId,
+    pub(super) level: u8,
+    pub(super) number: u64,
 }
 
 impl Place<'_> {
@@ -69,20 +69,17 @@ impl IndexBlock {
         level: u8,
         number: u64,
     ) -> (Vec<u8>, IndexEntry) {
-        self.seal_with_nonce(
-            &Nonce::random(),
-            aead,
-            &Place {
-                vault,
-                file,
-                payload,
-                level,
-                number,
-            },
-        )
+        let place = Place {
+            vault,
+            file,
+            payload,
+            level,
+            number,
+        };
+        self.seal_with_nonce(&Nonce::random(), aead, &place)
     }
 
-    fn seal_with_nonce(
+    pub(super) fn seal_with_nonce(
         &self,
         nonce: &Nonce,
         aead: &Aead,
@@ -96,15 +93,13 @@ impl IndexBlock {
         let tag = aead.seal(nonce, &place.associated_data(), &mut bytes[NONCE_LEN..]);
         bytes.extend_from_slice(&tag.0);
         let stored_len = u32::try_from(BLOCK_PLAIN_LEN).expect("5120 fits");
-        (
-            bytes,
-            IndexEntry {
-                tag,
-                stored_len,
-                compressed: false,
-                present: true,
-            },
-        )
+        let entry = IndexEntry {
+            tag,
+            stored_len,
+            compressed: false,
+            present: true,
+        };
+        (bytes, entry)
     }
 
     /// Opens what lies at the block's place, if it is what the entry above says.

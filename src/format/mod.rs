@@ -32,9 +32,13 @@ mod zone;
 #[cfg(test)]
 mod hostile_test;
 #[cfg(test)]
+mod page_test;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod sealed_test;
+#[cfg(test)]
+mod vectors_test;
 
 pub use alias::{ALIAS_LEN, Alias};
 pub use attrs::{Attrs, FILE_SIZE_MAX, Time};

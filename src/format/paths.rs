@@ -144,6 +144,8 @@ mod tests {
                 payload_path(&PayloadId(id())),
                 "payloads/00/112233445566778899aabbccddeeff",
             ),
+            (payload_dir(&PayloadId(id())), "payloads/00"),
+            (new_payload_dir(), "payloads/new"),
             (
                 index_path(&PayloadId(id())),
                 "payloads/00/112233445566778899aabbccddeeff.index",

@@ -10,6 +10,7 @@ use super::{
     index::decode_entries,
     xattrs,
 };
+use crate::crypto::KEY_LEN;
 use zeroize::Zeroizing;
 
 const TOUCH: u8 = 1;
@@ -290,6 +291,13 @@ impl Place {
     }
 }
 
+/// Copied once, straight to where it is wiped.
+fn decode_key(input: &mut Reader<'_>) -> Result<Zeroizing<[u8; KEY_LEN]>, FormatError> {
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    key.copy_from_slice(input.take(KEY_LEN, "record: file key")?);
+    Ok(key)
+}
+
 impl NewNode {
     /// zone 16 | file key 32 | attributes | extended attributes | content.
     fn encode_rest(&self, out: &mut Writer<'_>) {
@@ -304,7 +312,7 @@ impl NewNode {
         Ok(NewNode {
             file,
             zone: ZoneId(input.array("record: zone id")?),
-            key: Zeroizing::new(input.array("record: file key")?),
+            key: decode_key(input)?,
             attrs: Attrs::decode(input)?,
             xattrs: xattrs::decode(input)?,
             content: Content::decode(input)?,

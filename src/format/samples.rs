@@ -113,17 +113,16 @@ fn data() -> impl Strategy<Value = (u64, ChunkSize, Data)> {
         Just(0),
         Just(FILE_SIZE_MAX)
     ];
-    let payload = (size, chunk_size(), any::<[u8; 16]>()).prop_flat_map(|(size, chunk, id)| {
+    let payload = (size, chunk_size(), any::<[u8; 16]>(), any::<u64>());
+    let payload = payload.prop_flat_map(|(size, chunk, id, allocated)| {
+        let id = PayloadId(id);
         root(size, chunk).prop_map(move |root| {
-            (
-                size,
-                chunk,
-                Data::Payload {
-                    id: PayloadId(id),
-                    allocated: 77,
-                    root,
-                },
-            )
+            let data = Data::Payload {
+                id,
+                allocated,
+                root,
+            };
+            (size, chunk, data)
         })
     });
     prop_oneof![inline, payload]

@@ -65,6 +65,12 @@ impl Reserve {
         Ok(())
     }
 
+    /// Gives back what turned out not to be needed.
+    pub fn refund(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.pending = state.pending.saturating_sub(bytes);
+    }
+
     fn grow(&self, state: &mut State, needed: u64) -> Result<(), StoreError> {
         if state.blob.is_none() {
             state.blob = Some(self.store.open(&reserve_path(), true)?);

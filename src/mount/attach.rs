@@ -128,7 +128,7 @@ fn mount_data(fd: &OwnedFd, options: &MountOptions) -> String {
         "fd={},rootmode=40000,user_id={uid},group_id={gid}",
         fd.as_raw_fd()
     );
-    for word in fuse_words(options) {
+    for word in fuse_words(options, true) {
         data.push(',');
         data.push_str(&word);
     }
@@ -136,12 +136,12 @@ fn mount_data(fd: &OwnedFd, options: &MountOptions) -> String {
 }
 
 /// The options that mean the same to mount(2) and to fusermount3.
-pub(crate) fn fuse_words(options: &MountOptions) -> Vec<String> {
+pub(crate) fn fuse_words(options: &MountOptions, is_root: bool) -> Vec<String> {
     let mut words = vec![format!("max_read={READ_LEN_MAX}")];
     if options.allow_other {
         words.push("allow_other".to_owned());
     }
-    if options.kernel_checks_permissions() {
+    if options.kernel_checks_permissions(is_root) {
         words.push("default_permissions".to_owned());
     }
     words
@@ -198,12 +198,12 @@ mod tests {
 
     #[test]
     fn other_users_never_come_in_without_permission_checks() {
-        let words = fuse_words(&options("allow_other"));
+        let words = fuse_words(&options("allow_other"), true);
         assert!(
             words.contains(&"allow_other".to_owned())
                 && words.contains(&"default_permissions".to_owned())
         );
-        assert_eq!(fuse_words(&options("")), ["max_read=131072"]);
+        assert_eq!(fuse_words(&options(""), true), ["max_read=131072"]);
     }
 
     #[test]

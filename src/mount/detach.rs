@@ -4,7 +4,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
@@ -25,11 +28,18 @@ pub enum Detach {
 pub struct Unmounter {
     dir: PathBuf,
     device: Device,
+    /// The mount has ended. Its device number may be that of another mount by now.
+    is_over: Arc<AtomicBool>,
 }
 
 impl Unmounter {
     pub(crate) fn new(dir: PathBuf, device: Device) -> Self {
-        Unmounter { dir, device }
+        let is_over = Arc::new(AtomicBool::new(false));
+        Unmounter {
+            dir,
+            device,
+            is_over,
+        }
     }
 
     /// The mount point, as the mount table has it.
@@ -47,18 +57,37 @@ impl Unmounter {
     /// [`UnmountError::Busy`] when something is open in it (or another mount lies in it or over
     /// it): try again later.
     pub fn unmount(&self, how: Detach) -> Result<(), UnmountError> {
-        let table = mountinfo::table().map_err(|source| UnmountError::MountTable { source })?;
-        let is_ours = |mount: &MountInfo| mount.dir == self.dir && mount.device == self.device;
-        if !table.iter().any(is_ours) {
+        if self.is_over.load(Ordering::Acquire) {
             return Ok(());
         }
-        match mountinfo::topmost(&table, &self.dir) {
-            Some(mount) if is_ours(&mount) => detach(&self.dir, how),
+        match self.place()? {
+            Place::Gone => Ok(()),
+            Place::Topmost => detach(&self.dir, how),
             // Something else was mounted over it; unmounting by path would hit that.
-            _ => Err(UnmountError::Busy {
+            Place::Covered => Err(UnmountError::Busy {
                 dir: self.dir.clone(),
             }),
         }
+    }
+
+    /// To be called when the mount has ended. Then nothing is unmounted any more but what is left
+    /// when the connection was cut and the mount was not: a dead mount.
+    pub(crate) fn finish(&self) -> Result<(), UnmountError> {
+        self.is_over.store(true, Ordering::Release);
+        match self.place()? {
+            Place::Topmost if is_dead(&self.dir) => detach(&self.dir, Detach::Lazy),
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self) -> Result<Place, UnmountError> {
+        let table = mountinfo::table().map_err(|source| UnmountError::MountTable { source })?;
+        let is_ours = |mount: &MountInfo| mount.dir == self.dir && mount.device == self.device;
+        Ok(match mountinfo::topmost(&table, &self.dir) {
+            Some(mount) if is_ours(&mount) => Place::Topmost,
+            _ if table.iter().any(is_ours) => Place::Covered,
+            _ => Place::Gone,
+        })
     }
 
     /// Cuts the kernel's connection: whatever waits for an answer gets an error, and so does all
@@ -73,6 +102,23 @@ impl Unmounter {
             "1",
         )
     }
+}
+
+/// Where a mount is in the mount table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Gone,
+    Topmost,
+    Covered,
+}
+
+/// Has the mount on `dir` no daemon any more?
+fn is_dead(dir: &Path) -> bool {
+    let flags = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
+    matches!(
+        statx(CWD, dir, flags, StatxFlags::BASIC_STATS),
+        Err(Errno::NOTCONN)
+    )
 }
 
 /// Unmounts the wardfs mount on `dir`, whoever serves it, if anybody does.
@@ -132,6 +178,16 @@ mod tests {
         };
         let unmounter = Unmounter::new("/proc".into(), elsewhere);
         assert!(unmounter.unmount(Detach::Lazy).is_ok());
-        assert!(super::super::find_mount(Path::new("/proc")).is_some());
+        assert!(unmounter.finish().is_ok());
+        assert!(find_mount(Path::new("/proc")).is_some());
+    }
+
+    #[test]
+    fn after_its_end_a_living_mount_with_the_same_number_is_left_alone() {
+        let device = find_mount(Path::new("/proc")).unwrap().device;
+        let unmounter = Unmounter::new("/proc".into(), device);
+        assert!(unmounter.finish().is_ok());
+        assert!(unmounter.unmount(Detach::Lazy).is_ok());
+        assert_eq!(find_mount(Path::new("/proc")).unwrap().device, device);
     }
 }

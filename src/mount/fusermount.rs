@@ -109,7 +109,7 @@ fn option_list(source: &OsStr, options: &MountOptions) -> OsString {
         words.push("noexec".into());
     }
     words.push("subtype=wardfs".into());
-    words.extend(fuse_words(options));
+    words.extend(fuse_words(options, false));
     let mut list = words.join(",").into_bytes();
     list.extend_from_slice(b",fsname=");
     list.extend(escape(source.as_bytes()));
@@ -191,7 +191,7 @@ mod tests {
     fn the_option_list_is_safe_by_default() {
         assert_eq!(
             list("/v", ""),
-            "rw,nosuid,nodev,subtype=wardfs,max_read=131072,fsname=/v"
+            "rw,nosuid,nodev,subtype=wardfs,max_read=131072,default_permissions,fsname=/v"
         );
         assert!(list("/v", "ro,noexec").starts_with("ro,nosuid,nodev,noexec,"));
     }

@@ -2,13 +2,12 @@
 //! mount itself, whose daemon may be hung: so only device numbers are asked for, and only those
 //! that the kernel knows by heart.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use super::{Device, find_mount};
+use super::{Device, find_mount, processes};
 
 /// A process that has something open in a mount, maps a file of it, or works in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,38 +25,22 @@ pub fn holders(dir: &Path) -> Vec<Holder> {
         return Vec::new();
     };
     let ourselves = std::process::id();
-    let mut holders: Vec<Holder> = pids()
-        .filter(|pid| *pid != ourselves)
-        .map(|pid| (pid, PathBuf::from(format!("/proc/{pid}"))))
-        .filter(|(_, process)| holds(process, mount.device))
-        .map(|(pid, process)| Holder {
+    let mut holders: Vec<Holder> = processes::pids()
+        .filter(|pid| *pid != ourselves && holds(*pid, mount.device))
+        .map(|pid| Holder {
             pid,
-            command: command(&process),
+            command: processes::command(pid),
         })
         .collect();
     holders.sort_by_key(|holder| holder.pid);
     holders
 }
 
-fn pids() -> impl Iterator<Item = u32> {
-    let number = |name: &OsStr| name.to_str()?.parse().ok();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(move |entry| number(&entry.file_name()))
-}
-
-fn holds(process: &Path, device: Device) -> bool {
-    let named = ["cwd", "root", "exe"]
-        .into_iter()
-        .map(|link| process.join(link));
-    let fds = fs::read_dir(process.join("fd"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    named
-        .chain(fds)
-        .any(|link| device_behind(&link) == Some(device))
-        || maps(process, device)
+fn holds(pid: u32, device: Device) -> bool {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let named = ["cwd", "root", "exe"].map(|link| process.join(link));
+    let mut links = named.into_iter().chain(processes::open_files(&process));
+    links.any(|link| device_behind(&link) == Some(device)) || maps(&process, device)
 }
 
 /// The device of what a link of `/proc` leads to. With nothing asked for, and without a refresh,
@@ -76,15 +59,6 @@ fn maps(process: &Path, device: Device) -> bool {
     let wanted = format!("{:02x}:{:02x}", device.major, device.minor);
     maps.split(|byte| *byte == b'\n')
         .any(|line| line.split(|byte| *byte == b' ').nth(3) == Some(wanted.as_bytes()))
-}
-
-fn command(process: &Path) -> String {
-    let name = fs::read(process.join("comm")).unwrap_or_default();
-    let name = String::from_utf8_lossy(&name);
-    name.trim_end_matches('\n')
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]
@@ -109,7 +83,7 @@ mod tests {
 
         fn holds(&self, path: &str) -> bool {
             let device = find_mount(Path::new(path)).unwrap().device;
-            super::holds(Path::new(&format!("/proc/{}", self.0.id())), device)
+            super::holds(self.0.id(), device)
         }
     }
 

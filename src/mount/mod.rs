@@ -10,7 +10,8 @@
 //! attach      the mount(2) call                     detach      umount(2), and taking it back
 //! fusermount  the same for ordinary users           activity    when was it last used
 //! mountinfo   what is mounted where                 holders     who keeps it busy
-//! status      what another process may ask          adapter/    FUSE messages <-> vault calls
+//! status      what another process may ask          processes   who runs here, and who serves what
+//! adapter/    FUSE messages <-> vault calls
 //! ```
 
 mod activity;
@@ -22,6 +23,7 @@ mod fusermount;
 mod holders;
 mod mountinfo;
 mod options;
+mod processes;
 mod session;
 mod status;
 

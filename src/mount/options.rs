@@ -11,8 +11,8 @@ pub struct MountOptions {
     pub read_only: bool,
     /// `allow_other`: other users may enter; the kernel then checks permissions.
     pub allow_other: bool,
-    /// `default_permissions`: the kernel checks permissions for the owner too. Costs a message per
-    /// new file.
+    /// `default_permissions`: the kernel checks permissions also where only root can come in. Costs
+    /// a message per new file.
     pub default_permissions: bool,
     /// `noxattr`: no extended attributes. Saves a message per new file.
     pub no_xattr: bool,
@@ -114,10 +114,11 @@ impl MountOptions {
         }
     }
 
-    /// Does the kernel check permissions? Always where users other than the owner can come in, and
-    /// with access control lists, which only the kernel evaluates.
-    pub(crate) fn kernel_checks_permissions(&self) -> bool {
-        self.default_permissions || self.allow_other || self.acl
+    /// Does the kernel check permissions? Nobody else does: files are not opened, so there is no
+    /// moment at which we could. Root may do everything anyway, so there the message per new file
+    /// is saved, unless other users come in.
+    pub(crate) fn kernel_checks_permissions(&self, is_root: bool) -> bool {
+        self.default_permissions || self.allow_other || self.acl || !is_root
     }
 
     fn add_one(&mut self, item: &str) -> Result<(), OptionError> {
@@ -255,20 +256,15 @@ mod tests {
     }
 
     #[test]
-    fn other_users_and_lists_make_the_kernel_check_permissions() {
-        for (list, checks) in [
-            ("", false),
-            ("allow_other", true),
-            ("acl", true),
-            ("default_permissions", true),
-        ] {
-            assert_eq!(
-                MountOptions::parse(list)
-                    .unwrap()
-                    .kernel_checks_permissions(),
-                checks,
-                "{list}"
-            );
+    fn only_a_mount_for_root_alone_goes_unchecked() {
+        let checked = |list, root| {
+            MountOptions::parse(list)
+                .unwrap()
+                .kernel_checks_permissions(root)
+        };
+        assert!(!checked("", true) && checked("", false));
+        for list in ["allow_other", "acl", "default_permissions"] {
+            assert!(checked(list, true) && checked(list, false), "{list}");
         }
     }
 }

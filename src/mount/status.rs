@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::vault::{State, Vault};
 
-use super::{FSTYPE, find_mount};
+use super::{FSTYPE, find_mount, processes};
 
 /// No attribute whose name starts so can be set.
 pub(crate) const RESERVED_PREFIX: &[u8] = b"user.wardfs.";
@@ -39,10 +39,11 @@ pub struct MountStatus {
     /// The vault's path. Where the mount did not answer, the source in the mount table, which
     /// `fsname=` can change.
     pub vault: PathBuf,
-    /// The process that serves the mount. `None` when the mount did not answer: it is hung or dead,
-    /// closed to us, or mounted with `noxattr`.
+    /// The process that serves the mount: by the word of the kernel where it tells us (it tells root,
+    /// and not others about a process that is closed to debuggers), else by that of the mount.
     pub pid: Option<u32>,
-    /// `read-write`, `read-only` or `failed: ` and why. `None` as for `pid`.
+    /// `read-write`, `read-only` or `failed: ` and why. `None` when the mount did not answer: it is
+    /// hung or dead, closed to us, or mounted with `noxattr`.
     pub state: Option<String>,
 }
 
@@ -58,7 +59,8 @@ pub fn status(dir: &Path) -> Option<MountStatus> {
             .vault
             .map_or(mount.source, OsString::from_vec)
             .into(),
-        pid: answers.pid.and_then(text).and_then(|pid| pid.parse().ok()),
+        // The kernel's word before the mount's own.
+        pid: processes::server(mount.device).or_else(|| answers.pid.and_then(text)?.parse().ok()),
         state: answers.state.and_then(text),
     })
 }

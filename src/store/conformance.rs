@@ -1,4 +1,5 @@
-//! What every store must do: the sentences of [`Store`] and [`Blob`] as claims, held against each implementation.
+//! What every store must do: the sentences of [`Store`] and [`Blob`] as claims, held against each
+//! implementation.
 //!
 //! A claim gets an [`Opener`] on a new, empty store, and nothing that only one implementation has.
 

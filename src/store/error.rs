@@ -1,4 +1,5 @@
-//! What can go wrong in a store. Paths in messages are stored paths: no plaintext name is known here.
+//! What can go wrong in a store. Paths in messages are stored paths: no plaintext name is known
+//! here.
 
 use std::io;
 
@@ -23,8 +24,9 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
-    /// Something else lies there, or on the way: a directory in place of an object or the other way round, a
-    /// symbolic link, a pipe, a socket, a device, another file system. The store never follows or opens those.
+    /// Something else lies there, or on the way: a directory in place of an object or the other way
+    /// round, a symbolic link, a pipe, a socket, a device, another file system. The store never
+    /// follows or opens those.
     #[error("{op} {path}: what lies there is not what the vault put there")]
     NotAnObject {
         /// What was tried.
@@ -44,8 +46,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The errno nearest to this. A damaged layout is `EIO`: the errno by which the system found it out
-    /// (`ELOOP`, `ENOTDIR`) would tell a caller of the mount something false about its own path.
+    /// The errno nearest to this. A damaged layout is `EIO`: the errno by which the system found it
+    /// out (`ELOOP`, `ENOTDIR`) would tell a caller of the mount something false about its own
+    /// path.
     pub fn raw_os_error(&self) -> i32 {
         let errno = match self {
             StoreError::NotFound(_) => Errno::NOENT,
@@ -80,8 +83,8 @@ impl StoreError {
     pub(super) fn from_errno(op: &'static str, path: &ObjectPath, errno: Errno) -> StoreError {
         match errno {
             Errno::NOENT => StoreError::NotFound(path.clone()),
-            // A symbolic link; a non-directory on the way; a directory as the object; a socket or a pipe
-            // without reader; a pipe or terminal (cannot seek); a mount point.
+            // A symbolic link; a non-directory on the way; a directory as the object; a socket or a
+            // pipe without reader; a pipe or terminal (cannot seek); a mount point.
             Errno::LOOP
             | Errno::NOTDIR
             | Errno::ISDIR

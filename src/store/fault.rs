@@ -1,6 +1,8 @@
-//! A store that fails on command, for tests of what builds on stores: any store, with errors at chosen operations.
+//! A store that fails on command, for tests of what builds on stores: any store, with errors at
+//! chosen operations.
 //!
-//! What fails does not reach the store below, so a failed sync synced nothing; only a short write reaches it in part.
+//! What fails does not reach the store below, so a failed sync synced nothing; only a short write
+//! reaches it in part.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -103,8 +105,8 @@ impl Fault {
         self.when(move |found, _| found == operation)
     }
 
-    /// Only where the path begins so. A blob has the path it was opened with; a rename has both of its paths; what
-    /// concerns the whole store has the empty one.
+    /// Only where the path begins so. A blob has the path it was opened with; a rename has both of
+    /// its paths; what concerns the whole store has the empty one.
     #[must_use]
     pub fn under(self, prefix: &str) -> Fault {
         let prefix = prefix.to_owned();
@@ -160,7 +162,8 @@ pub struct FaultStore {
     faults: Faults,
 }
 
-/// What store and blobs share. A blob has this and not the store, for the lock must not live as long as a blob.
+/// What store and blobs share. A blob has this and not the store, for the lock must not live as
+/// long as a blob.
 #[derive(Clone, Default)]
 struct Faults(Arc<Mutex<Plan>>);
 

@@ -1,7 +1,8 @@
 //! Where stored bytes lie: objects under paths, in a directory now, elsewhere later.
 //!
-//! A store knows no crypto and no format: bytes go in and come out as they are, and whoever reads them
-//! authenticates them. Nothing here may interpret an object, retry a failed sync, or follow a link.
+//! A store knows no crypto and no format: bytes go in and come out as they are, and whoever reads
+//! them authenticates them. Nothing here may interpret an object, retry a failed sync, or follow a
+//! link.
 //!
 //! - [`DirectoryStore`]: a Linux directory; the real one.
 //! - [`MemoryStore`]: the same behaviour in memory, for fast tests; can be given a size.
@@ -30,8 +31,9 @@ pub use fault::{Fault, FaultStore, Operation};
 pub use memory::MemoryStore;
 pub use path::{NAME_LEN_MAX, ObjectPath, PATH_LEN_MAX};
 
-/// Longest object that is read or written whole, in bytes. Guards and headers are a few KiB; the bound keeps a
-/// planted terabyte from being read into memory. Longer objects are used through [`Store::open`].
+/// Longest object that is read or written whole, in bytes. Guards and headers are a few KiB; the
+/// bound keeps a planted terabyte from being read into memory. Longer objects are used through
+/// [`Store::open`].
 pub const OBJECT_LEN_MAX: usize = 64 << 20;
 
 /// How a vault is locked.
@@ -62,18 +64,20 @@ pub struct Space {
 
 /// Objects under paths.
 ///
-/// Nothing is durable before a sync says so, except what [`Store::replace`] did. Every method may be called
-/// from many threads. Two calls that change the same object at the same time leave either or a mixture.
+/// Nothing is durable before a sync says so, except what [`Store::replace`] did. Every method may
+/// be called from many threads. Two calls that change the same object at the same time leave either
+/// or a mixture.
 ///
 /// What all methods have in common:
 /// - An object where a directory is needed, or the other way round, also on the way to it, gives
-///   [`StoreError::NotAnObject`]; so does anything that is neither (links, pipes, devices), except that
-///   [`Store::remove`] removes it, and [`Store::remove_dir`] what of it lies in the directory: never what a
-///   link leads to.
+///   [`StoreError::NotAnObject`]; so does anything that is neither (links, pipes, devices), except
+///   that [`Store::remove`] removes it, and [`Store::remove_dir`] what of it lies in the directory:
+///   never what a link leads to.
 /// - A missing parent directory gives [`StoreError::NotFound`] with the path that was asked for.
-/// - The root is a directory that is always there; to remove or rename it gives [`StoreError::BadPath`].
-/// - After an error of a call that writes, that object may hold the old bytes, the new ones or a mixture;
-///   except [`Store::replace`], which leaves one of the two whole.
+/// - The root is a directory that is always there; to remove or rename it gives
+///   [`StoreError::BadPath`].
+/// - After an error of a call that writes, that object may hold the old bytes, the new ones or a
+///   mixture; except [`Store::replace`], which leaves one of the two whole.
 ///
 /// # Errors
 /// Every method gives the [`StoreError`] that says what failed on what.
@@ -82,21 +86,22 @@ pub trait Store: Send + Sync {
     /// The whole object. One of more than [`OBJECT_LEN_MAX`] bytes gives `EFBIG`.
     fn get(&self, path: &ObjectPath) -> Result<Vec<u8>, StoreError>;
 
-    /// Creates the object or overwrites it whole, in place: not atomic (the journal makes it so), and a blob
-    /// open on it sees the new bytes. More than [`OBJECT_LEN_MAX`] bytes give `EFBIG`.
+    /// Creates the object or overwrites it whole, in place: not atomic (the journal makes it so),
+    /// and a blob open on it sees the new bytes. More than [`OBJECT_LEN_MAX`] bytes give `EFBIG`.
     fn put(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// Like `put`, but atomic, and durable on return (temporary file, sync, rename, sync of the directory), if
-    /// the directory is. The bytes lie in a new object: a blob open on the old one keeps the old one. An
-    /// interrupted call can leave a temporary file; no method shows it, and removing the directory removes it.
+    /// Like `put`, but atomic, and durable on return (temporary file, sync, rename, sync of the
+    /// directory), if the directory is. The bytes lie in a new object: a blob open on the old one
+    /// keeps the old one. An interrupted call can leave a temporary file; no method shows it, and
+    /// removing the directory removes it.
     fn replace(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Removes an object. No error if nothing lies there. Blobs open on it stay usable.
     fn remove(&self, path: &ObjectPath) -> Result<(), StoreError>;
 
-    /// Moves an object, atomically, over what object lies at `to`. Idempotent: no error if `from` is missing and
-    /// `to` is there, because then it was done before. Blobs open on it stay usable. A directory can be moved to
-    /// where nothing or an empty directory lies.
+    /// Moves an object, atomically, over what object lies at `to`. Idempotent: no error if `from`
+    /// is missing and `to` is there, because then it was done before. Blobs open on it stay usable.
+    /// A directory can be moved to where nothing or an empty directory lies.
     fn rename(&self, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError>;
 
     /// Makes a directory, and its parents. No error if it is there.
@@ -105,44 +110,45 @@ pub trait Store: Send + Sync {
     /// Removes a directory with all that lies in it, at any depth. No error if nothing lies there.
     fn remove_dir(&self, path: &ObjectPath) -> Result<(), StoreError>;
 
-    /// The names in a directory, in any order, without "." and ".." and the store's own temporary files. Names are
-    /// bytes: strays need not be UTF-8.
+    /// The names in a directory, in any order, without "." and ".." and the store's own temporary
+    /// files. Names are bytes: strays need not be UTF-8.
     fn list(&self, path: &ObjectPath) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Whether anything lies there, an object or a directory. No error if its parent is missing.
     fn exists(&self, path: &ObjectPath) -> Result<bool, StoreError>;
 
-    /// A random-access object. With `create` it is made, empty, if it is missing. Without, and where it must not
-    /// be written, the blob can still be read, and its writes give `EROFS`.
+    /// A random-access object. With `create` it is made, empty, if it is missing. Without, and
+    /// where it must not be written, the blob can still be read, and its writes give `EROFS`.
     fn open(&self, path: &ObjectPath, create: bool) -> Result<Arc<dyn Blob>, StoreError>;
 
     /// Everything done to this store before the call is durable on return (syncfs).
     fn sync(&self) -> Result<(), StoreError>;
 
-    /// The names in this directory are durable on return: which exist, not what they hold. So are renames into and
-    /// out of it. Whether its own name is, is up to its parent.
+    /// The names in this directory are durable on return: which exist, not what they hold. So are
+    /// renames into and out of it. Whether its own name is, is up to its parent.
     fn sync_dir(&self, path: &ObjectPath) -> Result<(), StoreError>;
 
     /// How much fits.
     fn space(&self) -> Result<Space, StoreError>;
 
-    /// Takes the lock of the whole vault, held until this store is dropped, or the process ends in any way.
-    /// [`StoreError::Locked`] at once when another has it. Locking again changes the kind; if that fails, the
-    /// lock held before may be lost.
+    /// Takes the lock of the whole vault, held until this store is dropped, or the process ends in
+    /// any way. [`StoreError::Locked`] at once when another has it. Locking again changes the kind;
+    /// if that fails, the lock held before may be lost.
     fn lock(&self, kind: Lock) -> Result<(), StoreError>;
 }
 
 /// A random-access object. It stays usable when its name is removed, renamed or replaced.
 ///
-/// Writes are whole or an error; an error leaves any part of it written. Bytes between the old end and a write past
-/// it read as zeros. A blob may be used from many threads.
+/// Writes are whole or an error; an error leaves any part of it written. Bytes between the old end
+/// and a write past it read as zeros. A blob may be used from many threads.
 ///
 /// # Errors
 /// Every method gives the [`StoreError`] that says what failed on what.
 #[allow(clippy::missing_errors_doc)] // said once above
-#[allow(clippy::len_without_is_empty)] // asking costs a system call; nobody asks for emptiness alone
+#[allow(clippy::len_without_is_empty)] // costs a system call; nobody asks it alone
 pub trait Blob: Send + Sync {
-    /// Fills `into` from `offset` and gives the count: less than asked only at the end of the object.
+    /// Fills `into` from `offset` and gives the count: less than asked only at the end of the
+    /// object.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError>;
 
     /// Writes all of `bytes` at `offset`, and extends the object as needed.
@@ -154,14 +160,15 @@ pub trait Blob: Send + Sync {
     /// Cuts the object, or extends it with zeros that take no space.
     fn set_len(&self, len: u64) -> Result<(), StoreError>;
 
-    /// Data, length and what is needed to read them back are durable on return (fdatasync); the name is not.
+    /// Data, length and what is needed to read them back are durable on return (fdatasync); the
+    /// name is not.
     fn sync(&self) -> Result<(), StoreError>;
 
     /// The range reads as zeros and takes no space (where the store can); the length is kept.
     fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError>;
 
-    /// Space for the range is reserved, and the length extended to its end if that is longer; what is there stays.
-    /// `ENOSPC` tells now, and may leave the length anywhere between. Where the file system cannot reserve, only the
-    /// length is extended.
+    /// Space for the range is reserved, and the length extended to its end if that is longer; what
+    /// is there stays. `ENOSPC` tells now, and may leave the length anywhere between. Where the
+    /// file system cannot reserve, only the length is extended.
     fn allocate(&self, offset: u64, len: u64) -> Result<(), StoreError>;
 }

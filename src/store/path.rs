@@ -1,7 +1,7 @@
 //! The name of an object: a relative path that was checked once, where it was made.
 //!
-//! Everything below trusts an [`ObjectPath`], so no other way to make one may be added. It is made on
-//! every lookup: one pass over the bytes, no allocation beyond the string itself.
+//! Everything below trusts an [`ObjectPath`], so no other way to make one may be added. It is made
+//! on every lookup: one pass over the bytes, no allocation beyond the string itself.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ pub(super) const TEMPORARY_PREFIX: &str = ".wardfs.tmp.";
 
 /// A relative path of plain components, such as `guards/ab/cdef/name`.
 ///
-/// No component is empty, ".", "..", over [`NAME_LEN_MAX`] bytes, has a NUL, or begins like the temporary
-/// files of a store (`.wardfs.tmp.`). The whole is at most [`PATH_LEN_MAX`] bytes.
+/// No component is empty, ".", "..", over [`NAME_LEN_MAX`] bytes, has a NUL, or begins like the
+/// temporary files of a store (`.wardfs.tmp.`). The whole is at most [`PATH_LEN_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectPath(String);
 
@@ -37,8 +37,8 @@ impl ObjectPath {
         }
     }
 
-    /// The top directory of the store, which always exists: for listing and syncing it. It is no object,
-    /// cannot be removed or renamed, and [`ObjectPath::new`] does not make it.
+    /// The top directory of the store, which always exists: for listing and syncing it. It is no
+    /// object, cannot be removed or renamed, and [`ObjectPath::new`] does not make it.
     #[must_use]
     pub fn root() -> ObjectPath {
         ObjectPath(String::new())

@@ -171,13 +171,17 @@ impl Core {
     pub fn change(&self, bytes: u64) -> Result<RwLockReadGuard<'_, ()>> {
         self.writable()?;
         self.make_room()?;
-        // The data once in the redo file and once in the store, and a share of the guards that go with it.
-        let needed = 2048 + 2 * bytes;
+        let needed = reserved_for(bytes);
         match self.journal.reserve().add(needed) {
             Ok(()) => {}
             Err(error) => self.room_by_checkpoint(error, needed)?,
         }
         Ok(self.gate.read())
+    }
+
+    /// So many bytes of a change need no storing any more.
+    pub fn refund(&self, bytes: u64) {
+        self.journal.reserve().refund(reserved_for(bytes) - reserved_for(0));
     }
 
     /// On a full disk the log itself and removed payloads may hold the space that is missing.
@@ -321,6 +325,12 @@ impl ContentCache {
             self.bytes -= content.len();
         }
     }
+}
+
+/// Space that a change with so many bytes of data may need when it is stored: the data once in the redo file and once in
+/// the store, and a share of the guards that go with it.
+fn reserved_for(bytes: u64) -> u64 {
+    2048 + 2 * bytes
 }
 
 /// The time of day.

@@ -11,7 +11,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What the commands find beside the system's own: `eventually COMMAND` tries for ten seconds until it succeeds.
+/// What the commands find beside the system's own:
+/// - `eventually COMMAND...` tries for ten seconds until it succeeds;
+/// - `mounted DIR` and `unmounted DIR` ask the mount table, which is no use of the mount, as a look at `DIR` would be;
+/// - `free VAULT` tells whether nobody has it open;
+/// - `daemon PATH` gives the process that serves a mount or has a vault open; `ended PID` tells whether it is gone.
 const PRELUDE: &str = "
 eventually() {
   tries=0
@@ -19,6 +23,11 @@ eventually() {
     tries=$((tries + 1)); [ $tries -lt 200 ] || return 1; sleep 0.05
   done
 }
+mounted() { grep -q \" $PWD/$1 .* - fuse.wardfs \" /proc/self/mountinfo; }
+unmounted() { ! mounted \"$1\"; }
+free() { wardfs info \"$1\" | grep -q '^in use: *no$'; }
+daemon() { wardfs info --json \"$1\" | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p' | head -1; }
+ended() { ! grep -q '^State:.[^Z]' /proc/$1/status 2> /dev/null; }
 ";
 
 /// How long a command may take before it counts as hung, in seconds.
@@ -92,18 +101,19 @@ impl Machine {
         (text, status.code().unwrap_or(-1))
     }
 
-    /// What comes before every command: the environment, and who runs it where.
+    /// What comes before every command: who runs it where, and the environment.
     fn command(&self) -> Command {
-        let path = format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", self.root.path().join("bin").display());
-        let mut words: Vec<String> = ["env", "-i", "LC_ALL=C.UTF-8", &format!("PATH={path}"), &format!("HOME={}", self.home().display())].map(str::to_owned).into();
+        let root = self.root.path().display();
+        let mut words: Vec<String> = Vec::new();
         if let Some(user) = &self.user {
-            if let Some(holder) = &user.namespace {
-                words.extend(["nsenter", "--mount", "--target", &holder.id().to_string(), &format!("--wd={}", self.home().display()), "--"].map(str::to_owned));
-            }
+            words.extend(user.namespace.iter().flat_map(enter));
             words.extend(["setpriv", &format!("--reuid={USER}"), &format!("--regid={USER}"), "--clear-groups", "--"].map(str::to_owned));
         }
+        // The directory is gone into last: one from outside a mount namespace shows what lies below its mounts.
+        words.extend(["env", "-i", "-C", &format!("{root}/home"), &format!("HOME={root}/home"), "LC_ALL=C.UTF-8"].map(str::to_owned));
+        words.push(format!("PATH={root}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).current_dir(self.home());
+        command.args(&words[1..]);
         command
     }
 
@@ -125,8 +135,9 @@ impl Machine {
     fn root_command(&self, program: &str) -> Command {
         match self.user.as_ref().and_then(|user| user.namespace.as_ref()) {
             Some(holder) => {
-                let mut command = Command::new("nsenter");
-                command.args(["--mount", "--target", &holder.id().to_string(), "--", program]);
+                let words = enter(holder);
+                let mut command = Command::new(&words[0]);
+                command.args(&words[1..]).arg(program);
                 command
             }
             None => Command::new(program),
@@ -143,6 +154,11 @@ impl Drop for Machine {
         }
         assert!(left.is_empty() || std::thread::panicking(), "left mounted: {left:?}");
     }
+}
+
+/// What runs a command in the mount namespace of a process.
+fn enter(holder: &Child) -> [String; 5] {
+    ["nsenter", "--mount", "--target", &holder.id().to_string(), "--"].map(str::to_owned)
 }
 
 /// Why this process cannot mount, if it cannot.
@@ -176,7 +192,8 @@ fn private_namespace(root: &Path) -> Option<Child> {
     if fs::metadata("/dev/fuse").unwrap().mode() & 0o006 == 0o006 {
         return None;
     }
-    let script = "mount -t tmpfs -o mode=755 tmpfs \"$0\" && mknod -m 666 \"$0/fuse\" c 10 229 \
+    // Mounts of other tests came along and would outlive their end there.
+    let script = "umount --lazy --all --types fuse.wardfs; mount -t tmpfs -o mode=755 tmpfs \"$0\" && mknod -m 666 \"$0/fuse\" c 10 229 \
         && mount --bind \"$0/fuse\" /dev/fuse && echo ready && exec sleep infinity";
     let dev = root.join("dev");
     fs::create_dir(&dev).unwrap();

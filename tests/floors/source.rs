@@ -114,11 +114,13 @@ impl Source {
             paths.push(path);
             return at + 1;
         }
+        at += 1;
         while !matches!(self.text(at), "}" | "") {
-            at = self.unfold(at + 1, prefix, paths);
+            at = self.unfold(at, prefix, paths);
             while !matches!(self.text(at), "," | "}" | "") {
                 at += 1; // `as name`
             }
+            at += usize::from(self.text(at) == ",");
         }
         at + 1
     }
@@ -252,7 +254,7 @@ fn quoted_len(rest: &str, quote: char) -> Option<usize> {
 #[test]
 fn use_trees_unfold() {
     let text =
-        "use crate::{format::{self, Kind as K, a::*}, store}; fn f() { crate::x::Y::<u8>::z() }";
+        "use crate::{format::{self, Kind as K, a::*,}, store,}; fn f() { crate::x::Y::<u8>::z() }";
     let source = Source::new("vault/mod.rs", text);
     let expected = [
         "format::self",

@@ -87,7 +87,6 @@ impl Adapter {
     }
 
     fn truncate(&self, caller: Caller, ino: u64) -> Result<Stat, Failure> {
-        self.drop_capability(ino)?;
         let set = SetAttr {
             size: Some(0),
             kill_priv: !caller.is_root(),

@@ -1,14 +1,21 @@
 //! Content: reading, writing, allocating, seeking, copying.
 
+use std::cell::RefCell;
+
 use fuser::Errno;
 
-use super::caller::Caller;
 use super::failure::Failure;
 use super::{Adapter, kinds};
 
 /// The most that one `copy_file_range` message copies, in bytes. Programs ask for the rest again;
 /// meanwhile they can be killed, and others get their turn.
 const COPY_LEN_MAX: u64 = 16 * 1024 * 1024;
+
+thread_local! {
+    /// Where a reader thread puts what it reads; kept, because clearing a new one for each message
+    /// costs.
+    pub(super) static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A `copy_file_range` message. Places are inode and offset.
 pub(super) struct Copy {
@@ -45,7 +52,6 @@ impl Adapter {
         data: &[u8],
         kill: bool,
     ) -> Result<u32, Failure> {
-        self.drop_capability(ino)?;
         let count = self.vault.write(ino, offset, data, kill)?;
         // A message holds far less than 4 GiB.
         Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
@@ -53,14 +59,12 @@ impl Adapter {
 
     pub(super) fn allocate(
         &self,
-        caller: Caller,
         ino: u64,
         mode: i32,
         offset: u64,
         len: u64,
     ) -> Result<(), Failure> {
         let mode = kinds::allocate_mode(mode)?;
-        self.drop_privileges(caller, ino)?;
         Ok(self.vault.allocate(ino, mode, offset, len)?)
     }
 
@@ -73,12 +77,11 @@ impl Adapter {
     }
 
     /// Copies as much as one message may; gives the count.
-    pub(super) fn copy_range(&self, caller: Caller, copy: &Copy) -> Result<u32, Failure> {
+    pub(super) fn copy_range(&self, copy: &Copy) -> Result<u32, Failure> {
         if copy.flags != 0 {
             return Err(Errno::EINVAL.into());
         }
         let ((from, from_offset), (to, to_offset)) = (copy.from, copy.to);
-        self.drop_privileges(caller, to)?;
         let len = copy.len.min(COPY_LEN_MAX);
         let count = self
             .vault

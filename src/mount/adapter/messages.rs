@@ -2,7 +2,6 @@
 //! work is in the files beside this one; they know nothing of replies, so that each message is
 //! answered exactly once, here.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -21,14 +20,8 @@ use crate::vault::NewKind;
 
 use super::caller::Caller;
 use super::entries::NewEntry;
-use super::reply::{self, GENERATION, NO_HANDLE, TTL};
+use super::reply::{self, GENERATION, TTL};
 use super::{Adapter, attr, contain, files, init, kinds, listing};
-
-thread_local! {
-    /// Where a reader thread puts what it reads; kept, because clearing a new one for each message
-    /// costs.
-    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -232,7 +225,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        READ_BUFFER.with_borrow_mut(|buffer| {
+        files::READ_BUFFER.with_borrow_mut(|buffer| {
             let bytes = self.answer("read", || self.read_into(ino.0, offset, size, buffer));
             reply::data(bytes, reply);
         });
@@ -407,15 +400,8 @@ impl Filesystem for Adapter {
             mode,
             umask,
         };
-        match self.answer("create", || {
-            self.create_file(Caller::of(request), entry, flags)
-        }) {
-            Ok(stat) => {
-                let (attr, keep) = (attr::file_attr(&stat), FopenFlags::FOPEN_KEEP_CACHE);
-                reply.created(&self.ttl(), &attr, GENERATION, NO_HANDLE, keep);
-            }
-            Err(errno) => reply.error(errno),
-        }
+        let work = || self.create_file(Caller::of(request), entry, flags);
+        self.reply_create(self.answer("create", work), reply);
     }
 
     fn bmap(
@@ -459,7 +445,7 @@ impl Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        request: &Request,
+        _request: &Request,
         ino: INodeNo,
         _fh: FileHandle,
         offset: u64,
@@ -467,7 +453,7 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let work = || self.allocate(Caller::of(request), ino.0, mode, offset, length);
+        let work = || self.allocate(ino.0, mode, offset, length);
         reply::empty(self.answer("fallocate", work), reply);
     }
 
@@ -488,7 +474,7 @@ impl Filesystem for Adapter {
 
     fn copy_file_range(
         &self,
-        request: &Request,
+        _request: &Request,
         ino_in: INodeNo,
         _fh_in: FileHandle,
         offset_in: u64,
@@ -505,7 +491,7 @@ impl Filesystem for Adapter {
             len,
             flags: flags.bits(),
         };
-        let work = || self.copy_range(Caller::of(request), &copy);
+        let work = || self.copy_range(&copy);
         reply::written(self.answer("copy_file_range", work), reply);
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fuser::{
-    Errno, FileHandle, FopenFlags, Generation, InitFlags, ReplyAttr, ReplyData, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Errno, FileHandle, FopenFlags, Generation, InitFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 
 use crate::vault::{Stat, StatFs};
@@ -21,7 +21,7 @@ const TTL_SHARED: Duration = Duration::from_secs(1);
 pub(super) const GENERATION: Generation = Generation(0);
 
 /// No handles: every message names an inode, and the vault keeps it until it is forgotten.
-pub(super) const NO_HANDLE: FileHandle = FileHandle(0);
+const NO_HANDLE: FileHandle = FileHandle(0);
 
 /// The longest name of an entry, in bytes.
 const NAME_LEN_MAX: u32 = 255;
@@ -41,6 +41,17 @@ impl Adapter {
     pub(super) fn reply_entry(&self, result: Result<Stat, Errno>, reply: ReplyEntry) {
         match result {
             Ok(stat) => reply.entry(&self.ttl(), &attr::file_attr(&stat), GENERATION),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    /// A new file is open at once, with nothing to forget from the cache.
+    pub(super) fn reply_create(&self, result: Result<Stat, Errno>, reply: ReplyCreate) {
+        match result {
+            Ok(stat) => {
+                let (attr, keep) = (attr::file_attr(&stat), FopenFlags::FOPEN_KEEP_CACHE);
+                reply.created(&self.ttl(), &attr, GENERATION, NO_HANDLE, keep);
+            }
             Err(errno) => reply.error(errno),
         }
     }

@@ -75,8 +75,10 @@ impl Adapter {
 
     pub(super) fn remove_xattr(&self, ino: u64, name: &[u8]) -> Result<(), Failure> {
         match self.sort(name)? {
-            // The mode stays, so the mask goes over to the group, as on other file systems.
-            Sort::Plain | Sort::Access | Sort::Default => Ok(self.vault.remove_xattr(ino, name)?),
+            Sort::Plain => Ok(self.vault.remove_xattr(ino, name)?),
+            // That there is none is no error for lists. The mode stays, so that what the mask has
+            // allowed goes over to the group, as on other file systems.
+            Sort::Access | Sort::Default => self.remove_if_there(ino, name),
             Sort::Reserved => Err(Errno::EPERM.into()),
             Sort::Unknown => Err(Errno::EOPNOTSUPP.into()),
         }

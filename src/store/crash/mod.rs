@@ -1,35 +1,42 @@
-//! A store that can lose power, and then holds what a disk could hold: for tests of what builds on stores.
+//! A store that can lose power, and then holds what a disk could hold: for tests of what builds on
+//! stores.
 //!
 //! # The model
-//! What is durable is known; of what was done since, some survives. The states are those that ext4, XFS or btrfs can
-//! leave, and some that none of them leaves today but POSIX allows. Never is anything made up.
+//! What is durable is known; of what was done since, some survives. The states are those that ext4,
+//! XFS or btrfs can leave, and some that none of them leaves today but POSIX allows. Never is
+//! anything made up.
 //!
-//! **Steps.** A call is one or more steps: `put` is the name (if new), the bytes, the cut (if it was longer);
-//! `make_dir` is one name a level; `remove_dir` one name after the other, leaves first; `replace` is bytes, sync,
-//! name, sync. Syncs count as steps. Power can be lost between any two.
+//! **Steps.** A call is one or more steps: `put` is the name (if new), the bytes, the cut (if it
+//! was longer); `make_dir` is one name a level; `remove_dir` one name after the other, leaves
+//! first; `replace` is bytes, sync, name, sync. Syncs count as steps. Power can be lost between any
+//! two.
 //!
 //! **Names.**
-//! - In each directory the steps that changed its names are ordered, and a prefix of them survives. How long it is,
-//!   is independent of other directories.
-//! - A rename is atomic: it survives in both directories or in neither; so it needs all before it in either.
-//! - The removal of a directory survives only with all that emptied it, and the move of a directory only with
-//!   all that was done to names before it, anywhere: a rename out of a directory and the removal of that directory never
-//!   end as the loss of both.
-//! - `sync_dir` makes the names in that directory durable, with what the rules above make them need; not its own
-//!   name in its parent, and no bytes. `replace` does as much for the directory of the object.
+//! - In each directory the steps that changed its names are ordered, and a prefix of them survives.
+//!   How long it is, is independent of other directories.
+//! - A rename is atomic: it survives in both directories or in neither; so it needs all before it
+//!   in either.
+//! - The removal of a directory survives only with all that emptied it, and the move of a directory
+//!   only with all that was done to names before it, anywhere: a rename out of a directory and the
+//!   removal of that directory never end as the loss of both.
+//! - `sync_dir` makes the names in that directory durable, with what the rules above make them
+//!   need; not its own name in its parent, and no bytes. `replace` does as much for the directory
+//!   of the object.
 //! - `Blob::sync` makes no name durable, not even that of a new object.
 //!
 //! **Bytes.**
 //! - `Blob::sync` makes bytes and length of one object durable.
-//! - Otherwise each sector of 512 bytes independently holds what it held after some change between the last
-//!   sync and now. A crash chooses the grain by object: sectors, pages of 4 KiB, or the object whole. Nothing tears within
-//!   a sector, and a sector that no change touched keeps its bytes.
-//! - The length is independently one that the object had between the last sync and now, or, within a write
-//!   that extended it, any multiple of 512 on the way. What of that never got bytes is zeros. So a new object whose
-//!   name survived can be empty, zeros, partial or whole; and the bytes before a cut can reappear beside
-//!   those written after it.
+//! - Otherwise each sector of 512 bytes independently holds what it held after some change between
+//!   the last sync and now. A crash chooses the grain by object: sectors, pages of 4 KiB, or the
+//!   object whole. Nothing tears within a sector, and a sector that no change touched keeps its
+//!   bytes.
+//! - The length is independently one that the object had between the last sync and now, or, within
+//!   a write that extended it, any multiple of 512 on the way. What of that never got bytes is
+//!   zeros. So a new object whose name survived can be empty, zeros, partial or whole; and the
+//!   bytes before a cut can reappear beside those written after it.
 //!
-//! `sync` makes everything durable. Objects without a name are gone after a crash, and so are all locks.
+//! `sync` makes everything durable. Objects without a name are gone after a crash, and so are all
+//! locks.
 
 use std::{collections::BTreeMap, fmt, io};
 
@@ -48,8 +55,8 @@ mod tests;
 
 /// A store in memory that can lose power; see the model in this module's source.
 ///
-/// A clone is another handle on the same contents. Each crash gives a new store, on which all is durable; this one goes
-/// on as it was, so that many crashes can be tried at one moment.
+/// A clone is another handle on the same contents. Each crash gives a new store, on which all is
+/// durable; this one goes on as it was, so that many crashes can be tried at one moment.
 pub type SimulatedStore = TreeStore<PowerLoss>;
 
 /// The medium that keeps apart what is durable and what is not.
@@ -101,14 +108,15 @@ impl TreeStore<PowerLoss> {
         SimulatedStore::from_durable(self.with(|state| state.medium.outcome(&mut rng)))
     }
 
-    /// The store of which nothing survived but what is durable: the hardest crash that follows no chance.
+    /// The store of which nothing survived but what is durable: the hardest crash that follows no
+    /// chance.
     #[must_use]
     pub fn crash_losing_all(&self) -> SimulatedStore {
         SimulatedStore::from_durable(self.with(|state| state.medium.durable.clone()))
     }
 
-    /// The store as the next process finds it when this one was killed: all that was done is there, and durable is
-    /// what was durable, so a power loss can still follow.
+    /// The store as the next process finds it when this one was killed: all that was done is there,
+    /// and durable is what was durable, so a power loss can still follow.
     #[must_use]
     pub fn survivors(&self) -> SimulatedStore {
         self.with(|state| {
@@ -125,8 +133,9 @@ impl TreeStore<PowerLoss> {
         })
     }
 
-    /// From step `count` on (counted from the beginning of this store) every operation fails, also those that read, with
-    /// an error that [`SimulatedStore::is_power_loss`] knows. A call of several steps can stop in its middle.
+    /// From step `count` on (counted from the beginning of this store) every operation fails, also
+    /// those that read, with an error that [`SimulatedStore::is_power_loss`] knows. A call of
+    /// several steps can stop in its middle.
     pub fn stop_after(&self, count: u64) {
         self.with(|state| state.medium.stop_after = Some(count));
     }
@@ -146,7 +155,7 @@ impl TreeStore<PowerLoss> {
         match error {
             StoreError::Io { source, .. } => source
                 .get_ref()
-                .is_some_and(|inner| inner.is::<PowerLost>()),
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<PowerLost>),
             _ => false,
         }
     }
@@ -172,9 +181,9 @@ impl PowerLoss {
                 continue;
             };
             if all {
-                changes
-                    .iter()
-                    .for_each(|change| drop(tree.apply(&Step::Data(node, change.clone()))));
+                for change in changes {
+                    tree.apply(&Step::Data(node, change.clone()));
+                }
             } else if !none {
                 tree.set_content(node, tear::torn(before, changes, rng));
             }

@@ -62,9 +62,10 @@ impl PendingNames {
         let mut broken = BTreeSet::new();
         let mut surviving = Vec::new();
         for (index, step) in self.0.iter().enumerate() {
-            let whole = match step.lost.moved_directory {
-                true => broken.is_empty(),
-                false => !step.needs().any(|directory| broken.contains(&directory)),
+            let whole = if step.lost.moved_directory {
+                broken.is_empty()
+            } else {
+                !step.needs().any(|directory| broken.contains(&directory))
             };
             if luck.keeps(index, step) && whole {
                 surviving.push(&step.step);
@@ -96,9 +97,9 @@ impl Luck {
                 for directory in names.0.iter().flat_map(PendingStep::changes) {
                     *counts.entry(directory).or_insert(0) += 1;
                 }
-                counts
-                    .values_mut()
-                    .for_each(|count| *count = rng.random_range(0..=*count));
+                for count in counts.values_mut() {
+                    *count = rng.random_range(0..=*count);
+                }
                 Luck::Each(counts)
             }
         }

@@ -6,7 +6,8 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use crate::store::tree::{Change, Content};
 
-/// The least that is written at once, in bytes. Also the step in which a length can stop on its way.
+/// The least that is written at once, in bytes. Also the step in which a length can stop on its
+/// way.
 pub(super) const SECTOR_LEN: u64 = 512;
 
 /// Sectors, pages, the object whole.
@@ -15,7 +16,7 @@ const GRAINS: [u64; 3] = [SECTOR_LEN, 4096, u64::MAX];
 /// The content after some of `changes`, made since `durable` was synced, got to the disk.
 pub(super) fn torn(durable: &Content, changes: &[Change], rng: &mut StdRng) -> Content {
     let lens = lens(durable, changes);
-    let len = surviving_len(&lens, rng);
+    let len = surviving_len(&lens, changes, rng);
     let grain = GRAINS.choose(rng).copied().unwrap_or(SECTOR_LEN);
     let mut reached = Reached {
         grain,
@@ -44,7 +45,7 @@ pub(super) fn torn(durable: &Content, changes: &[Change], rng: &mut StdRng) -> C
                 );
             }
             Change::SetLen(len) => {
-                zero_some(&mut content, *len..u64::MAX, index, &mut reached, rng)
+                zero_some(&mut content, *len..u64::MAX, index, &mut reached, rng);
             }
             Change::Reserve { .. } => {}
         }
@@ -118,14 +119,15 @@ fn lens(durable: &Content, changes: &[Change]) -> Vec<u64> {
     lens
 }
 
-/// One of the lengths, or one on the way to it.
-fn surviving_len(lens: &[u64], rng: &mut StdRng) -> u64 {
+/// One of the lengths, or one on the way of a write to it.
+fn surviving_len(lens: &[u64], changes: &[Change], rng: &mut StdRng) -> u64 {
     let index = rng.random_range(0..lens.len());
     let len = lens[index];
-    let before = if index > 0 { lens[index - 1] } else { len };
-    let borders = before / SECTOR_LEN + 1..len.div_ceil(SECTOR_LEN);
-    if !borders.is_empty() && rng.random_ratio(1, 3) {
-        return rng.random_range(borders) * SECTOR_LEN;
+    if index > 0 && matches!(changes[index - 1], Change::Write { .. }) {
+        let borders = lens[index - 1] / SECTOR_LEN + 1..len.div_ceil(SECTOR_LEN);
+        if !borders.is_empty() && rng.random_ratio(1, 3) {
+            return rng.random_range(borders) * SECTOR_LEN;
+        }
     }
     len
 }

@@ -10,7 +10,7 @@ use rustix::{
 use crate::store::{Blob, ObjectPath, StoreError};
 
 /// What is written at once where a range cannot be punched, in bytes.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 pub(super) struct DirectoryBlob {
     file: OwnedFd,

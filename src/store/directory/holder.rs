@@ -15,9 +15,9 @@ pub(super) fn of_lock_on(fd: BorrowedFd<'_>) -> Option<u32> {
     )
 }
 
-/// Looks for the device and inode in lines such as `2: FLOCK  ADVISORY  WRITE 2711 fd:00:1234 0 EOF`. Device numbers
-/// are hexadecimal. Where no device fits, one lock alone on that inode number counts: btrfs and overlayfs give
-/// stat(2) another device than the kernel's table has.
+/// Looks for the device and inode in lines such as `2: FLOCK  ADVISORY  WRITE 2711 fd:00:1234 0
+/// EOF`. Device numbers are hexadecimal. Where no device fits, one lock alone on that inode number
+/// counts: btrfs and overlayfs give stat(2) another device than the kernel's table has.
 fn find(table: &str, device: (u32, u32), inode: u64) -> Option<u32> {
     let locks: Vec<_> = table
         .lines()
@@ -25,10 +25,11 @@ fn find(table: &str, device: (u32, u32), inode: u64) -> Option<u32> {
         .filter(|lock| lock.inode == inode)
         .collect();
     let exact = locks.iter().find(|lock| lock.device == device);
-    let lock = match (exact, locks.as_slice()) {
-        (Some(lock), _) | (None, [lock]) => lock,
-        _ => return None,
-    };
+    let lock = exact.or(if locks.len() == 1 {
+        locks.first()
+    } else {
+        None
+    })?;
     // 0 and -1 stand for a process that cannot be seen from here.
     u32::try_from(lock.pid).ok().filter(|&pid| pid > 0)
 }

@@ -1,11 +1,11 @@
 //! A store in a Linux directory.
 //!
-//! The directory may be written by others (a sync tool, an attacker), so nothing that is found in it is followed
-//! or trusted: every path goes through [`resolve`], and no call here may hand a path of several components to
-//! another system call. Opening never blocks, whatever was planted.
+//! The directory may be written by others (a sync tool, an attacker), so nothing that is found in
+//! it is followed or trusted: every path goes through [`resolve`], and no call here may hand a path
+//! of several components to another system call. Opening never blocks, whatever was planted.
 //!
-//! Objects are files of mode 0600, directories 0700, under any umask. The whole store is one file system: a mount
-//! point inside it would escape [`Store::sync`], so it is refused like a link.
+//! Objects are files of mode 0600, directories 0700, under any umask. The whole store is one file
+//! system: a mount point inside it would escape [`Store::sync`], so it is refused like a link.
 //!
 //! There are no locks here and no state but the root's descriptor; the kernel orders the calls.
 
@@ -61,7 +61,8 @@ pub struct DirectoryStore {
 }
 
 impl DirectoryStore {
-    /// The store in the directory `root`, which must be there. Here, and only here, links are followed.
+    /// The store in the directory `root`, which must be there. Here, and only here, links are
+    /// followed.
     ///
     /// # Errors
     /// [`StoreError::Io`] when it is missing, no directory, or must not be read.
@@ -92,7 +93,8 @@ impl DirectoryStore {
     fn read_whole(&self, path: &ObjectPath) -> io::Result<Vec<u8>> {
         let file = self.open_at(path, OPEN | OFlags::RDONLY)?;
         let mut buffer = [MaybeUninit::uninit(); FIRST_READ_LEN];
-        // pread and not read: it fails on what cannot seek, so that a pipe needs no check of its own.
+        // pread and not read: it fails on what cannot seek, so that a pipe needs no check of its
+        // own.
         let (first, rest) = loop {
             match io::pread(&file, &mut buffer, 0) {
                 Err(Errno::INTR) => {}
@@ -109,7 +111,8 @@ impl DirectoryStore {
         let file = self.open_at(path, OPEN | OFlags::WRONLY | OFlags::CREATE)?;
         let before = check_created(&file)?;
         write_all(&file, bytes, 0)?;
-        // Not O_TRUNC: that frees the blocks only to allocate them again, and makes ext4 flush the file at close.
+        // Not O_TRUNC: that frees the blocks only to allocate them again, and makes ext4 flush the
+        // file at close.
         if before.st_size.cast_unsigned() > bytes.len() as u64 {
             retry_on_intr(|| fs::ftruncate(&file, bytes.len() as u64))?;
         }
@@ -150,7 +153,8 @@ impl DirectoryStore {
         if Mode::from_raw_mode(stat.st_mode).contains(DIRECTORY_MODE) {
             return Ok(());
         }
-        // It cannot be opened for reading now, and chmod by name would follow a link put there meanwhile.
+        // It cannot be opened for reading now, and chmod by name would follow a link put there
+        // meanwhile.
         let made = self.resolver.parent(parent.as_fd(), name)?;
         let fd = made.as_fd().as_raw_fd();
         retry_on_intr(|| fs::chmod(format!("/proc/self/fd/{fd}"), DIRECTORY_MODE))
@@ -174,7 +178,8 @@ impl DirectoryStore {
         }
     }
 
-    /// Opens an object for reading and writing; for reading alone where it cannot be written and need not be made.
+    /// Opens an object for reading and writing; for reading alone where it cannot be written and
+    /// need not be made.
     fn open_file(&self, path: &ObjectPath, create: bool) -> io::Result<(OwnedFd, bool)> {
         if create {
             let file = self.open_at(path, OPEN | OFlags::RDWR | OFlags::CREATE)?;
@@ -300,8 +305,9 @@ impl Store for DirectoryStore {
         })
     }
 
-    /// flock(2) on the root directory. On a network file system it holds between the processes of this machine
-    /// alone. It passes to child processes by fork; the holder is then named only while the one that took it lives.
+    /// flock(2) on the root directory. On a network file system it holds between the processes of
+    /// this machine alone. It passes to child processes by fork; the holder is then named only
+    /// while the one that took it lives.
     fn lock(&self, kind: Lock) -> Result<(), StoreError> {
         let operation = match kind {
             Lock::Shared => FlockOperation::NonBlockingLockShared,
@@ -356,7 +362,8 @@ fn check_plain(stat: &Stat) -> io::Result<()> {
     }
 }
 
-/// Checks a file opened with `O_CREAT`, and gives it the mode it was to have if the umask took the owner's rights.
+/// Checks a file opened with `O_CREAT`, and gives it the mode it was to have if the umask took the
+/// owner's rights.
 fn check_created(file: &OwnedFd) -> io::Result<Stat> {
     let stat = retry_on_intr(|| fs::fstat(file))?;
     check_plain(&stat)?;

@@ -1,8 +1,8 @@
 //! Removes a directory with everything in it, whatever was planted there.
 //!
-//! No recursion, and three descriptors at any depth: a directory below the top is emptied by moving the directories in
-//! it up to the top, under temporary names, where their turn comes. Links are removed, not followed; what is
-//! mounted inside is an error.
+//! No recursion, and three descriptors at any depth: a directory below the top is emptied by moving
+//! the directories in it up to the top, under temporary names, where their turn comes. Links are
+//! removed, not followed; what is mounted inside is an error.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -1,8 +1,9 @@
 //! From a stored path to a descriptor, without following anything.
 //!
-//! Symbolic links, magic links and mount points on the way or at the end are errors. `RESOLVE_BENEATH` is not asked
-//! for: an [`ObjectPath`](super::ObjectPath) cannot climb, so without links nothing leads out, and that check would
-//! take a global lock of the kernel at each open.
+//! Symbolic links, magic links and mount points on the way or at the end are errors.
+//! `RESOLVE_BENEATH` is not asked for: an [`ObjectPath`](super::ObjectPath) cannot climb, so
+//! without links nothing leads out, and that check would take a global lock of the kernel at each
+//! open.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -21,8 +22,8 @@ const STAND: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXE
 pub(super) enum Resolver {
     /// openat2(2): one call.
     Kernel,
-    /// openat(2) for each component, where openat2 is missing (before Linux 5.6) or forbidden (some containers).
-    /// Mount points are not noticed.
+    /// openat(2) for each component, where openat2 is missing (before Linux 5.6) or forbidden (some
+    /// containers). Mount points are not noticed.
     Steps,
 }
 
@@ -50,7 +51,8 @@ impl Resolver {
         }
     }
 
-    /// Opens `path` below `directory`, or `directory` itself for the empty path. `mode` is for what is created.
+    /// Opens `path` below `directory`, or `directory` itself for the empty path. `mode` is for what
+    /// is created.
     pub(super) fn open(
         self,
         directory: BorrowedFd<'_>,
@@ -85,7 +87,8 @@ impl Resolver {
         })
     }
 
-    /// The directory `path`, for calls that take a directory and a name; the empty path is `directory` itself.
+    /// The directory `path`, for calls that take a directory and a name; the empty path is
+    /// `directory` itself.
     pub(super) fn parent<'a>(
         self,
         directory: BorrowedFd<'a>,

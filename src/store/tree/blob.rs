@@ -5,8 +5,8 @@ use std::{io, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    Blob, Change, Medium, NodeId, ObjectPath, State, Step, StoreError, Synced, checked_range,
-    sort_error,
+    Blob, Change, Medium, NodeId, ObjectPath, State, Step, StoreError, Synced, sort_error,
+    state::checked_range,
 };
 
 pub(super) struct TreeBlob<M: Medium> {

@@ -1,26 +1,27 @@
-//! The bytes of one object in memory: sparse, and cheap to copy. Pages are shared between copies until written.
+//! The bytes of one object in memory: sparse, and cheap to copy. Pages are shared between copies
+//! until written.
 //!
 //! Bytes past the length are always zero, so that extending shows none of what was cut.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 /// In bytes. Space is counted in pages.
-pub(in crate::store) const PAGE_LEN: u64 = 4096;
+pub const PAGE_LEN: u64 = 4096;
 
 const PAGE_BYTES: usize = 4096;
 
 #[derive(Clone, Default, Debug)]
-pub(in crate::store) struct Content {
+pub struct Content {
     len: u64,
     pages: BTreeMap<u64, Arc<[u8; PAGE_BYTES]>>,
 }
 
 impl Content {
-    pub(in crate::store) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.len
     }
 
-    pub(in crate::store) fn page_count(&self) -> u64 {
+    pub fn page_count(&self) -> u64 {
         self.pages.len() as u64
     }
 
@@ -32,14 +33,14 @@ impl Content {
     }
 
     /// What of the range has pages; the rest is zeros.
-    pub(in crate::store) fn present(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+    pub fn present(&self, range: &Range<u64>) -> Vec<Range<u64>> {
         self.pages
             .range(pages_of(range))
             .map(|(&page, _)| intersection(page, range))
             .collect()
     }
 
-    pub(in crate::store) fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
+    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
         let len = usize::try_from(self.len.saturating_sub(offset))
             .map_or(into.len(), |left| left.min(into.len()));
         let range = offset..offset + len as u64;
@@ -52,7 +53,7 @@ impl Content {
         len
     }
 
-    pub(in crate::store) fn write_at(&mut self, offset: u64, bytes: &[u8]) {
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) {
         let range = offset..offset + bytes.len() as u64;
         for page in pages_of(&range) {
             let part = intersection(page, &range);
@@ -65,7 +66,7 @@ impl Content {
         }
     }
 
-    pub(in crate::store) fn set_len(&mut self, len: u64) {
+    pub fn set_len(&mut self, len: u64) {
         if len < self.len {
             self.zero(len..u64::MAX);
             self.pages.split_off(&len.div_ceil(PAGE_LEN));
@@ -74,7 +75,7 @@ impl Content {
     }
 
     /// The range reads as zeros; whole pages of it take no space.
-    pub(in crate::store) fn zero(&mut self, range: Range<u64>) {
+    pub fn zero(&mut self, range: Range<u64>) {
         for part in self.present(&range) {
             let page = part.start / PAGE_LEN;
             if part.end - part.start == PAGE_LEN {

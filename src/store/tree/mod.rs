@@ -1,11 +1,12 @@
 //! Stores in memory: one implementation of [`Store`] and [`Blob`] over a tree of nodes.
 //!
-//! What is under the tree is a [`Medium`]: it sees every step, may refuse it, and can keep book of what a power loss
-//! would leave. Everything about names and lengths is here and must behave as a Linux directory does.
+//! What is under the tree is a [`Medium`]: it sees every step, may refuse it, and can keep book of
+//! what a power loss would leave. Everything about names and lengths is here and must behave as a
+//! Linux directory does.
 //!
 //! Locks: a handle's own `held`, then the state. Nothing else is called while the state is locked.
 
-use std::{collections::HashMap, io, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -14,17 +15,16 @@ use super::{Blob, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError};
 
 mod blob;
 mod content;
+mod locks;
 mod names;
+mod state;
 
 use blob::TreeBlob;
-pub(in crate::store) use content::{Content, PAGE_LEN};
-pub(in crate::store) use names::{Change, Entry, Node, NodeId, Step, Tree};
-
-/// Greatest length of an object, as in Linux.
-const LEN_MAX: u64 = i64::MAX as u64;
+pub use content::{Content, PAGE_LEN};
+pub use names::{Change, Entry, Node, NodeId, Step, Tree};
+pub use state::State;
 
 /// What lies under a tree.
-#[allow(private_interfaces)] // a medium can only be written in this floor
 pub trait Medium: Send + 'static {
     /// Whether anything can be done now.
     fn admit(&self) -> io::Result<()>;
@@ -38,16 +38,16 @@ pub trait Medium: Send + 'static {
 
 /// What a recorded step took away or carried with it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::store) struct Lost {
+pub struct Lost {
     /// The directory that lost its name, and was empty.
-    pub(in crate::store) directory: Option<NodeId>,
+    pub directory: Option<NodeId>,
     /// A directory was moved.
-    pub(in crate::store) moved_directory: bool,
+    pub moved_directory: bool,
 }
 
 /// What is synced.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) enum Synced {
+pub enum Synced {
     All,
     /// The names in a directory.
     Names(NodeId),
@@ -62,41 +62,9 @@ pub struct TreeStore<M: Medium> {
     held: Mutex<Option<Lock>>,
 }
 
-pub(in crate::store) struct State<M> {
-    pub(in crate::store) tree: Tree,
-    pub(in crate::store) medium: M,
-    /// In bytes.
-    capacity: Option<u64>,
-    /// Objects that blobs are open on.
-    open: HashMap<NodeId, Open>,
-    locks: Locks,
-}
-
-#[derive(Default)]
-struct Open {
-    count: usize,
-    nameless: bool,
-}
-
-#[derive(Default)]
-struct Locks {
-    exclusive: bool,
-    shared: usize,
-}
-
 impl<M: Medium> TreeStore<M> {
-    pub(in crate::store) fn from_tree(
-        tree: Tree,
-        medium: M,
-        capacity: Option<u64>,
-    ) -> TreeStore<M> {
-        let state = State {
-            tree,
-            medium,
-            capacity,
-            open: HashMap::new(),
-            locks: Locks::default(),
-        };
+    pub(super) fn from_tree(tree: Tree, medium: M, capacity: Option<u64>) -> TreeStore<M> {
+        let state = State::new(tree, medium, capacity);
         TreeStore {
             state: Arc::new(Mutex::new(state)),
             held: Mutex::new(None),
@@ -104,7 +72,7 @@ impl<M: Medium> TreeStore<M> {
     }
 
     /// Runs `action` on the state, while nothing else runs on it.
-    pub(in crate::store) fn with<T>(&self, action: impl FnOnce(&mut State<M>) -> T) -> T {
+    pub(super) fn with<T>(&self, action: impl FnOnce(&mut State<M>) -> T) -> T {
         action(&mut self.state.lock())
     }
 
@@ -170,7 +138,7 @@ impl<M: Medium> Store for TreeStore<M> {
             if let Some(old) = state.tree.entry(&entry) {
                 state.tree.object(old)?;
             }
-            let node = state.create(Node::Object(Content::default()));
+            let node = state.create(&Node::Object(Content::default()));
             state
                 .fill_and_link(node, entry, bytes)
                 .inspect_err(|_| state.drop_nameless(node))
@@ -210,7 +178,7 @@ impl<M: Medium> Store for TreeStore<M> {
                 state.tree.directory(at)?;
                 at = match state.tree.entry(&entry) {
                     Some(node) => node,
-                    None => state.create_at(entry, Node::Directory(Default::default()))?,
+                    None => state.create_at(entry, &Node::Directory(BTreeMap::new()))?,
                 };
             }
             state.tree.directory(at)?;
@@ -258,7 +226,7 @@ impl<M: Medium> Store for TreeStore<M> {
             } else {
                 state.find_object(path)?
             };
-            state.open.entry(node).or_default().count += 1;
+            state.open(node);
             Ok(
                 Arc::new(TreeBlob::new(Arc::clone(&self.state), node, path.clone()))
                     as Arc<dyn Blob>,
@@ -306,234 +274,6 @@ impl<M: Medium> Store for TreeStore<M> {
         *held = Some(kind);
         Ok(())
     }
-}
-
-impl<M: Medium> State<M> {
-    /// Takes a step, if the medium is there and it fits.
-    fn step(&mut self, step: Step) -> io::Result<()> {
-        self.medium.admit()?;
-        self.check_space(&step)?;
-        let moved_directory = match &step {
-            Step::Move(from, _) => self
-                .tree
-                .entry(from)
-                .is_some_and(|node| self.tree.is_directory(node)),
-            _ => false,
-        };
-        let nameless = self.tree.apply(&step);
-        let directory = nameless.filter(|&node| self.tree.is_directory(node));
-        self.medium.record(
-            step,
-            Lost {
-                directory,
-                moved_directory,
-            },
-        );
-        if let Some(node) = nameless {
-            self.drop_nameless(node);
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self, what: Synced) -> io::Result<()> {
-        self.medium.admit()?;
-        self.medium.synced(&self.tree, what);
-        Ok(())
-    }
-
-    /// Drops a node without a name, now or when the last blob on it is dropped.
-    fn drop_nameless(&mut self, node: NodeId) {
-        match self.open.get_mut(&node) {
-            Some(open) => open.nameless = true,
-            None => self.tree.forget(node),
-        }
-    }
-
-    fn close(&mut self, node: NodeId) {
-        let Some(open) = self.open.get_mut(&node) else {
-            return;
-        };
-        open.count -= 1;
-        if open.count == 0 && self.open.remove(&node).is_some_and(|open| open.nameless) {
-            self.tree.forget(node);
-        }
-    }
-
-    fn create(&mut self, node: Node) -> NodeId {
-        let id = self.tree.create(node.clone());
-        self.medium.created(id, &node);
-        id
-    }
-
-    fn create_at(&mut self, entry: Entry, node: Node) -> io::Result<NodeId> {
-        let id = self.create(node);
-        self.step(Step::Link(entry, id))
-            .inspect_err(|_| self.tree.forget(id))?;
-        Ok(id)
-    }
-
-    /// The directory and name of a path; the directory is there.
-    fn place(&self, path: &ObjectPath) -> Result<Entry, Errno> {
-        let (parent, name) = path.split();
-        let directory = self.tree.find(parent)?;
-        self.tree.directory(directory)?;
-        if name.is_empty() {
-            Err(Errno::ISDIR)
-        } else {
-            Ok(Entry {
-                directory,
-                name: name.to_owned(),
-            })
-        }
-    }
-
-    fn find_object(&self, path: &ObjectPath) -> Result<NodeId, Errno> {
-        let node = self.tree.find(path.as_str())?;
-        self.tree.object(node)?;
-        Ok(node)
-    }
-
-    fn find_or_create(&mut self, path: &ObjectPath) -> io::Result<NodeId> {
-        match self.find_object(path) {
-            Err(Errno::NOENT) => {
-                let entry = self.place(path)?;
-                self.create_at(entry, Node::Object(Content::default()))
-            }
-            found => Ok(found?),
-        }
-    }
-
-    fn write(&mut self, node: NodeId, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.step(Step::Data(
-            node,
-            Change::Write {
-                offset,
-                bytes: bytes.to_vec(),
-            },
-        ))
-    }
-
-    fn fill_and_link(&mut self, node: NodeId, entry: Entry, bytes: &[u8]) -> io::Result<()> {
-        self.write(node, 0, bytes)?;
-        self.sync(Synced::Data(node))?;
-        let directory = entry.directory;
-        self.step(Step::Link(entry, node))?;
-        self.sync(Synced::Names(directory))
-    }
-
-    /// Whether a node can take the place of what is called so now.
-    fn check_target(&self, node: NodeId, target: &Entry) -> Result<(), Errno> {
-        let Some(there) = self.tree.entry(target).filter(|&there| there != node) else {
-            return Ok(());
-        };
-        if !self.tree.is_directory(node) {
-            return self.tree.object(there).map(drop);
-        }
-        if self.tree.directory(there)?.is_empty() {
-            Ok(())
-        } else {
-            Err(Errno::NOTEMPTY)
-        }
-    }
-
-    /// From the leaves up, so that a stop in the middle leaves no names without a directory.
-    fn remove_tree(&mut self, top: Entry) -> io::Result<()> {
-        let mut waiting = vec![top];
-        while let Some(entry) = waiting.last().cloned() {
-            let node = self.tree.entry(&entry);
-            let inner = node.and_then(|node| {
-                Some((node, self.tree.directory(node).ok()?.keys().next()?.clone()))
-            });
-            if let Some((directory, name)) = inner {
-                waiting.push(Entry { directory, name });
-            } else {
-                self.step(Step::Unlink(entry))?;
-                waiting.pop();
-            }
-        }
-        Ok(())
-    }
-
-    fn rename(&mut self, from: &ObjectPath, to: &ObjectPath, target: Entry) -> io::Result<()> {
-        let node = match self.tree.find(from.as_str()) {
-            Err(Errno::NOENT) if self.tree.entry(&target).is_some() => return Ok(()),
-            found => found?,
-        };
-        if to
-            .as_str()
-            .strip_prefix(from.as_str())
-            .is_some_and(|below| below.starts_with('/'))
-        {
-            return Err(Errno::INVAL.into());
-        }
-        self.check_target(node, &target)?;
-        let source = self.place(from)?;
-        if source == target {
-            Ok(())
-        } else {
-            self.step(Step::Move(source, target))
-        }
-    }
-
-    fn pages_free(&self) -> u64 {
-        // Without a limit: what a large disk has.
-        (self.capacity.unwrap_or(1 << 50) / PAGE_LEN).saturating_sub(self.tree.pages())
-    }
-
-    fn check_space(&self, step: &Step) -> Result<(), Errno> {
-        let Step::Data(node, change) = step else {
-            return Ok(());
-        };
-        let range = match change {
-            Change::Write { offset, bytes } => checked_range(*offset, bytes.len() as u64)?,
-            Change::Reserve { offset, len } => checked_range(*offset, *len)?,
-            Change::SetLen(len) => checked_range(0, *len).map(|_| 0..0)?,
-            Change::Zero { .. } => return Ok(()),
-        };
-        let missing = self.tree.object(*node)?.pages_missing(&range);
-        if self.capacity.is_some() && missing > self.pages_free() {
-            Err(Errno::NOSPC)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Locks {
-    fn release(&mut self, held: Option<Lock>) {
-        match held {
-            Some(Lock::Exclusive) => self.exclusive = false,
-            Some(Lock::Shared) => self.shared -= 1,
-            None => {}
-        }
-    }
-
-    /// Takes a lock for one that has `before`; false when another is in the way.
-    fn exchange(&mut self, before: Option<Lock>, kind: Lock) -> bool {
-        self.release(before);
-        let free = !self.exclusive && (kind == Lock::Shared || self.shared == 0);
-        self.take(if free { Some(kind) } else { before });
-        free
-    }
-
-    fn take(&mut self, kind: Option<Lock>) {
-        match kind {
-            Some(Lock::Exclusive) => self.exclusive = true,
-            Some(Lock::Shared) => self.shared += 1,
-            None => {}
-        }
-    }
-}
-
-fn checked_range(offset: u64, len: u64) -> Result<Range<u64>, Errno> {
-    let end = offset
-        .checked_add(len)
-        .filter(|&end| end <= LEN_MAX)
-        .ok_or(Errno::FBIG)?;
-    Ok(offset..end)
 }
 
 fn check_len(bytes: &[u8]) -> Result<(), Errno> {

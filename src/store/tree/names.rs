@@ -1,5 +1,5 @@
-//! Directories and objects as a tree in memory, changed only by [`Step`]s, so that a step can be counted, refused,
-//! recorded and done again on another tree.
+//! Directories and objects as a tree in memory, changed only by [`Step`]s, so that a step can be
+//! counted, refused, recorded and done again on another tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,24 +9,24 @@ use super::content::Content;
 
 /// A directory or object, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::store) struct NodeId(u64);
+pub struct NodeId(u64);
 
 #[derive(Clone, Debug)]
-pub(in crate::store) enum Node {
+pub enum Node {
     Directory(BTreeMap<String, NodeId>),
     Object(Content),
 }
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Entry {
-    pub(in crate::store) directory: NodeId,
-    pub(in crate::store) name: String,
+pub struct Entry {
+    pub directory: NodeId,
+    pub name: String,
 }
 
 /// The smallest change that is made at once.
 #[derive(Clone, Debug)]
-pub(in crate::store) enum Step {
+pub enum Step {
     /// Gives a node its name; what object had it loses it.
     Link(Entry, NodeId),
     Unlink(Entry),
@@ -36,7 +36,7 @@ pub(in crate::store) enum Step {
 
 /// A change of an object's bytes.
 #[derive(Clone, Debug)]
-pub(in crate::store) enum Change {
+pub enum Change {
     Write { offset: u64, bytes: Vec<u8> },
     SetLen(u64),
     Zero { offset: u64, len: u64 },
@@ -44,16 +44,16 @@ pub(in crate::store) enum Change {
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::store) struct Tree {
+pub struct Tree {
     nodes: BTreeMap<NodeId, Node>,
     next: u64,
     pages: u64,
 }
 
 impl Tree {
-    pub(in crate::store) const ROOT: NodeId = NodeId(0);
+    pub const ROOT: NodeId = NodeId(0);
 
-    pub(in crate::store) fn new() -> Tree {
+    pub fn new() -> Tree {
         let nodes = BTreeMap::from([(Tree::ROOT, Node::Directory(BTreeMap::new()))]);
         Tree {
             nodes,
@@ -79,7 +79,7 @@ impl Tree {
     }
 
     /// A node that was created in another tree.
-    pub(in crate::store) fn insert(&mut self, id: NodeId, node: Node) {
+    pub fn insert(&mut self, id: NodeId, node: Node) {
         self.next = self.next.max(id.0 + 1);
         self.nodes.insert(id, node);
     }
@@ -92,7 +92,7 @@ impl Tree {
     }
 
     /// Drops all nodes that cannot be reached from the root.
-    pub(in crate::store) fn prune(&mut self) {
+    pub fn prune(&mut self) {
         let mut reached = BTreeSet::new();
         let mut waiting = vec![Tree::ROOT];
         while let Some(id) = waiting.pop() {
@@ -107,7 +107,9 @@ impl Tree {
             .filter(|id| !reached.contains(id))
             .copied()
             .collect();
-        lost.into_iter().for_each(|id| self.forget(id));
+        for id in lost {
+            self.forget(id);
+        }
     }
 
     /// The node at `path`; `NOENT` and `NOTDIR` as of a path in a system call.
@@ -126,10 +128,7 @@ impl Tree {
             .copied()
     }
 
-    pub(in crate::store) fn directory(
-        &self,
-        id: NodeId,
-    ) -> Result<&BTreeMap<String, NodeId>, Errno> {
+    pub fn directory(&self, id: NodeId) -> Result<&BTreeMap<String, NodeId>, Errno> {
         match self.nodes.get(&id) {
             Some(Node::Directory(entries)) => Ok(entries),
             Some(Node::Object(_)) => Err(Errno::NOTDIR),
@@ -137,7 +136,7 @@ impl Tree {
         }
     }
 
-    pub(in crate::store) fn object(&self, id: NodeId) -> Result<&Content, Errno> {
+    pub fn object(&self, id: NodeId) -> Result<&Content, Errno> {
         match self.nodes.get(&id) {
             Some(Node::Object(content)) => Ok(content),
             Some(Node::Directory(_)) => Err(Errno::ISDIR),
@@ -145,11 +144,11 @@ impl Tree {
         }
     }
 
-    pub(in crate::store) fn is_directory(&self, id: NodeId) -> bool {
+    pub fn is_directory(&self, id: NodeId) -> bool {
         matches!(self.nodes.get(&id), Some(Node::Directory(_)))
     }
 
-    pub(in crate::store) fn set_content(&mut self, id: NodeId, content: Content) {
+    pub fn set_content(&mut self, id: NodeId, content: Content) {
         if let Some(Node::Object(old)) = self.nodes.get_mut(&id) {
             self.pages = self.pages - old.page_count() + content.page_count();
             *old = content;
@@ -157,7 +156,7 @@ impl Tree {
     }
 
     /// Takes a step, and gives the node that lost its name by it.
-    pub(in crate::store) fn apply(&mut self, step: &Step) -> Option<NodeId> {
+    pub fn apply(&mut self, step: &Step) -> Option<NodeId> {
         match step {
             Step::Link(entry, node) => self.set_entry(entry, Some(*node)),
             Step::Unlink(entry) => self.set_entry(entry, None),
@@ -195,13 +194,13 @@ impl Change {
             Change::SetLen(len) => content.set_len(*len),
             Change::Zero { offset, len } => content.zero(*offset..offset.saturating_add(*len)),
             Change::Reserve { offset, len } => {
-                content.reserve(&(*offset..offset.saturating_add(*len)))
+                content.reserve(&(*offset..offset.saturating_add(*len)));
             }
         }
     }
 
     /// The object's length afterwards, if it was `len` before.
-    pub(in crate::store) fn len_after(&self, len: u64) -> u64 {
+    pub fn len_after(&self, len: u64) -> u64 {
         match self {
             Change::Write { offset, bytes } if !bytes.is_empty() => {
                 len.max(offset + bytes.len() as u64)

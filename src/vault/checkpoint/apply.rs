@@ -1,11 +1,11 @@
 //! The store is changed in place, and memory learns what it holds. The redo file is durable by now.
 use super::{
     fold::Folded,
-    seal::{Plan, payload_ops},
+    seal::Plan,
     snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
 };
 use crate::{
-    format::{RedoOp, new_payload_path, payload_path},
+    format::RedoOp,
     journal,
     vault::{
         core::Core,
@@ -43,17 +43,10 @@ impl Core {
             NodeContent::File(file) => present_payload(file, payload),
             _ => None,
         };
-        let Some((file_allocated, present)) = present else {
-            // Replaced or gone since: its file is brought up to date all the same, as the redo file says.
-            return payload_ops(snap, Some(folded)).iter().try_for_each(|op| self.execute(op));
-        };
-        payload_ops(snap, Some(folded)).iter().filter(|op| !matches!(op, RedoOp::WriteAt { .. })).try_for_each(|op| self.execute(op))?;
+        // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
+        folded.ops.iter().try_for_each(|op| self.execute(op))?;
+        let Some((file_allocated, present)) = present else { return Ok(()) };
         present.birth = Birth::Placed;
-        for op in payload_ops(snap, Some(folded)).iter().filter(|op| matches!(op, RedoOp::WriteAt { .. })) {
-            self.execute(op)?;
-        }
-        let before: u64 = folded.frames.iter().map(|frame| frame.patch.len() as u64).sum();
-        let _ = before;
         *file_allocated = folded.allocated.max(*file_allocated);
         learn(present, folded, segment);
         Ok(())
@@ -132,9 +125,4 @@ fn learn(payload: &mut Payload, folded: &Folded, segment: u64) {
     }
     index.stored(&folded.blocks, segment);
     payload.busy.retain(|busy| busy.segment > segment);
-}
-
-#[allow(unused)]
-fn paths() {
-    let _ = (new_payload_path, payload_path);
 }

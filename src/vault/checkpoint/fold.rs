@@ -1,12 +1,13 @@
 //! Patches become whole chunks, sealed; so do the index blocks above them.
 use super::snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot};
 use crate::{
-    format::{IndexEntry, IndexRoot},
+    format::{IndexBlock, IndexEntry, IndexRoot, RedoOp, index_path, new_payload_path, payload_path},
     vault::{
         VaultError,
         core::Core,
         error::Result,
         file::{
+            Birth,
             index::{IndexSource, StoredBlock},
             overlay::Patch,
             stored_bytes,
@@ -19,16 +20,17 @@ use std::sync::Arc;
 pub(super) struct Folded {
     pub frames: Vec<Frame>,
     pub blocks: Vec<StoredBlock>,
+    /// What is done to the payload: placed, its frames and index blocks written.
+    pub ops: Vec<RedoOp>,
     pub root: IndexRoot,
     /// Stored bytes of all frames afterwards.
     pub allocated: u64,
 }
 
-/// A chunk to be written into its slot.
+/// A chunk that goes into its slot.
 pub(super) struct Frame {
     pub chunk: u64,
     pub entry: IndexEntry,
-    pub bytes: Vec<u8>,
     /// What it holds, so that the patch can go when nothing was added to it since.
     pub patch: Arc<Patch>,
 }
@@ -46,9 +48,18 @@ impl Core {
         let frames = self.pool.map(work, |(chunk, patch)| self.fold_chunk(snap, payload, file.size, *chunk, patch));
         let mut index = payload.index.clone();
         let mut folded = Vec::with_capacity(frames.len());
+        let path = payload_path(&payload.id);
+        let mut ops = Vec::with_capacity(frames.len() + 1);
+        if payload.birth == Birth::New {
+            ops.push(RedoOp::Rename { from: new_payload_path(&payload.id), to: path.clone() });
+        }
         let mut allocated = file.allocated;
         for frame in frames {
-            let Some(frame) = frame? else { continue };
+            let Some((frame, bytes)) = frame? else { continue };
+            if frame.entry.present {
+                let offset = file.chunk.frame_offset(frame.chunk);
+                ops.push(RedoOp::WriteAt { path: path.clone(), offset, bytes });
+            }
             let old = index.entry(frame.chunk);
             allocated -= if old.present { stored_bytes(&old).min(allocated) } else { 0 };
             allocated += if frame.entry.present { stored_bytes(&frame.entry) } else { 0 };
@@ -58,11 +69,15 @@ impl Core {
         let aead = || snap.key.index_aead(self.suite);
         let source =
             IndexSource { store: &*self.store, aead: &aead, vault: self.vault, file: snap.node.id, payload: payload.id };
-        let (root, blocks) = index.build(&source);
-        Ok(Some(Folded { frames: folded, blocks, root, allocated }))
+        let (root, mut blocks) = index.build(&source);
+        for block in blocks.iter_mut().filter(|block| !block.bytes.is_empty()) {
+            let (path, offset) = (index_path(&payload.id), IndexBlock::offset(block.level, block.number));
+            ops.push(RedoOp::WriteAt { path, offset, bytes: std::mem::take(&mut block.bytes) });
+        }
+        Ok(Some(Folded { frames: folded, blocks, ops, root, allocated }))
     }
 
-    fn fold_chunk(&self, snap: &NodeSnap, payload: &PayloadSnap, size: u64, chunk: u64, patch: &Arc<Patch>) -> Result<Option<Frame>> {
+    fn fold_chunk(&self, snap: &NodeSnap, payload: &PayloadSnap, size: u64, chunk: u64, patch: &Arc<Patch>) -> Result<Option<(Frame, Vec<u8>)>> {
         let chunk_len = payload.codec.chunk().len();
         let start = chunk * chunk_len as u64;
         let len = usize::try_from(size.saturating_sub(start)).unwrap_or(usize::MAX).min(chunk_len);
@@ -85,7 +100,7 @@ impl Core {
         patch.apply(0, &mut plain[..len]);
         let mut bytes = Vec::new();
         let entry = payload.codec.seal(chunk, &plain[..len], &mut bytes);
-        Ok(Some(Frame { chunk, entry, bytes, patch: Arc::clone(patch) }))
+        Ok(Some((Frame { chunk, entry, patch: Arc::clone(patch) }, bytes)))
     }
 
     /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one.

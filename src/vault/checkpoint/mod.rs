@@ -52,7 +52,7 @@ impl Core {
 
     fn store_plan(&self, snapshot: &snapshot::Snapshot, plan: &seal::Plan) -> Result<()> {
         let mut redo = self.journal.redo(snapshot.segment)?;
-        plan.each_op(snapshot, &mut |op| redo.add(op).map_err(VaultError::from))?;
+        plan.each_op(&mut |op| redo.add(op).map_err(VaultError::from))?;
         // What the old segment claims in payloads must be there when it is gone.
         self.journal.flush()?;
         redo.commit()?;

@@ -38,11 +38,9 @@ pub(super) struct DirDone {
 
 impl Plan {
     /// All operations, for the redo file.
-    pub fn each_op(&self, snapshot: &Snapshot, each: &mut dyn FnMut(&RedoOp) -> Result<()>) -> Result<()> {
+    pub fn each_op(&self, each: &mut dyn FnMut(&RedoOp) -> Result<()>) -> Result<()> {
         self.make_dirs.iter().try_for_each(|path| each(&RedoOp::MakeDir(path.clone())))?;
-        for (snap, folded) in snapshot.nodes.iter().zip(&self.folded) {
-            payload_ops(snap, folded.as_ref()).iter().try_for_each(&mut *each)?;
-        }
+        self.folded.iter().flatten().flat_map(|folded| &folded.ops).try_for_each(&mut *each)?;
         self.puts.iter().chain(&self.removes).try_for_each(each)
     }
 }
@@ -264,31 +262,9 @@ fn file_content(snap: &NodeSnap, folded: Option<&Folded>) -> Content {
     }
 }
 
-/// What is done to one payload: placed, its frames and index blocks written.
-pub(super) fn payload_ops(snap: &NodeSnap, folded: Option<&Folded>) -> Vec<RedoOp> {
-    use crate::{format::IndexBlock, vault::file::Birth};
-    let (ContentSnap::Payload { file, payload }, Some(folded)) = (&snap.content, folded) else { return Vec::new() };
-    let path = crate::format::payload_path(&payload.id);
-    let mut ops = Vec::new();
-    if payload.birth == Birth::New {
-        ops.push(RedoOp::Rename { from: crate::format::new_payload_path(&payload.id), to: path.clone() });
-    }
-    for frame in folded.frames.iter().filter(|frame| frame.entry.present) {
-        let offset = file.chunk.frame_offset(frame.chunk);
-        ops.push(RedoOp::WriteAt { path: path.clone(), offset, bytes: frame.bytes.clone() });
-    }
-    for block in folded.blocks.iter().filter(|block| !block.bytes.is_empty()) {
-        let path = crate::format::index_path(&payload.id);
-        ops.push(RedoOp::WriteAt { path, offset: IndexBlock::offset(block.level, block.number), bytes: block.bytes.clone() });
-    }
-    ops
-}
-
 /// The directories that payloads go to.
 fn payload_dirs(snapshot: &Snapshot, folded: &[Option<Folded>]) -> Vec<ObjectPath> {
-    let written = snapshot.nodes.iter().zip(folded).filter(|(_, folded)| {
-        folded.as_ref().is_some_and(|folded| !folded.frames.is_empty() || folded.root.entries.iter().any(|entry| entry.present))
-    });
+    let written = snapshot.nodes.iter().zip(folded).filter(|(_, folded)| folded.as_ref().is_some_and(|folded| !folded.ops.is_empty()));
     let mut dirs: Vec<ObjectPath> = written
         .filter_map(|(snap, _)| match &snap.content {
             ContentSnap::Payload { payload, .. } => Some(crate::format::payload_dir(&payload.id)),

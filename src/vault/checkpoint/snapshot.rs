@@ -181,7 +181,11 @@ impl Core {
             self.with_source(node.id, key, payload, |source| payload.index.lock().touch_chunk(source, *chunk, segment))?;
         }
         let index = payload.index.lock().snapshot();
-        let payload = PayloadSnap { id: payload.id, birth: payload.birth, codec: Arc::clone(&payload.codec), patches, index };
+        let birth = payload.birth;
+        if birth == Birth::Unborn && !patches.is_empty() {
+            payload.birth = Birth::Placing;
+        }
+        let payload = PayloadSnap { id: payload.id, birth, codec: Arc::clone(&payload.codec), patches, index };
         Ok(ContentSnap::Payload { file, payload })
     }
 }

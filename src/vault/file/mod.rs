@@ -73,6 +73,8 @@ pub(super) struct Payload {
 pub(super) enum Birth {
     /// Nowhere yet.
     Unborn,
+    /// Nowhere yet, and a checkpoint is about to make it at its own place: nobody else may make one meanwhile.
+    Placing,
     /// Among the new ones: no checkpoint has seen it.
     New,
     /// At its own place.

@@ -126,7 +126,7 @@ impl Patch {
 impl Span {
     /// The bytes from `end` on.
     fn split_after(&self, end: usize) -> Vec<u8> {
-        self.bytes.get(end.saturating_sub(self.start)..).filter(|_| end > self.start).map(<[u8]>::to_vec).unwrap_or_default()
+        self.bytes.get(end.saturating_sub(self.start)..).map(<[u8]>::to_vec).unwrap_or_default()
     }
 }
 

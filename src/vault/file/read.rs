@@ -109,7 +109,7 @@ impl Core {
         let mut blob = payload.blob.lock();
         if blob.is_none() {
             let path = match payload.birth {
-                super::Birth::Unborn => return Ok(None),
+                super::Birth::Unborn | super::Birth::Placing => return Ok(None),
                 super::Birth::New => new_payload_path(&payload.id),
                 super::Birth::Placed => payload_path(&payload.id),
             };

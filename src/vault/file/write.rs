@@ -6,7 +6,7 @@ use super::{Birth, Busy, FILE_LEN_MAX, FileBody, FileData, Payload, index::Index
 use crate::{
     codec::{ChunkCodec, FramePlace, write_pieces},
     crypto::FileKey,
-    format::{FileId, PayloadId, Record, Time, new_payload_dir, new_payload_path},
+    format::{ChunkSize, FileId, IndexEntry, PayloadId, Record, Time, new_payload_dir, new_payload_path},
     store::Blob,
     vault::{
         VaultError,
@@ -24,7 +24,9 @@ const RECORD_COST: u64 = 512;
 impl Core {
     /// Writes all of `data` at `offset`.
     pub fn write(&self, node: &Arc<Node>, offset: u64, data: &[u8], kill_priv: bool) -> Result<usize> {
-        let end = offset.checked_add(data.len() as u64).filter(|end| *end <= FILE_LEN_MAX).ok_or(VaultError::FileTooLong)?;
+        if offset.checked_add(data.len() as u64).is_none_or(|end| end > FILE_LEN_MAX) {
+            return Err(VaultError::FileTooLong);
+        }
         if data.is_empty() {
             return Ok(0);
         }
@@ -174,7 +176,7 @@ impl Core {
 
     /// How many chunks from `first` on, at most `most`, may be written straight.
     fn free_run(&self, node: &Node, key: &FileKey, file: &FileData, first: u64, most: usize) -> Result<usize> {
-        let Some(payload) = file.payload() else { return Ok(0) };
+        let Some(payload) = file.payload().filter(|payload| payload.birth != Birth::Placing) else { return Ok(0) };
         let entries = self.with_source(node.id, key, payload, |source| payload.index.lock().entries(source, first, most))?;
         let free = (first..).zip(&entries).take_while(|(chunk, entry)| !entry.present && !payload.is_busy(*chunk));
         Ok(free.count())
@@ -206,28 +208,36 @@ impl Core {
         let file = state.file_mut()?;
         let chunk = file.chunk;
         let Some(payload) = file.payload_mut() else { return Err(VaultError::Invalid("no payload")) };
-        let blob = self.born(payload)?;
         let mut slots = Vec::new();
         let entries = payload.codec.seal_run(&self.pool, first, plain, &mut slots);
-        for piece in write_pieces(chunk, first, &entries) {
-            blob.write_at(piece.offset, &slots[piece.range])?;
+        if entries.iter().any(|entry| entry.present) {
+            let blob = self.born(payload)?;
+            self.write_frames(&blob, chunk, first, &entries, &slots)?;
+            self.journal.depends_on(node.ino, &blob);
         }
         let start = first * chunk.len() as u64;
         let end = start + plain.len() as u64;
         if !orphan {
             let (file, payload) = (node.id, payload.id);
-            self.journal.depends_on(node.ino, &blob);
             let entries = entries.clone();
             self.journal.push(&[Record::Chunks { file, payload, first, entries, size: size.max(end), time }])?;
         }
         file.unlogged.remove(start..end);
+        self.refund(plain.len() as u64);
         self.claim(node.id, &key, file, first, &entries)?;
         state.seals += entries.len() as u64;
         Ok(())
     }
 
+    fn write_frames(&self, blob: &Arc<dyn Blob>, chunk: ChunkSize, first: u64, entries: &[IndexEntry], slots: &[u8]) -> Result<()> {
+        for piece in write_pieces(chunk, first, entries) {
+            blob.write_at(piece.offset, &slots[piece.range])?;
+        }
+        Ok(())
+    }
+
     /// What the `Chunks` record says, in memory.
-    pub fn claim(&self, id: FileId, key: &FileKey, file: &mut FileData, first: u64, entries: &[crate::format::IndexEntry]) -> Result<()> {
+    pub fn claim(&self, id: FileId, key: &FileKey, file: &mut FileData, first: u64, entries: &[IndexEntry]) -> Result<()> {
         let segment = self.journal.segment();
         let count = first + entries.len() as u64;
         let Some(payload) = file.payload_mut() else { return Err(VaultError::Invalid("no payload")) };
@@ -253,7 +263,7 @@ impl Core {
 }
 
 /// Bytes that a frame takes in its payload.
-pub(in crate::vault) fn stored_bytes(entry: &crate::format::IndexEntry) -> u64 {
+pub(in crate::vault) fn stored_bytes(entry: &IndexEntry) -> u64 {
     u64::from(entry.stored_len) + crate::format::FRAME_OVERHEAD as u64
 }
 

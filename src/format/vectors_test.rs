@@ -1,0 +1,407 @@
+//! The vectors of `tests/vectors`, which another program made out of `docs/format.md`: every structure against fixed bytes,
+//! in both directions, and against bytes that must be refused for the reason given there.
+
+mod file;
+mod values;
+
+use super::{
+    Alias, Body, ChunkSize, DirId, FileId, FormatError, FrameHead, GUARD_STEP, Header, IndexBlock,
+    IndexEntry, Kind, Name, ParsedHeader, PayloadId, Record, RedoOp, Slot, StoredGuard, VaultId,
+    ZoneFile, bytes::Writer, guard::seal_guard_with_nonce, index::EntryOf, index_block::Place,
+};
+use crate::crypto::{
+    Aead, FileKey, HeaderKey, MasterKey, NONCE_LEN, Nonce, SetHash, SlotKey, Suite, TAG_LEN, Tag,
+    WrappedKey, ZoneKey,
+};
+use file::{Block, blocks};
+
+const VAULT: VaultId = VaultId(ascending(0xa0));
+const FILE: FileId = FileId(ascending(0xc0));
+const DIR: DirId = DirId(ascending(0xd0));
+
+const fn ascending<const N: usize>(first: u8) -> [u8; N] {
+    let mut bytes = [first; N];
+    let mut at = 1;
+    while at < N {
+        bytes[at] = bytes[at - 1] + 1;
+        at += 1;
+    }
+    bytes
+}
+
+macro_rules! vectors {
+    ($name:literal) => {
+        blocks(include_str!(concat!("../../tests/vectors/", $name, ".txt")))
+    };
+}
+
+/// The keys behind all vectors, unwrapped from the passphrase down.
+struct Keys {
+    master: MasterKey,
+    header: HeaderKey,
+    zone: ZoneKey,
+    file: FileKey,
+}
+
+impl Keys {
+    fn unlock() -> Keys {
+        let all = vectors!("keys");
+        let chain = &all[0];
+        let [memory, passes, lanes] =
+            ["memory kib", "passes", "lanes"].map(|field| chain.number(field));
+        let kdf = crate::crypto::KdfParams::checked(memory, passes, lanes).unwrap();
+        let slot = SlotKey::derive(&chain.bytes("passphrase"), &chain.array("salt"), &kdf).unwrap();
+        let wrapped = |field| WrappedKey(chain.array(field));
+        let (vault, zone, file) = (
+            chain.array("vault"),
+            chain.array("zone"),
+            chain.array("file"),
+        );
+        assert_eq!((vault, file), (VAULT.0, FILE.0));
+        let master = slot
+            .unwrap_master(&vault, &wrapped("wrapped master key"))
+            .unwrap();
+        let zone = master
+            .unwrap_zone(&vault, &zone, &wrapped("wrapped zone key"))
+            .unwrap();
+        let file = zone
+            .unwrap_file(&vault, &file, &wrapped("wrapped file key"))
+            .unwrap();
+        assert_eq!(file.expose(), &chain.array("file key"));
+        Keys {
+            header: master.header_key(&vault),
+            master,
+            zone,
+            file,
+        }
+    }
+}
+
+/// The reason as the vectors give it: the word of section 13, and the place.
+fn reason(error: &FormatError) -> String {
+    let (word, what) = match error {
+        FormatError::Truncated { what, .. } => ("truncated", what),
+        FormatError::Magic { what } => ("magic", what),
+        FormatError::Version { what, .. } => ("version", what),
+        FormatError::Invalid { what, .. } => ("invalid", what),
+        FormatError::OutOfBounds { what, .. } => ("out of bounds", what),
+        FormatError::Kdf { what, .. } => ("kdf", what),
+        FormatError::Trailing { what, .. } => ("trailing", what),
+        FormatError::Authentication { what } => ("authentication", what),
+        FormatError::UnknownExtension { what, .. } => ("unknown extension", what),
+    };
+    format!("{word}, {what}")
+}
+
+/// Runs `accepted` on the blocks that must be read, and compares the others' reason with what `read` says.
+fn each<T>(
+    blocks: &[Block],
+    read: impl Fn(&Block) -> Result<T, FormatError>,
+    mut accepted: impl FnMut(&Block, T),
+) {
+    assert!(blocks.len() > 2, "the file was read");
+    for block in blocks {
+        match (block.text("refused"), read(block)) {
+            (None, Ok(value)) => accepted(block, value),
+            (Some(expected), Err(error)) => {
+                assert_eq!(reason(&error), expected, "{}", block.name());
+            }
+            (None, Err(error)) => panic!("{} was refused: {error}", block.name()),
+            (Some(_), Ok(_)) => panic!("{} was not refused", block.name()),
+        }
+    }
+}
+
+/// The values for the accepted blocks, each used once.
+fn take<T>(values: &mut Vec<(&'static str, T)>, block: &Block) -> T {
+    let at = values.iter().position(|(name, _)| *name == block.name());
+    values
+        .remove(at.unwrap_or_else(|| panic!("no value for {}", block.name())))
+        .1
+}
+
+#[test]
+fn keys_unwrap_from_the_passphrase_down() {
+    Keys::unlock();
+}
+
+#[test]
+fn names_and_set_hashes_are_as_documented() {
+    let key = Keys::unlock().zone.name_key(&DIR.0);
+    let (mut names, mut states) = (SetHash::default(), SetHash::default());
+    let blocks = vectors!("names");
+    assert_eq!(blocks.len(), 6);
+    for block in blocks {
+        let stored = key.stored_name(&block.bytes("plain"));
+        assert_eq!(
+            Some(stored.as_str()),
+            block.text("stored"),
+            "{}",
+            block.name()
+        );
+        let (name, state) = (
+            key.name_item(stored.as_bytes()),
+            key.state_item(stored.as_bytes(), &Tag(block.array("tag"))),
+        );
+        assert_eq!(
+            (name.0, state.0),
+            (block.array("name item"), block.array("state item"))
+        );
+        names.add(&name);
+        states.add(&state);
+        assert_eq!(
+            (names.0, states.0),
+            (block.array("sum of names"), block.array("sum of states")),
+            "{}",
+            block.name()
+        );
+    }
+}
+
+#[test]
+fn headers_are_as_documented() {
+    let keys = Keys::unlock();
+    let mut values = values::headers();
+    let read = |block: &Block| ParsedHeader::parse(&block.stored())?.verify(&keys.header);
+    each(&vectors!("header"), read, |block, header: Header| {
+        let expected = take(&mut values, block);
+        assert_eq!(header, expected, "{}", block.name());
+        if block.text("read only").is_none() {
+            assert_eq!(
+                expected.encode(&keys.header),
+                block.stored(),
+                "{}",
+                block.name()
+            );
+        }
+    });
+    assert_eq!(values.len(), 0);
+}
+
+#[test]
+fn the_first_header_opens_with_the_passphrase() {
+    let parsed = ParsedHeader::parse(&vectors!("header")[0].stored()).unwrap();
+    let Slot::Passphrase { kdf, salt, wrapped } = &parsed.unverified().slots[0] else {
+        panic!("slot 0 is in use");
+    };
+    let slot = SlotKey::derive(b"correct horse battery staple", salt, kdf).unwrap();
+    let master = slot
+        .unwrap_master(&parsed.unverified().vault.0, wrapped)
+        .unwrap();
+    assert!(parsed.verify(&master.header_key(&VAULT.0)).is_ok());
+}
+
+#[test]
+fn zone_files_are_as_documented() {
+    let keys = Keys::unlock();
+    let read = |block: &Block| {
+        let file = ZoneFile::decode(&block.stored())?;
+        let unwrapped = keys
+            .master
+            .unwrap_zone(&VAULT.0, &file.zone.0, &file.wrapped);
+        unwrapped
+            .map_err(|_| FormatError::Authentication { what: "zone key" })
+            .map(|_| file)
+    };
+    each(&vectors!("zone"), read, |block, file| {
+        assert_eq!(file.encode(), block.stored());
+    });
+}
+
+#[test]
+fn guards_are_as_documented() {
+    let keys = Keys::unlock();
+    let mut values = values::guards();
+    let read = |block: &Block| {
+        let stored = StoredGuard::parse(block.stored())?;
+        let aead = keys.file.guard_aead(stored.head.suite);
+        Ok((stored.head.clone(), stored.open(&aead, &VAULT)?))
+    };
+    each(&vectors!("guard"), read, |block, (head, body)| {
+        let expected = take(&mut values, block);
+        assert_eq!(
+            (&head, &body),
+            (&expected.0, &expected.1),
+            "{}",
+            block.name()
+        );
+        let wrapped = &head.stanzas[0];
+        assert!(
+            keys.zone.unwrap_file(&VAULT.0, &FILE.0, wrapped).is_ok(),
+            "{}",
+            block.name()
+        );
+        if block.text("read only").is_none() {
+            let mut plain = Vec::new();
+            body.encode(&mut Writer::new(&mut plain));
+            assert_eq!(plain, block.bytes("body"), "{}", block.name());
+            let aead = keys.file.guard_aead(head.suite);
+            let sealed =
+                seal_guard_with_nonce(&head, &aead, &VAULT, &body, &Nonce(block.array("nonce")));
+            assert_eq!(sealed.bytes, block.stored(), "{}", block.name());
+        }
+        assert_eq!(
+            Body::decode(&block.bytes("body"), GUARD_STEP),
+            Ok(body),
+            "{}",
+            block.name()
+        );
+    });
+    assert_eq!(values.len(), 0);
+}
+
+#[test]
+fn aliases_are_as_documented() {
+    let keys = Keys::unlock();
+    let dir = |block: &Block| {
+        block
+            .text("directory")
+            .map_or(DIR, |_| DirId(block.array("directory")))
+    };
+    let read = |block: &Block| {
+        let suite = Alias::suite(&block.stored())?;
+        let aead = keys.zone.alias_aead(&DIR.0, suite);
+        Ok((
+            suite,
+            Alias::open(block.stored(), &aead, &VAULT, &dir(block))?.0,
+        ))
+    };
+    each(&vectors!("alias"), read, |block, (suite, alias)| {
+        let kind = Kind::from_byte(u8::try_from(block.number("kind")).unwrap()).unwrap();
+        let name = Name::new(&block.bytes("plain")).unwrap();
+        assert_eq!(
+            alias,
+            Alias {
+                file: FileId(block.array("file")),
+                kind,
+                name
+            },
+            "{}",
+            block.name()
+        );
+        let aead = keys.zone.alias_aead(&DIR.0, suite);
+        let sealed =
+            alias.seal_with_nonce(&aead, suite, &VAULT, &DIR, &Nonce(block.array("nonce")));
+        assert_eq!(sealed.bytes, block.stored(), "{}", block.name());
+    });
+}
+
+#[test]
+fn frames_are_as_documented() {
+    let aead = Keys::unlock().file.chunk_aead(Suite::Aes256Gcm);
+    let chunk = ChunkSize::from_log2(14).unwrap();
+    let read = |block: &Block| FrameHead::decode(*block.stored().first_chunk().unwrap(), chunk);
+    each(&vectors!("frame"), read, |block, head| {
+        let stored = block.stored();
+        let (nonce, sealed) = stored[4..].split_first_chunk::<NONCE_LEN>().unwrap();
+        let (text, tag) = sealed.split_last_chunk::<TAG_LEN>().unwrap();
+        assert_eq!(text.len(), head.stored_len as usize, "{}", block.name());
+        let mut plain = text.to_vec();
+        aead.open(
+            &Nonce(*nonce),
+            &block.bytes("associated data"),
+            &mut plain,
+            &Tag(*tag),
+        )
+        .unwrap();
+        assert_eq!(plain, block.bytes("plain"), "{}", block.name());
+        let FrameHead {
+            stored_len,
+            compressed,
+        } = head;
+        let entry = IndexEntry {
+            tag: Tag(*tag),
+            stored_len,
+            compressed,
+            present: true,
+        };
+        assert_eq!(entry.encode()[..], block.bytes("entry"), "{}", block.name());
+    });
+}
+
+/// Key and place of a block, and the entry that leads to it.
+fn open_block(aead: &Aead, block: &Block) -> Result<(u8, u64, IndexBlock), FormatError> {
+    let level = u8::try_from(block.number("level")).unwrap();
+    let number = block.number("number");
+    let entry = IndexEntry::decode(&mut super::bytes::Reader::new(&block.bytes("entry")))?;
+    entry.check(EntryOf::Block)?;
+    let payload = PayloadId(block.array("payload"));
+    let opened = IndexBlock::open(
+        &block.stored(),
+        &entry,
+        aead,
+        &VAULT,
+        &FILE,
+        &payload,
+        level,
+        number,
+    )?;
+    Ok((level, number, opened))
+}
+
+#[test]
+fn index_blocks_are_as_documented() {
+    let aead = Keys::unlock().file.index_aead(Suite::Aes256Gcm);
+    each(
+        &vectors!("index"),
+        |block| open_block(&aead, block),
+        |block, (level, number, opened)| {
+            assert_eq!(
+                IndexBlock::offset(level, number),
+                block.number("offset"),
+                "{}",
+                block.name()
+            );
+            let plain: Vec<u8> = opened.entries.iter().flat_map(IndexEntry::encode).collect();
+            assert_eq!(plain, block.bytes("plain"), "{}", block.name());
+            let payload = PayloadId(block.array("payload"));
+            let nonce = Nonce(block.array("nonce"));
+            let place = Place {
+                vault: &VAULT,
+                file: &FILE,
+                payload: &payload,
+                level,
+                number,
+            };
+            let (bytes, entry) = opened.seal_with_nonce(&nonce, &aead, &place);
+            assert_eq!(
+                (bytes, &entry.encode()[..]),
+                (block.stored(), &block.bytes("entry")[..]),
+                "{}",
+                block.name()
+            );
+        },
+    );
+}
+
+#[test]
+fn records_are_as_documented() {
+    let mut values = values::records();
+    each(
+        &vectors!("record"),
+        |block| Record::decode(&mut &block.stored()[..]),
+        |block, record| {
+            assert_eq!(record, take(&mut values, block), "{}", block.name());
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            assert_eq!(bytes, block.stored(), "{}", block.name());
+        },
+    );
+    assert_eq!(values.len(), 0);
+}
+
+#[test]
+fn redo_operations_are_as_documented() {
+    let mut values = values::redo_ops();
+    each(
+        &vectors!("redo"),
+        |block| RedoOp::decode(&mut &block.stored()[..]),
+        |block, op| {
+            assert_eq!(op, take(&mut values, block), "{}", block.name());
+            let mut bytes = Vec::new();
+            op.encode(&mut bytes);
+            assert_eq!(bytes, block.stored(), "{}", block.name());
+        },
+    );
+    assert_eq!(values.len(), 0);
+}

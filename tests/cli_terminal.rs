@@ -1,0 +1,204 @@
+//! What happens on a terminal: prompts, echo, and the keys that end a program.
+//!
+//! Each test runs the program on a pseudo-terminal of its own, as its controlling terminal, by `setsid --ctty`.
+
+use rustix::{
+    fs::{Mode, OFlags, open},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
+};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    path::Path,
+    process::{Child, Command, ExitStatus},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long something expected may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program on a terminal.
+struct Session {
+    screen: File,
+    output: Receiver<Vec<u8>>,
+    seen: String,
+    child: Child,
+    terminal: OwnedFd,
+    _directory: TempDir,
+}
+
+impl Session {
+    fn start(arguments: &[&str]) -> Session {
+        Session::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    fn start_in(directory: TempDir, arguments: &[&str]) -> Session {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&screen).unwrap();
+        unlockpt(&screen).unwrap();
+        let name = ptsname(&screen, Vec::new()).unwrap();
+        let terminal = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_wardfs")]).args(arguments).current_dir(directory.path());
+        command.stdin(terminal.try_clone().unwrap());
+        command.stdout(terminal.try_clone().unwrap());
+        command.stderr(terminal.try_clone().unwrap());
+        let child = command.spawn().unwrap();
+        let screen = File::from(screen);
+        let output = follow(screen.try_clone().unwrap());
+        Session { screen, output, seen: String::new(), child, terminal, _directory: directory }
+    }
+
+    /// Waits until the screen shows `text` after what was seen before.
+    fn expect(&mut self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(index) = self.seen.find(text) {
+                self.seen.drain(..index + text.len());
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            match self.output.recv_timeout(left) {
+                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_) => panic!("{text:?} was not shown after {:?}", self.seen),
+            }
+        }
+    }
+
+    fn send(&mut self, keys: &str) {
+        self.screen.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn echoes(&self) -> bool {
+        tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    /// The end of the program, and what was shown that nobody expected.
+    fn end(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+            self.seen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        (status, self.seen)
+    }
+}
+
+/// Reads what is shown, in a thread that ends with the terminal.
+fn follow(mut screen: File) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            if sender.send(bytes[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn made(directory: &Path) -> bool {
+    directory.join("vault/wardfs.vault").exists()
+}
+
+#[test]
+fn a_new_passphrase_is_asked_for_twice_and_not_shown() {
+    let mut session = Session::start(&["init", "--kdf-memory", "8", "vault"]);
+    session.expect("New passphrase: ");
+    assert!(!session.echoes(), "nobody looks over the shoulder");
+    session.send("correct horse\r");
+    session.expect("Repeat it: ");
+    assert!(!session.echoes());
+    session.send("correct horse\r");
+    session.expect("Vault made: vault");
+    assert!(session.echoes(), "the terminal is as it was");
+    assert!(made(session._directory.path()));
+    let (status, rest) = session.end();
+    assert!(status.success() && !rest.contains("horse"), "{rest}");
+}
+
+#[test]
+fn entries_that_differ_make_no_vault() {
+    let mut session = Session::start(&["init", "vault"]);
+    session.expect("New passphrase: ");
+    session.send("one\r");
+    session.expect("Repeat it: ");
+    session.send("two\r");
+    session.expect("wardfs: read the passphrase from the terminal: the two entries differ");
+    assert!(session.echoes() && !session._directory.path().join("vault").exists());
+    assert_eq!(session.end().0.code(), Some(4));
+}
+
+#[test]
+fn nothing_typed_is_refused() {
+    for keys in ["\r", "\x04", "abc\x7f\x7f\x7f\r", "abc\x15\r"] {
+        let mut session = Session::start(&["init", "vault"]);
+        session.expect("New passphrase: ");
+        session.send(keys);
+        session.expect("wardfs: read the passphrase from the terminal: it is empty");
+        assert_eq!(session.end().0.code(), Some(4), "{keys:?}");
+    }
+}
+
+#[test]
+fn typing_errors_can_be_corrected() {
+    let mut session = Session::start(&["init", "--kdf-memory", "8", "vault"]);
+    session.expect("New passphrase: ");
+    session.send("wrong\x15sesame\u{e9}\x7f\r");
+    session.expect("Repeat it: ");
+    session.send("sesamx\x7fe\r");
+    session.expect("Vault made: vault");
+    assert!(session.end().0.success());
+}
+
+#[test]
+fn control_c_at_the_prompt_ends_it_and_leaves_the_terminal_as_it_was() {
+    let mut session = Session::start(&["init", "vault"]);
+    session.expect("New passphrase: ");
+    session.send("secr\x03");
+    let end = Instant::now() + PATIENCE;
+    while !session.echoes() {
+        assert!(Instant::now() < end, "the terminal stays silent");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The group of processes got it, the one that waits for the program among them.
+    let (status, rest) = session.end();
+    assert!(status.signal() == Some(2) || status.code() == Some(130), "{status} {rest}");
+}
+
+#[test]
+fn what_was_typed_before_the_prompt_does_not_count() {
+    let mut session = Session::start(&["init", "vault"]);
+    session.send("typed ahead\r");
+    session.expect("New passphrase: ");
+    session.send("one\r");
+    session.expect("Repeat it: ");
+    session.send("two\r");
+    session.expect("the two entries differ");
+    assert_eq!(session.end().0.code(), Some(4));
+}
+
+#[test]
+fn passwd_asks_for_the_present_one_once_and_the_new_one_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut session = Session::start_in(directory, &["init", "--kdf-memory", "8", "vault"]);
+    session.expect("New passphrase: ");
+    session.send("old\r");
+    session.expect("Repeat it: ");
+    session.send("old\r");
+    session.expect("Vault made: vault");
+    session.child.wait().unwrap();
+    let mut session = Session::start_in(session._directory, &["passwd", "vault"]);
+    session.expect("Present passphrase: ");
+    session.send("old\r");
+    session.expect("New passphrase: ");
+    session.send("new\r");
+    session.expect("Repeat it: ");
+    session.send("new\r");
+    session.expect("Passphrase changed: vault");
+    assert!(session.end().0.success());
+}

@@ -1,0 +1,848 @@
+#!/usr/bin/env python3
+"""Makes the *.txt beside it out of docs/format.md, with nothing of wardfs.
+
+Needs the Python packages argon2-cffi, blake3 and cryptography. Run it where it lies; it overwrites the files. What it
+writes is the format: if a file changes, the draft in docs/format.md and FORMAT_DRAFT change too.
+"""
+
+import base64
+from pathlib import Path
+
+from argon2.low_level import Type, hash_secret_raw
+from blake3 import blake3
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV, AESSIV
+
+DRAFT = 1
+VAULT, ZONE, FILE, DIR, PAYLOAD = (bytes(range(first, first + 16)) for first in (0xA0, 0xB0, 0xC0, 0xD0, 0xE0))
+OTHER = bytes([0x5A]) * 16
+MASTER, ZONE_KEY, FILE_KEY = (bytes(range(first, first + 32)) for first in (0x00, 0x20, 0x40))
+PASSPHRASE, SALT = b"correct horse battery staple", bytes(range(0x60, 0x80))
+MEMORY_KIB, PASSES, LANES = 8192, 2, 2
+GCM, SIV = 1, 2
+
+
+# Section 1: numbers and byte strings. A structure is a list of (bytes, what it is).
+
+
+def number(value, length):
+    return value.to_bytes(length, "little")
+
+
+def u8(value):
+    return number(value, 1)
+
+
+def u16(value):
+    return number(value, 2)
+
+
+def u24(value):
+    return number(value, 3)
+
+
+def u32(value):
+    return number(value, 4)
+
+
+def u64(value):
+    return number(value, 8)
+
+
+def i64(value):
+    return value.to_bytes(8, "little", signed=True)
+
+
+def string(data, size):
+    return number(len(data), size) + data
+
+
+def joined(fields):
+    return b"".join(data for data, _ in fields)
+
+
+def changed(fields, what, data):
+    assert [name for _, name in fields].count(what) == 1, what
+    return [(data if name == what else old, name) for old, name in fields]
+
+
+# Sections 4 and 5: keys, names, set hashes.
+
+
+def derive(key, label, *parts, length=32):
+    return blake3(b"".join(string(part, 1) for part in (label.encode(), *parts)), key=key).digest(length=length)
+
+
+def seal(suite, key, nonce, data, bound):
+    return (AESGCM if suite == GCM else AESGCMSIV)(key).encrypt(nonce, data, bound)
+
+
+def wrap(wrapping, label, ids, key, nonce):
+    keys = derive(wrapping, label, *ids, length=64)
+    return keys[32:] + nonce + seal(GCM, keys[:32], nonce, key, b"")
+
+
+def nonce(n):
+    return bytes([n]) * 12
+
+
+SLOT_KEY = hash_secret_raw(PASSPHRASE, SALT, PASSES, MEMORY_KIB, LANES, 32, Type.ID, version=0x13)
+WRAPPED_MASTER = wrap(SLOT_KEY, "wardfs wrap master", [VAULT], MASTER, nonce(0x11))
+WRAPPED_ZONE = wrap(MASTER, "wardfs wrap zone", [VAULT, ZONE], ZONE_KEY, nonce(0x12))
+WRAPPED_FILE = wrap(ZONE_KEY, "wardfs wrap file", [VAULT, FILE], FILE_KEY, nonce(0x13))
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def stored_name(directory, name):
+    if len(name) > 175:
+        return b"~" + base64url(blake3(name, key=derive(ZONE_KEY, "wardfs long name", directory)).digest())
+    return base64url(AESSIV(derive(ZONE_KEY, "wardfs name", directory, length=64)).encrypt(name, None))
+
+
+def name_item(directory, stored):
+    return blake3(stored, key=derive(ZONE_KEY, "wardfs names hash", directory)).digest()
+
+
+def state_item(directory, stored, tag):
+    return blake3(tag + stored, key=derive(ZONE_KEY, "wardfs state hash", directory)).digest()
+
+
+def set_hash(items):
+    return number(sum(int.from_bytes(item, "little") for item in items) % 2**256, 32)
+
+
+# Section 8: guards.
+
+
+def time(seconds, nanos):
+    return i64(seconds) + u32(nanos)
+
+
+ATTRIBUTES = [
+    (u16(0o644), "mode"),
+    (u32(1000), "owner"),
+    (u32(100), "group"),
+    (time(1_700_000_001, 1), "access time"),
+    (time(1_700_000_002, 999_999_999), "modification time"),
+    (time(-1, 3), "change time"),
+    (time(0, 0), "birth time"),
+]
+
+
+def link(name, directory=DIR):
+    return directory + string(name, 1)
+
+
+def links(*all_links):
+    return u16(len(all_links)) + b"".join(all_links)
+
+
+def xattrs(*pairs):
+    each = (u8(len(name)) + u24(len(value)) + name + value for name, value in pairs)
+    return u16(len(pairs)) + b"".join(each)
+
+
+def content(kind, *fields):
+    return [(u8(kind), "kind"), *fields]
+
+
+def file_content(size, data, flags=0, chunk=14, checksum=None):
+    fields = [(u64(size), "size"), (u8(chunk), "log2 of the chunk size"), (u8(flags), "flags")]
+    if checksum is not None:
+        fields.append((checksum, "checksum"))
+    return content(1, *fields, *data)
+
+
+def inline(data):
+    return [(data, "inline content")]
+
+
+def entry(tag, length, flags):
+    return bytes([tag]) * 16 + u24(length) + u8(flags)
+
+
+HOLE = bytes(20)
+
+
+def payload(height, *entries):
+    each = [(data, f"entry {i}") for i, data in enumerate(entries)]
+    return [(PAYLOAD, "payload id"), (u64(0x1234), "stored bytes"), (u8(height), "height"), (u8(len(entries)), "count of entries"), *each]
+
+
+def directory_content(identity=DIR, entries=3, subdirs=1, flag=0):
+    return content(
+        2,
+        (identity, "directory id"),
+        (u64(entries), "entries"),
+        (u64(subdirs), "entries that are directories"),
+        (bytes([0x31]) * 32, "set of names"),
+        (bytes([0x32]) * 32, "set of states"),
+        (u8(flag), "links follow"),
+    )
+
+
+LINKS_STATE = [(u64(9), "entries of guards/links"), (bytes([0x33]) * 32, "set of names of guards/links"), (bytes([0x34]) * 32, "set of states of guards/links")]
+
+
+def body(kind_and_content, the_links=None, attributes=None, description=b""):
+    return [
+        (u64(7), "seal count"),
+        (u64(5), "generation"),
+        *ATTRIBUTES,
+        (links(link(b"name")) if the_links is None else the_links, "links"),
+        (attributes or xattrs(), "extended attributes"),
+        (string(description, 1), "description"),
+        *kind_and_content,
+        (u16(0), "extensions"),
+    ]
+
+
+def head(suite=GCM, wraps=(WRAPPED_FILE,)):
+    return [
+        (b"WFSG", "magic"),
+        (u16(0), "format version"),
+        (u8(suite), "suite"),
+        (u8(0), "flags"),
+        (FILE, "file id"),
+        (ZONE, "zone id"),
+        (u8(len(wraps)), "count of stanzas"),
+        *[(u8(1) + u16(92) + wrapped, f"stanza {i}") for i, wrapped in enumerate(wraps)],
+    ]
+
+
+def guard(fields, n, the_head=None, padding=None):
+    """The stored guard of these body fields; `padding` instead of the right one."""
+    the_head = the_head or head()
+    plain = joined(fields)
+    if padding is None:
+        padding = bytes(-(len(joined(the_head)) + 4 + 12 + len(plain) + 16) % 512)
+    plain += padding
+    clear = [*the_head, (u32(len(plain)), "sealed length")]
+    suite = clear[2][0][0]
+    key = derive(FILE_KEY, "wardfs guard", u8(suite))
+    sealed = seal(suite, key, nonce(n), plain, VAULT + joined(clear))
+    return [*clear, (nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+
+
+# Writing.
+
+
+def squeezed(data):
+    """Hex, with runs of one byte as `00*4096`."""
+    words, at, plain = [], 0, 0
+    while at < len(data):
+        run = 1
+        while at + run < len(data) and data[at + run] == data[at]:
+            run += 1
+        if run >= 24:
+            words += [data[plain:at], f"{data[at]:02x}*{run}"]
+            plain = at + run
+        at += run
+    words.append(data[plain:])
+    return [word if isinstance(word, str) else word.hex() for word in words if word]
+
+
+def wrapped_lines(data, comment, indent="    "):
+    lines = []
+    for word in squeezed(data):
+        lines += [word] if "*" in word else [word[i : i + 96] for i in range(0, len(word), 96)]
+    lines = lines or [""]
+    if comment:
+        lines[0] = f"{lines[0]:<40}  # {comment}"
+    return [(indent + line).rstrip() for line in lines]
+
+
+class Vectors:
+    def __init__(self, name, *intro):
+        self.path = Path(__file__).parent / f"{name}.txt"
+        self.blocks = [[f"# {line}" for line in ("Made by make.py out of docs/format.md.", *intro)]]
+        self.n = 0x20
+
+    def block(self, name, comment=None, **fields):
+        lines = [f"# {comment}"] if comment else []
+        lines.append(f"name: {name}")
+        for field, value in fields.items():
+            field = field.replace("_", " ")
+            if isinstance(value, list):
+                lines.append(f"{field}:")
+                for data, what in value:
+                    lines += wrapped_lines(data, what)
+            elif isinstance(value, bytes) and len(value) > 40:
+                lines += [f"{field}:", *wrapped_lines(value, None)]
+            elif isinstance(value, bytes):
+                lines.append(f"{field}: {value.hex()}".rstrip())
+            else:
+                lines.append(f"{field}: {value}")
+        self.blocks.append(lines)
+
+    def fresh(self):
+        self.n += 1
+        return self.n
+
+    def write(self):
+        self.path.write_text("\n\n".join("\n".join(lines) for lines in self.blocks) + "\n")
+
+
+def keys_file():
+    out = Vectors("keys", "The keys behind all vectors, from the passphrase down. Section 4.")
+    out.block(
+        "chain",
+        passphrase=PASSPHRASE,
+        salt=SALT,
+        memory_kib=MEMORY_KIB,
+        passes=PASSES,
+        lanes=LANES,
+        slot_key=SLOT_KEY,
+        vault=VAULT,
+        master_key=MASTER,
+        wrapped_master_key=WRAPPED_MASTER,
+        header_key=derive(MASTER, "wardfs header", VAULT),
+        journal_key_of_suite_1=derive(MASTER, "wardfs journal", VAULT, u8(GCM)),
+        zone=ZONE,
+        zone_key=ZONE_KEY,
+        wrapped_zone_key=WRAPPED_ZONE,
+        directory=DIR,
+        alias_key_of_suite_1=derive(ZONE_KEY, "wardfs alias", DIR, u8(GCM)),
+        name_key=derive(ZONE_KEY, "wardfs name", DIR, length=64),
+        file=FILE,
+        file_key=FILE_KEY,
+        wrapped_file_key=WRAPPED_FILE,
+        guard_key_of_suite_1=derive(FILE_KEY, "wardfs guard", u8(GCM)),
+        guard_key_of_suite_2=derive(FILE_KEY, "wardfs guard", u8(SIV)),
+        chunk_key_of_suite_1=derive(FILE_KEY, "wardfs chunk", u8(GCM)),
+        index_key_of_suite_1=derive(FILE_KEY, "wardfs index", u8(GCM)),
+    )
+    out.write()
+
+
+def names_file():
+    out = Vectors("names", "Stored names and set hashes, under the zone key of keys.txt. Section 5.", "`sum` is the set hash of the items so far.")
+    names, states = [], []
+    for title, name in [
+        ("short", b"a"),
+        ("usual", b"hello world.txt"),
+        ("not text", b"\xff\xfe\x01"),
+        ("longest encrypted", b"n" * 175),
+        ("shortest hashed", b"n" * 176),
+        ("longest", b"n" * 255),
+    ]:
+        stored, tag = stored_name(DIR, name), bytes([len(name)]) * 16
+        names.append(name_item(DIR, stored))
+        states.append(state_item(DIR, stored, tag))
+        out.block(
+            title,
+            directory=DIR,
+            plain=name,
+            stored=stored.decode(),
+            tag=tag,
+            name_item=names[-1],
+            state_item=states[-1],
+            sum_of_names=set_hash(names),
+            sum_of_states=set_hash(states),
+        )
+    out.write()
+
+
+SLOT = [
+    (u8(1), "kind of slot 0: passphrase"),
+    (bytes(7), "zeros"),
+    (u64(MEMORY_KIB), "memory"),
+    (u64(PASSES), "passes"),
+    (u64(LANES), "lanes"),
+    (SALT, "salt"),
+    (WRAPPED_MASTER, "wrapped master key"),
+    (bytes(4), "zeros at the end of slot 0"),
+]
+
+
+def header(extensions=b"\0\0", slots=(*SLOT, (bytes(7 * 160), "slots 1 to 7, empty")), suite=GCM, chunk=14, compress=1):
+    fields = [
+        (b"\x89WARDFS\n", "magic"),
+        (u16(0), "format version"),
+        (u16(0), "least version that a reader must know"),
+        (u16(DRAFT), "draft"),
+        (u8(suite), "suite"),
+        (u8(chunk), "log2 of the chunk size"),
+        (VAULT, "vault id"),
+        (ZONE, "root zone id"),
+        (u8(compress), "compress"),
+        (bytes(15), "zeros"),
+        *slots,
+        (extensions, "extensions"),
+    ]
+    fields.append((bytes(4064 - len(joined(fields))), "padding"))
+    mac = blake3(joined(fields), key=derive(MASTER, "wardfs header", VAULT)).digest()
+    return [*fields, (mac, "MAC")]
+
+
+def header_file():
+    out = Vectors("header", "wardfs.vault, under the header key of keys.txt. Section 6.")
+    base = "one passphrase"
+    out.block(base, bytes=header())
+    empty = (bytes(6 * 160), "slots 1 to 6, empty")
+    second = [(data, what.replace("slot 0", "slot 7")) for data, what in SLOT]
+    out.block("two passphrases, other settings", bytes=header(slots=(*SLOT, empty, *second), suite=SIV, chunk=20, compress=0))
+    known = u16(2) + u16(1) + u32(0) + u16(0x7FFF) + string(b"ignored", 4)
+    out.block("unknown extensions", "Read as the first; written anew without the extensions.", read_only="yes", bytes=header(known))
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    refused("another magic", "magic, vault header", at_0=b"\x88")
+    refused("later version", "version, vault header: format version", at_8=u16(1))
+    refused("later reader", "version, vault header: least format version that a reader must know", at_10=u16(1))
+    refused("another draft", "version, vault header: draft of format version 0", at_12=u16(DRAFT + 1))
+    refused("draft of later versions", "version, vault header: draft of format version 0", at_12=u16(0))
+    refused("later version of another length", "version, vault header: format version", at_8=u16(1), append=bytes(4096))
+    refused("suite 0", "invalid, vault header: suite", at_14=u8(0))
+    refused("suite 3", "invalid, vault header: suite", at_14=u8(3))
+    refused("chunks too small", "out of bounds, vault header: log2 of the chunk size", at_15=u8(11))
+    refused("chunks too large", "out of bounds, vault header: log2 of the chunk size", at_15=u8(21))
+    refused("compress 2", "invalid, vault header: compression", at_48=u8(2))
+    refused("reserved byte", "invalid, vault header: reserved bytes", at_63=u8(1))
+    refused("unknown kind of slot", "invalid, key slot: kind", at_64=u8(2))
+    refused("byte after the kind of a slot", "invalid, key slot: reserved bytes, of slot", at_65=u8(1))
+    refused("byte after a slot's key", "invalid, key slot: reserved bytes at the end", at_223=u8(1))
+    refused("byte in an empty slot", "invalid, key slot: rest of an empty slot", at_300=u8(1))
+    refused("memory of 2^60 KiB", "kdf, KDF memory in KiB", at_72=u64(2**60))
+    refused("memory of 2^32 + 8192 KiB", "kdf, KDF memory in KiB", at_72=u64(2**32 + 8192))
+    refused("too little memory", "kdf, KDF memory in KiB", at_72=u64(8191))
+    refused("no passes", "kdf, KDF time", at_80=u64(0))
+    refused("2^60 passes", "kdf, KDF time", at_80=u64(2**60))
+    refused("no lanes", "kdf, count of KDF lanes", at_88=u64(0))
+    refused("2^60 lanes", "kdf, count of KDF lanes", at_88=u64(2**60))
+    refused("critical extension", "unknown extension, vault header: extensions", at_1344=u16(1) + u16(0x8001) + u32(0))
+    refused("extensions that descend", "invalid, vault header: extensions", at_1344=u16(2) + u16(2) + u32(0) + u16(1) + u32(0))
+    refused("extension past the end", "truncated, vault header: extensions", at_1344=u16(1) + u16(1) + u32(4000))
+    refused("byte in the padding", "invalid, vault header: padding", at_4063=u8(1))
+    refused("cut", "truncated, vault header: MAC", cut=4095)
+    refused("empty", "truncated, vault header: magic", cut=0)
+    refused("a byte too many", "trailing, vault header", append=u8(0))
+    refused("another vault", "authentication, vault header", at_16=u8(0xFF))
+    refused("another root zone", "authentication, vault header", at_32=u8(0xFF))
+    refused("another salt", "authentication, vault header", at_96=u8(0))
+    refused("more passes", "authentication, vault header", at_80=u64(3))
+    refused("another MAC", "authentication, vault header", at_4095=u8(joined(header())[-1] ^ 1))
+    out.write()
+
+
+def zone_file():
+    out = Vectors("zone", "zones/<zone id>, wrapped by the master key of keys.txt. Section 7.")
+    fields = [
+        (b"WFSZ", "magic"),
+        (u16(0), "format version"),
+        (ZONE, "zone id"),
+        (u8(1), "count of stanzas"),
+        (u8(1) + u16(92), "stanza: type, length"),
+        (WRAPPED_ZONE[:32], "commitment"),
+        (WRAPPED_ZONE[32:44], "nonce"),
+        (WRAPPED_ZONE[44:76], "ciphertext"),
+        (WRAPPED_ZONE[76:], "tag"),
+    ]
+    base = "zone"
+    out.block(base, bytes=fields)
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    refused("a guard", "magic, zone file", at_3=b"G")
+    refused("later version", "version, zone file: format version", at_4=u16(1))
+    refused("no stanza", "out of bounds, zone file: count of stanzas", at_22=u8(0), cut=23)
+    refused("nine stanzas", "out of bounds, zone file: count of stanzas", at_22=u8(9))
+    refused("two stanzas", "invalid, zone file: count of stanzas", at_22=u8(2), append=u8(1) + u16(92) + bytes(92))
+    refused("unknown type", "invalid, stanza: type", at_23=u8(2))
+    refused("another length", "invalid, stanza: length", at_24=u16(91))
+    refused("cut", "truncated, stanza: wrapped key", cut=117)
+    refused("a byte too many", "trailing, zone file", append=u8(0))
+    refused("another zone", "authentication, zone key", at_6=u8(0xFF))
+    refused("another commitment", "authentication, zone key", at_26=u8(WRAPPED_ZONE[0] ^ 1))
+    refused("another tag", "authentication, zone key", at_117=u8(WRAPPED_ZONE[-1] ^ 1))
+    out.write()
+
+
+EVERYTHING = body(
+    file_content(11, inline(b"hello world"), flags=3, chunk=16, checksum=blake3(b"hello world").digest()),
+    links(link(b"a"), link(b"n" * 255), link(b"\xff\xfe", OTHER)),
+    xattrs((b"user.a", b""), (b"user.b", b"value\0"), (b"user.bb", b"v" * 300)),
+    b"described",
+)
+IN_PAYLOAD = body(file_content(50_000, payload(0, entry(1, 16_384, 2), HOLE, HOLE, entry(4, 848, 3)), flags=5))
+IN_BLOCKS = body(file_content(2**40, payload(2, HOLE, entry(2, 5120, 2)), flags=4))
+SYMLINK = body(content(3, (string(b"../target", 2), "target")))
+
+
+def guard_accepted(out):
+    def accepted(name, fields, comment=None, the_head=None, read_only=False):
+        n = out.fresh()
+        more = {"read_only": "yes"} if read_only else {}
+        out.block(name, comment, nonce=nonce(n), **more, body=fields, bytes=guard(fields, n, the_head))
+
+    accepted("empty file", body(file_content(0, inline(b""))))
+    accepted("empty file, suite 2", body(file_content(0, inline(b""))), the_head=head(SIV))
+    accepted("file without padding", body(file_content(231, inline(b"x" * 231))), "As long as the worked example of section 8.")
+    accepted("file one byte longer", body(file_content(232, inline(b"x" * 232))))
+    accepted("file with everything", EVERYTHING)
+    accepted("file in a payload", IN_PAYLOAD)
+    accepted("file of 2^40 bytes", IN_BLOCKS)
+    accepted("greatest sparse file", body(file_content(2**63 - 1, payload(7), flags=4, chunk=12)))
+    accepted("directory", body(directory_content()))
+    accepted("root directory", body([*directory_content(flag=1), *LINKS_STATE], links()))
+    accepted("symlink", SYMLINK)
+    accepted("fifo", body(content(4)))
+    accepted("socket", body(content(5)))
+    accepted("character device", body(content(6, (u64(0x0103), "number"))))
+    accepted("block device", body(content(7, (u64(2**64 - 1), "number"))))
+    accepted("two stanzas", body(content(4)), the_head=head(wraps=(WRAPPED_FILE, bytes([0x77]) * 92)))
+    unknown = u16(2) + u16(1) + u32(0) + u16(0x7FFF) + string(b"ignored", 4)
+    accepted("unknown extensions", changed(body(content(4)), "extensions", unknown), "Read as `fifo`; written anew without the extensions.", read_only=True)
+
+
+def guard_refused(out):
+    plain = body(file_content(3, inline(b"abc")))
+
+    def refused(name, reason, fields, padding=None):
+        n = out.fresh()
+        out.block(name, nonce=nonce(n), bytes=joined(guard(fields, n, padding=padding)), refused=reason)
+
+    def with_links(name, reason, *the_links, base=plain):
+        refused(name, reason, changed(base, "links", links(*the_links)))
+
+    with_links("file without a link", "out of bounds, guard body: count of links")
+    with_links("directory with two links", "out of bounds, guard body: count of links", link(b"a"), link(b"b"), base=body(directory_content()))
+    for title, name in [("empty", b""), (".", b"."), ("..", b".."), ("with a slash", b"a/b"), ("with a NUL", b"a\0")]:
+        with_links(f"name: {title}", "invalid, link: name", link(name))
+    refused("more links than bytes", "truncated, guard body: links", changed(plain, "links", u16(65_000)))
+    refused("type in the mode", "invalid, attributes: mode", changed(plain, "mode", u16(0o100644)))
+    for which in ("access", "modification", "change", "birth"):
+        refused(f"{which} time of 10^9 ns", "invalid, time: nanoseconds", changed(plain, f"{which} time", time(0, 10**9)))
+    for title, reason, pairs in [
+        ("descend", "invalid, extended attributes: order of names", [(b"user.b", b""), (b"user.a", b"")]),
+        ("repeat", "invalid, extended attributes: order of names", [(b"user.a", b""), (b"user.a", b"")]),
+        ("one without a name", "out of bounds, extended attribute: name length", [(b"", b"")]),
+        ("one with a NUL", "invalid, extended attribute: NUL in a name of this length", [(b"user.\0", b"")]),
+    ]:
+        refused(f"extended attributes: {title}", reason, changed(plain, "extended attributes", xattrs(*pairs)))
+    for kind in (0, 8, 255):
+        refused(f"kind {kind}", "invalid, kind", changed(plain, "kind", u8(kind)))
+    refused("unknown flag of a file", "invalid, file: flags", changed(plain, "flags", u8(8)))
+    for log2 in (11, 21):
+        refused(f"chunks of 2^{log2}", "out of bounds, file: log2 of the chunk size", changed(plain, "log2 of the chunk size", u8(log2)))
+    refused("65,537 bytes of inline content", "out of bounds, file: size of inline content", changed(plain, "size", u64(65_537)))
+    refused("size beyond the inline content", "truncated, file: inline content", changed(plain, "size", u64(500)))
+    refused("size less than the inline content", "truncated, guard body: extensions", changed(plain, "size", u64(1)))
+    guard_roots_refused(refused)
+    directory = body(directory_content())
+    refused("directory of id zero", "invalid, directory: id", body(directory_content(bytes(16))))
+    refused("more directories than entries", "invalid, directory: count of directories, more than entries", body(directory_content(entries=1, subdirs=2)))
+    refused("links flag of 2", "invalid, directory: links flag", changed(directory, "links follow", u8(2)))
+    outside = body([*directory_content(flag=1), *LINKS_STATE])
+    refused("state of guards/links outside the root", "invalid, guard body: state of guards/links outside the root", outside)
+    for title, reason, target in [
+        ("empty", "out of bounds, symlink target: length", b""),
+        ("of 4,096 bytes", "out of bounds, symlink target: length", b"x" * 4096),
+        ("with a NUL", "invalid, symlink target: NUL in a target of this length", b"a\0b"),
+    ]:
+        refused(f"target {title}", reason, changed(SYMLINK, "target", string(target, 2)))
+    what = "guard body: extensions"
+    refused("critical extension", f"unknown extension, {what}", changed(plain, "extensions", u16(1) + u16(0x8001) + u32(0)))
+    refused("extension of kind 0", f"invalid, {what}", changed(plain, "extensions", u16(1) + u16(0) + u32(0)))
+    refused("extension twice", f"invalid, {what}", changed(plain, "extensions", u16(2) + (u16(1) + u32(0)) * 2))
+    right = -(140 + 12 + len(joined(plain)) + 16) % 512
+    refused("byte in the padding", "invalid, guard body: padding", plain, bytes(right - 1) + b"\1")
+    refused("a step of padding too much", "out of bounds, guard body: padding", plain, bytes(right + 512))
+    refused("too little padding", "invalid, guard: length", plain, bytes(right - 1))
+    refused("no body", "invalid, guard: length", [(b"", "nothing")], b"")
+    refused("body of zeros", "invalid, kind", [(b"", "nothing")], bytes(512 - 168))
+
+
+def guard_roots_refused(refused):
+    def root(name, reason, size, data, chunk=14):
+        refused(f"root: {name}", reason, body(file_content(size, data, flags=4, chunk=chunk)))
+
+    one = entry(1, 5, 2)
+    root("height 8", "out of bounds, index root: height", 2**62, payload(8))
+    root("65 entries", "out of bounds, index root: count", 2**62, payload(0, *[one] * 65))
+    root("more entries than chunks", "out of bounds, index root: count, by the file's size", 16_384, payload(0, one, one))
+    root("entry in an empty file", "out of bounds, index root: count, by the file's size", 0, payload(0, one))
+    root("hole at the end", "invalid, index root: hole at the end, count", 50_000, payload(0, one, HOLE))
+    root("entry without flag 2", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 0)))
+    root("entry of an unknown flag", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 6)))
+    root("length without flags or tag", "invalid, frame head: flags", 5, payload(0, entry(0, 5, 0)))
+    root("stored length 0", "out of bounds, frame head: stored length", 5, payload(0, entry(1, 0, 2)))
+    root("stored length beyond the chunk", "out of bounds, frame head: stored length", 5, payload(0, entry(1, 4097, 2)), 12)
+    root("block of another length", "invalid, index entry of a block: stored length", 5, payload(1, entry(1, 5119, 2)))
+    root("compressed block", "invalid, index entry of a block: compressed", 5, payload(1, entry(1, 5120, 3)))
+    root("size of 2^63", "out of bounds, file: size", 2**63, payload(0))
+
+
+def guard_file():
+    out = Vectors("guard", "Guards, under the file key of keys.txt. Section 8.", "The refused ones with a nonce are sealed well: what is wrong is inside.")
+    guard_accepted(out)
+    base = "empty file"
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    whole = joined(guard(body(file_content(0, inline(b""))), 0x21))
+    refused("an alias", "magic, guard", at_3=b"A")
+    refused("later version", "version, guard: format version", at_4=u16(1))
+    refused("suite 0", "invalid, guard: suite", at_6=u8(0))
+    refused("suite 3", "invalid, guard: suite", at_6=u8(3))
+    refused("the other suite", "authentication, guard", at_6=u8(2))
+    refused("a flag", "invalid, guard: flags", at_7=u8(1))
+    refused("another file", "authentication, guard", at_8=u8(0xFF))
+    refused("another zone", "authentication, guard", at_24=u8(0xFF))
+    refused("no stanza", "out of bounds, guard: count of stanzas", at_40=u8(0))
+    refused("nine stanzas", "out of bounds, guard: count of stanzas", at_40=u8(9))
+    refused("unknown type of stanza", "invalid, stanza: type", at_41=u8(2))
+    refused("another length of stanza", "invalid, stanza: length", at_42=u16(93))
+    refused("another wrap", "authentication, guard", at_44=u8(WRAPPED_FILE[0] ^ 1))
+    refused("sealed length too small", "trailing, guard", at_136=u32(343))
+    refused("sealed length too great", "truncated, guard: tag", at_136=u32(345))
+    refused("sealed length of 4 GiB", "truncated, guard: ciphertext", at_136=u32(2**32 - 1))
+    refused("another nonce", "authentication, guard", at_140=u8(whole[140] ^ 1))
+    refused("another ciphertext", "authentication, guard", at_152=u8(whole[152] ^ 1))
+    refused("another tag", "authentication, guard", at_511=u8(whole[511] ^ 1))
+    refused("cut", "truncated, guard: tag", cut=511)
+    refused("empty", "truncated, guard", cut=0)
+    refused("a byte too many", "trailing, guard", append=u8(0))
+    guard_refused(out)
+    out.write()
+
+
+def alias_fields(name, n, suite=GCM, kind=1, padding=None, directory=DIR):
+    clear = [(b"WFSA", "magic"), (u16(0), "format version"), (u8(suite), "suite"), (u8(0), "flags")]
+    plain = FILE + u8(kind) + string(name, 1)
+    plain += bytes(476 - len(plain)) if padding is None else padding
+    key = derive(ZONE_KEY, "wardfs alias", directory, u8(suite))
+    sealed = seal(suite, key, nonce(n), plain, VAULT + directory + joined(clear))
+    return [*clear, (nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+
+
+def alias_file():
+    out = Vectors("alias", "Aliases in the directory of keys.txt. Section 9.")
+    base = "short name"
+    for title, name, suite, kind in [(base, b"n", GCM, 1), ("longest name, suite 2, a fifo", b"n" * 255, SIV, 4)]:
+        n = out.fresh()
+        out.block(title, nonce=nonce(n), directory=DIR, file=FILE, kind=kind, plain=name, bytes=alias_fields(name, n, suite, kind))
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    whole = joined(alias_fields(b"n", 0x21))
+    refused("a guard", "magic, alias", at_3=b"G")
+    refused("later version", "version, alias: format version", at_4=u16(1))
+    refused("suite 3", "invalid, alias: suite", at_6=u8(3))
+    refused("the other suite", "authentication, alias", at_6=u8(2))
+    refused("a flag", "invalid, alias: flags", at_7=u8(1))
+    refused("another nonce", "authentication, alias", at_8=u8(whole[8] ^ 1))
+    refused("another ciphertext", "authentication, alias", at_20=u8(whole[20] ^ 1))
+    refused("another tag", "authentication, alias", at_511=u8(whole[511] ^ 1))
+    refused("cut", "truncated, alias: tag", cut=511)
+    refused("a byte too many", "trailing, alias", append=u8(0))
+    out.block("another directory", like=base, directory=OTHER, refused="authentication, alias")
+    for title, reason, fields in [
+        ("kind 0", "invalid, alias: kind", {"name": b"n", "kind": 0}),
+        ("empty name", "invalid, alias: name", {"name": b""}),
+        ("name with a slash", "invalid, alias: name", {"name": b"a/b"}),
+        ("byte in the padding", "invalid, alias: padding", {"name": b"n", "padding": bytes(456) + b"\1"}),
+    ]:
+        n = out.fresh()
+        out.block(title, nonce=nonce(n), bytes=joined(alias_fields(n=n, **fields)), refused=reason)
+    out.write()
+
+
+def frame_file():
+    out = Vectors("frame", "Frames of chunks of 16,384 bytes, under the file key of keys.txt. Section 10.", "`plain` is what the ciphertext opens to.")
+    lz4 = bytes.fromhex("1f61010 0ff14506161616161".replace(" ", ""))
+    for title, index, plain, flags in [
+        ("raw", 0, b"a chunk may be short", 2),
+        ("raw, of one byte", 1, b"x", 2),
+        ("compressed, 300 times the letter a", 2**40, u32(300) + lz4, 3),
+    ]:
+        n = out.fresh()
+        clear = u24(len(plain)) + u8(flags)
+        bound = u16(0) + u8(GCM) + VAULT + FILE + PAYLOAD + u64(index) + clear
+        sealed = seal(GCM, derive(FILE_KEY, "wardfs chunk", u8(GCM)), nonce(n), plain, bound)
+        frame = [(clear, "stored length, flags"), (nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+        out.block(title, payload=PAYLOAD, index=index, associated_data=bound, plain=plain, entry=sealed[-16:] + clear, bytes=frame)
+    for title, head_bytes, reason in [
+        ("zeros", bytes(4), "invalid, frame head: flags"),
+        ("without flag 2", u24(5) + u8(1), "invalid, frame head: flags"),
+        ("unknown flag", u24(5) + u8(6), "invalid, frame head: flags"),
+        ("stored length 0", u24(0) + u8(2), "out of bounds, frame head: stored length"),
+        ("stored length 16,385", u24(16_385) + u8(2), "out of bounds, frame head: stored length"),
+    ]:
+        out.block(title, bytes=head_bytes, refused=reason)
+    out.write()
+
+
+def block_fields(plain, n, level, block_number, payload_id=PAYLOAD):
+    bound = b"WFSI" + u16(0) + VAULT + FILE + payload_id + u8(level) + u64(block_number)
+    sealed = seal(GCM, derive(FILE_KEY, "wardfs index", u8(GCM)), nonce(n), plain, bound)
+    return [(nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+
+
+def block_slot(level, block_number):
+    leaf = (block_number + 1) * 256**level - 1
+    return leaf + sum(leaf // 256**i for i in range(1, 8)) + level
+
+
+def index_file():
+    out = Vectors("index", "Index blocks, under the file key of keys.txt. Section 11.", "`entry` is that of the block above, `offset` where the block lies.")
+    leaf = entry(1, 16_384, 2) + HOLE * 100 + entry(2, 1, 3) + HOLE * 153 + entry(3, 2**20, 2)
+    inner = entry(4, 5120, 2) + HOLE * 255
+    base = "leaf"
+
+    def block(title, plain, level, block_number, **more):
+        n = out.fresh()
+        fields = block_fields(plain, n, level, block_number)
+        whole = joined(fields)
+        more |= {"plain": plain} if "refused" not in more else {}
+        refused = {"refused": more.pop("refused")} if "refused" in more else {}
+        place = {"level": level, "number": block_number, "offset": block_slot(level, block_number) * 5148}
+        out.block(title, payload=PAYLOAD, **place, nonce=nonce(n), **more, entry=whole[-16:] + u24(5120) + u8(2), bytes=fields, **refused)
+        return whole
+
+    whole = block(base, leaf, 0, 70_000)
+    block("inner block", inner, 2, 0)
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    refused("another nonce", "authentication, index block", at_0=u8(whole[0] ^ 1))
+    refused("another ciphertext", "authentication, index block", at_12=u8(whole[12] ^ 1))
+    refused("another tag", "authentication, index block", at_5147=u8(whole[-1] ^ 1))
+    refused("another tag in the entry", "authentication, index block", entry=entry(1, 5120, 2))
+    refused("another payload", "authentication, index block", payload=OTHER)
+    refused("another level", "authentication, index block", level=1, number=0)
+    refused("another number", "authentication, index block", number=70_001)
+    refused("cut", "truncated, index block", cut=5147)
+    refused("a byte too many", "trailing, index block", append=u8(0))
+    block("entry without flag 2", entry(1, 5, 0) + HOLE * 255, 0, 0, refused="invalid, frame head: flags")
+    block("entry beyond the greatest chunk", entry(1, 2**20 + 1, 2) + HOLE * 255, 0, 0, refused="out of bounds, frame head: stored length")
+    block("entry of a chunk above level 0", HOLE * 255 + entry(1, 5, 2), 1, 0, refused="invalid, index entry of a block: stored length")
+    out.write()
+
+
+def record_file():
+    out = Vectors("record", "Records as they lie in a journal frame. Section 12.")
+    now, node = (time(1_700_000_000, 5), "time"), (FILE, "file id")
+    name = (string(b"name", 1), "name")
+    place = [(u8(2), "place: entry"), (DIR, "directory id"), name]
+    born = [node, (ZONE, "zone id"), (FILE_KEY, "file key"), *ATTRIBUTES]
+    checked = file_content(11, inline(b"hello world"), flags=3, chunk=16, checksum=blake3(b"hello world").digest())
+
+    def new(title, kind_and_content, attributes=xattrs()):
+        return title, 2, [*born, (attributes, "extended attributes"), *kind_and_content]
+
+    def write(offset, data):
+        return [node, (u64(offset), "offset"), now, (string(data, 4), "bytes")]
+
+    def chunks(first, entries, size):
+        numbers = [(u64(first), "first chunk"), (u64(size), "size"), now, (u32(len(entries)), "count")]
+        return [node, (PAYLOAD, "payload id"), *numbers, *[(data, f"entry {i}") for i, data in enumerate(entries)]]
+
+    def xattr(key, rest):
+        return [node, (string(key, 1), "name"), *rest, now]
+
+    setting = [(u8(1), "set"), (string(b"value", 4), "value")]
+    for title, kind, fields in [
+        ("touch the root", 1, [node, (u8(0), "place: guards/root")]),
+        ("touch a linked file", 1, [node, (u8(1), "place: guards/links")]),
+        ("touch an entry", 1, [node, *place]),
+        new("new empty file", file_content(0, inline(b""))),
+        new("new file with everything", checked, xattrs((b"user.a", b""), (b"user.b", b"value\0"))),
+        new("new file in a payload", file_content(50_000, payload(0, entry(1, 16_384, 2), HOLE, HOLE, entry(4, 848, 3)), flags=5)),
+        new("new directory", directory_content()),
+        new("new symlink", content(3, (string(b"../target", 2), "target"))),
+        new("new fifo", content(4)),
+        new("new socket", content(5)),
+        new("new character device", content(6, (u64(0x0103), "number"))),
+        new("new block device", content(7, (u64(0x0800), "number"))),
+        ("link", 3, [(OTHER, "file id of the directory"), name, node, now]),
+        ("unlink", 4, [(OTHER, "file id of the directory"), name, now]),
+        ("attributes", 5, [node, *ATTRIBUTES]),
+        ("set an extended attribute", 6, xattr(b"user.a", setting)),
+        ("drop an extended attribute", 6, xattr(b"user.a", [(u8(0), "dropped")])),
+        ("size", 7, [node, (u64(2**63 - 1), "size"), now]),
+        ("write", 8, write(4096, b"bytes written")),
+        ("write at the end of the greatest file", 8, write(2**63 - 2, b"x")),
+        ("payload", 9, [node, (PAYLOAD, "payload id")]),
+        ("chunks", 10, chunks(7, [entry(1, 16_384, 2), HOLE, entry(2, 1, 3)], 150_000)),
+        ("punch", 11, [node, (u64(4096), "offset"), (u64(2**40), "length"), now]),
+        ("orphans", 12, [(u32(2), "count"), (PAYLOAD, "payload id"), (OTHER, "payload id")]),
+    ]:
+        out.block(title, bytes=[(u8(kind), "type"), *fields])
+
+    def refused(title, reason, kind, fields):
+        out.block(title, bytes=u8(kind) + joined(fields), refused=reason)
+
+    refused("type 0", "invalid, record: type", 0, [node])
+    refused("type 13", "invalid, record: type", 13, [node])
+    refused("place 3", "invalid, record: place", 1, [node, (u8(3), "")])
+    refused("name ..", "invalid, record: name", 4, [node, (string(b"..", 1), ""), now])
+    refused("link of no name", "invalid, link: name", 1, [node, (u8(2), ""), (link(b""), "")])
+    refused("time of 10^9 ns", "invalid, time: nanoseconds", 4, [node, name, (time(0, 10**9), "")])
+    refused("type in the mode", "invalid, attributes: mode", 5, [node, *changed(ATTRIBUTES, "mode", u16(0o40755))])
+    refused("extended attribute without a name", "out of bounds, extended attribute: name length", 6, xattr(b"", setting))
+    refused("extended attribute set to 2", "invalid, record: attribute set or dropped", 6, xattr(b"a", [(u8(2), "")]))
+    long = [(u8(1), ""), (string(bytes(65_537), 4), "")]
+    refused("extended attribute of 65,537 bytes", "out of bounds, extended attribute: value length", 6, xattr(b"a", long))
+    refused("size of 2^63", "out of bounds, record: size", 7, [node, (u64(2**63), ""), now])
+    refused("write past the greatest file", "out of bounds, end of a range of bytes", 8, write(2**63 - 2, b"xy"))
+    refused("write at 2^64 - 1", "out of bounds, end of a range of bytes", 8, write(2**64 - 1, b"x"))
+    refused("write of 4 GiB", "truncated, record: bytes written", 8, [node, (u64(0), ""), now, (u32(2**32 - 1), "")])
+    refused("chunks past the greatest file", "out of bounds, record: end of a range of chunks", 10, chunks(2**51, [HOLE], 0))
+    refused("chunk beyond 2^20", "out of bounds, frame head: stored length", 10, chunks(0, [entry(1, 2**20 + 1, 2)], 0))
+    refused("chunk without flag 2", "invalid, frame head: flags", 10, chunks(0, [entry(1, 1, 1)], 0))
+    refused("size of 2^63 after chunks", "out of bounds, record: size", 10, chunks(0, [], 2**63))
+    refused("4 G chunks", "truncated, index entries", 10, [*chunks(0, [], 0)[:-1], (u32(2**32 - 1), "")])
+    refused("punch past the greatest file", "out of bounds, end of a range of bytes", 11, [node, (u64(1), ""), (u64(2**63 - 1), ""), now])
+    refused("4 G orphans", "truncated, record: payloads", 12, [(u32(2**32 - 1), "")])
+    refused("new node of kind 8", "invalid, kind", 2, new("", [(u8(8), "")])[2])
+    refused("new file of another size", "truncated, file: inline content", 2, new("", file_content(4, inline(b"abc")))[2])
+    refused("nothing", "truncated, record: file id", 1, [])
+    out.block("no type", bytes=b"", refused="truncated, record: type")
+    out.write()
+
+
+def redo_file():
+    out = Vectors("redo", "Redo operations as they lie in a redo file. Section 12.")
+    path, other = (string(b"guards/ab/cd", 2), "path"), (string(b"payloads/new/00", 2), "new path")
+    data = (string(b"sealed", 4), "bytes")
+    for title, kind, fields in [
+        ("make directory", 1, [path]),
+        ("put", 2, [path, data]),
+        ("put nothing", 2, [path, (u32(0), "bytes")]),
+        ("remove", 3, [path]),
+        ("remove directory", 4, [path]),
+        ("rename", 5, [path, other]),
+        ("write", 6, [path, (u64(2**40), "offset"), data]),
+        ("set length", 7, [path, (u64(2**63 - 1), "length")]),
+        ("punch", 8, [path, (u64(4096), "offset"), (u64(8192), "length")]),
+    ]:
+        out.block(title, bytes=[(u8(kind), "type"), *fields])
+
+    def refused(title, reason, kind, fields):
+        out.block(title, bytes=u8(kind) + joined(fields), refused=reason)
+
+    refused("type 0", "invalid, redo operation: type", 0, [path])
+    refused("type 9", "invalid, redo operation: type", 9, [path])
+    refused("type 255", "invalid, redo operation: type", 255, [path])
+    refused("path that is not UTF-8", "invalid, redo operation: path of this length", 3, [(string(b"\xff", 2), "")])
+    refused("path of 1,025 bytes", "out of bounds, redo operation: length of a path", 3, [(string(b"x" * 1025, 2), "")])
+    refused("path past the end", "truncated, redo operation: path", 3, [(u16(5) + b"abcd", "")])
+    refused("put of 4 GiB", "truncated, redo operation: bytes", 2, [path, (u32(2**32 - 1), "")])
+    refused("write past 2^63 - 1", "out of bounds, end of a range of bytes", 6, [path, (u64(2**63 - 6), ""), data])
+    refused("length of 2^63", "out of bounds, redo operation: length", 7, [path, (u64(2**63), "")])
+    refused("punch past 2^63 - 1", "out of bounds, end of a range of bytes", 8, [path, (u64(2**63 - 1), ""), (u64(1), "")])
+    refused("rename to nowhere", "truncated, redo operation: path", 5, [path])
+    out.block("no type", bytes=b"", refused="truncated, redo operation: type")
+    out.write()
+
+
+for make in (keys_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file):
+    make()
