@@ -16,6 +16,8 @@
 
 #[path = "cli/machine.rs"]
 mod machine;
+#[path = "cli/needs.rs"]
+mod needs;
 #[path = "cli/transcript.rs"]
 mod transcript;
 
@@ -25,10 +27,15 @@ use transcript::Transcript;
 
 /// Runs one file below `tests/cli`.
 fn run(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli").join(name);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cli")
+        .join(name);
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let transcript = Transcript::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let Some(machine) = Machine::for_needs(&transcript.needs) else { return };
+    let Some(machine) = Machine::for_needs(&transcript.needs) else {
+        return;
+    };
     if let Err(failure) = transcript.run(&machine) {
         panic!("{name}:{failure}");
     }
@@ -62,6 +69,7 @@ transcripts! {
     info
     passwd
     mount
+    mount_background
     mount_refused
     mount_options
     mount_foreground

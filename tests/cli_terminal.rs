@@ -2,8 +2,11 @@
 //!
 //! Each test runs the program on a pseudo-terminal of its own, as its controlling terminal, by `setsid --ctty`.
 
+#[path = "cli/needs.rs"]
+mod needs;
+
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{FlockOperation, Mode, OFlags, flock, open},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, tcgetattr},
 };
@@ -28,29 +31,47 @@ struct Session {
     seen: String,
     child: Child,
     terminal: OwnedFd,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Session {
     fn start(arguments: &[&str]) -> Session {
-        Session::start_in(tempfile::tempdir().unwrap(), arguments)
+        Session::start_in(tempfile::tempdir().unwrap(), "", arguments)
     }
 
-    fn start_in(directory: TempDir, arguments: &[&str]) -> Session {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    /// `typed` is what the keyboard has in store when the program starts.
+    fn start_in(directory: TempDir, typed: &str, arguments: &[&str]) -> Session {
+        let screen =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&screen).unwrap();
         unlockpt(&screen).unwrap();
         let name = ptsname(&screen, Vec::new()).unwrap();
-        let terminal = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let terminal = open(
+            name,
+            OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap();
+        let mut screen = File::from(screen);
+        screen.write_all(typed.as_bytes()).unwrap();
         let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_wardfs")]).args(arguments).current_dir(directory.path());
+        command
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_wardfs")])
+            .args(arguments)
+            .current_dir(directory.path());
         command.stdin(terminal.try_clone().unwrap());
         command.stdout(terminal.try_clone().unwrap());
         command.stderr(terminal.try_clone().unwrap());
         let child = command.spawn().unwrap();
-        let screen = File::from(screen);
         let output = follow(screen.try_clone().unwrap());
-        Session { screen, output, seen: String::new(), child, terminal, _directory: directory }
+        Session {
+            screen,
+            output,
+            seen: String::new(),
+            child,
+            terminal,
+            directory,
+        }
     }
 
     /// Waits until the screen shows `text` after what was seen before.
@@ -64,7 +85,7 @@ impl Session {
             let left = end.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
                 Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{text:?} was not shown after {:?}", self.seen),
+                Err(error) => panic!("{error}: {text:?} was not shown after {:?}", self.seen),
             }
         }
     }
@@ -74,7 +95,10 @@ impl Session {
     }
 
     fn echoes(&self) -> bool {
-        tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+        tcgetattr(&self.terminal)
+            .unwrap()
+            .local_modes
+            .contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
     }
 
     /// The end of the program, and what was shown that nobody expected.
@@ -101,6 +125,18 @@ fn follow(mut screen: File) -> Receiver<Vec<u8>> {
     receiver
 }
 
+/// Asks until there is an answer.
+fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "it does not happen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn made(directory: &Path) -> bool {
     directory.join("vault/wardfs.vault").exists()
 }
@@ -116,7 +152,7 @@ fn a_new_passphrase_is_asked_for_twice_and_not_shown() {
     session.send("correct horse\r");
     session.expect("Vault made: vault");
     assert!(session.echoes(), "the terminal is as it was");
-    assert!(made(session._directory.path()));
+    assert!(made(session.directory.path()));
     let (status, rest) = session.end();
     assert!(status.success() && !rest.contains("horse"), "{rest}");
 }
@@ -129,7 +165,7 @@ fn entries_that_differ_make_no_vault() {
     session.expect("Repeat it: ");
     session.send("two\r");
     session.expect("wardfs: read the passphrase from the terminal: the two entries differ");
-    assert!(session.echoes() && !session._directory.path().join("vault").exists());
+    assert!(session.echoes() && !session.directory.path().join("vault").exists());
     assert_eq!(session.end().0.code(), Some(4));
 }
 
@@ -160,39 +196,128 @@ fn control_c_at_the_prompt_ends_it_and_leaves_the_terminal_as_it_was() {
     let mut session = Session::start(&["init", "vault"]);
     session.expect("New passphrase: ");
     session.send("secr\x03");
-    let end = Instant::now() + PATIENCE;
-    while !session.echoes() {
-        assert!(Instant::now() < end, "the terminal stays silent");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    eventually(|| session.echoes().then_some(()));
     // The group of processes got it, the one that waits for the program among them.
     let (status, rest) = session.end();
-    assert!(status.signal() == Some(2) || status.code() == Some(130), "{status} {rest}");
+    assert!(
+        status.signal() == Some(2) || status.code() == Some(130),
+        "{status} {rest}"
+    );
 }
 
 #[test]
 fn what_was_typed_before_the_prompt_does_not_count() {
-    let mut session = Session::start(&["init", "vault"]);
-    session.send("typed ahead\r");
+    let arguments = ["init", "--kdf-memory", "8", "vault"];
+    let mut session = Session::start_in(tempfile::tempdir().unwrap(), "typed ahead\r", &arguments);
     session.expect("New passphrase: ");
     session.send("one\r");
     session.expect("Repeat it: ");
-    session.send("two\r");
-    session.expect("the two entries differ");
-    assert_eq!(session.end().0.code(), Some(4));
+    session.send("one\r");
+    session.expect("Vault made: vault");
+    assert!(session.end().0.success());
+}
+
+/// A vault `vault` that takes half a second to unlock, and a directory `plain`.
+fn slow_vault() -> TempDir {
+    let arguments = ["init", "--kdf-memory", "512", "--kdf-time", "6", "vault"];
+    let mut session = Session::start(&arguments);
+    session.expect("New passphrase: ");
+    session.send("one\r");
+    session.expect("Repeat it: ");
+    session.send("one\r");
+    session.expect("Vault made: vault");
+    session.child.wait().unwrap();
+    std::fs::create_dir(session.directory.path().join("plain")).unwrap();
+    session.directory
+}
+
+fn is_mounted(directory: &TempDir) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.contains(directory.path().to_str().unwrap())
+}
+
+fn signal(signal: &str, pid: &str) {
+    assert!(
+        Command::new("kill")
+            .args([signal, pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn what_takes_long_shows_a_sign_of_life_and_takes_it_away() {
+    if !needs::given("mount") {
+        return;
+    }
+    let mut session = Session::start_in(slow_vault(), "", &["mount", "vault", "plain"]);
+    session.expect("Passphrase: ");
+    session.send("one\r");
+    // As slow as it has to be: the process in the background is stopped until the line has shown.
+    let child = eventually(|| {
+        let found = Command::new("pgrep")
+            .args(["-P", &session.child.id().to_string()])
+            .output()
+            .unwrap();
+        let pid = String::from_utf8(found.stdout).unwrap().trim().to_owned();
+        (!pid.is_empty()).then_some(pid)
+    });
+    signal("-STOP", &child);
+    session.expect("unlocking the vault");
+    signal("-CONT", &child);
+    let status = session.child.wait().unwrap();
+    let mounted = is_mounted(&session.directory);
+    let dir = session.directory.path().join("plain");
+    let unmounted = Command::new(env!("CARGO_BIN_EXE_wardfs"))
+        .arg("unmount")
+        .arg(dir)
+        .status()
+        .unwrap();
+    assert!(status.success() && mounted && unmounted.success());
+    let (_, rest) = session.end();
+    assert!(rest.ends_with("\x1b[2K"), "the line is gone: {rest:?}");
+}
+
+#[test]
+fn control_c_while_a_mount_is_made_ends_both_processes_and_leaves_none() {
+    if !needs::given("mount") {
+        return;
+    }
+    let mut session = Session::start_in(slow_vault(), "", &["mount", "vault", "plain"]);
+    session.expect("Passphrase: ");
+    session.send("one\r");
+    session.expect("\n");
+    std::thread::sleep(Duration::from_millis(200));
+    session.send("\x03");
+    let vault = session.directory.path().join("vault");
+    // The lock goes with the last of the processes.
+    eventually(|| {
+        let vault = File::open(&vault).unwrap();
+        flock(vault, FlockOperation::NonBlockingLockExclusive).ok()
+    });
+    assert!(
+        !is_mounted(&session.directory),
+        "it is mounted all the same"
+    );
+    let (status, rest) = session.end();
+    assert!(
+        status.signal() == Some(2) || status.code() == Some(130),
+        "{status} {rest}"
+    );
 }
 
 #[test]
 fn passwd_asks_for_the_present_one_once_and_the_new_one_twice() {
     let directory = tempfile::tempdir().unwrap();
-    let mut session = Session::start_in(directory, &["init", "--kdf-memory", "8", "vault"]);
+    let mut session = Session::start_in(directory, "", &["init", "--kdf-memory", "8", "vault"]);
     session.expect("New passphrase: ");
     session.send("old\r");
     session.expect("Repeat it: ");
     session.send("old\r");
     session.expect("Vault made: vault");
     session.child.wait().unwrap();
-    let mut session = Session::start_in(session._directory, &["passwd", "vault"]);
+    let mut session = Session::start_in(session.directory, "", &["passwd", "vault"]);
     session.expect("Present passphrase: ");
     session.send("old\r");
     session.expect("New passphrase: ");

@@ -242,7 +242,11 @@ mod tests {
     #[test]
     fn no_argument_takes_a_passphrase() {
         for word in ["--passphrase", "--password", "-p"] {
-            assert_eq!(parse(&["mount", word, "x", "v", "d"]).unwrap_err(), ErrorKind::UnknownArgument, "{word}");
+            assert_eq!(
+                parse(&["mount", word, "x", "v", "d"]).unwrap_err(),
+                ErrorKind::UnknownArgument,
+                "{word}"
+            );
         }
     }
 
@@ -254,19 +258,34 @@ mod tests {
 
     #[test]
     fn a_command_that_no_shell_could_split_is_a_usage_error() {
-        assert_eq!(parse(&["init", "--extpass", "pass 'show", "v"]).unwrap_err(), ErrorKind::ValueValidation);
+        assert_eq!(
+            parse(&["init", "--extpass", "pass 'show", "v"]).unwrap_err(),
+            ErrorKind::ValueValidation
+        );
     }
 
     #[test]
     fn options_and_durations_arrive() {
-        let Command::Mount(args) =
-            parse(&["mount", "-f", "-o", "ro,noatime", "-o", "dev", "--idle", "1h30m", "v", "d"]).unwrap().command
+        let Command::Mount(args) = parse(&[
+            "mount",
+            "-f",
+            "-o",
+            "ro,noatime",
+            "-o",
+            "dev",
+            "--idle",
+            "1h30m",
+            "v",
+            "d",
+        ])
+        .unwrap()
+        .command
         else {
             panic!("mount was asked for")
         };
         assert!(args.foreground && !args.ro);
         assert_eq!(args.options, ["ro,noatime", "dev"]);
-        assert_eq!(args.idle, Some(Duration::from_secs(5400)));
+        assert_eq!(args.idle, Some(Duration::from_mins(90)));
         assert_eq!((args.vault, args.dir), ("v".into(), "d".into()));
     }
 
@@ -274,7 +293,12 @@ mod tests {
     fn every_argument_has_help() {
         for command in Cli::command().get_subcommands() {
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
             }
         }
     }

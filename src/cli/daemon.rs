@@ -47,7 +47,9 @@ impl Ready {
     /// [`CliError::Background`] when the terminal cannot be left, or the command that waited is gone. The mount must be
     /// ended then.
     pub fn report(&mut self) -> Result<(), CliError> {
-        let Some(mut pipe) = self.pipe.take() else { return Ok(()) };
+        let Some(mut pipe) = self.pipe.take() else {
+            return Ok(());
+        };
         let leave = || -> io::Result<()> {
             sys::start_session()?;
             std::env::set_current_dir("/")?;
@@ -80,7 +82,10 @@ impl Ready {
 ///
 /// # Errors
 /// [`CliError`]: what `serve` failed with before, or that it ended without a word.
-pub fn start<T>(payload: T, serve: impl FnOnce(T, &mut Ready) -> Result<(), CliError>) -> Result<(), CliError> {
+pub fn start<T>(
+    payload: T,
+    serve: impl FnOnce(T, &mut Ready) -> Result<(), CliError>,
+) -> Result<(), CliError> {
     let (reader, writer) = io::pipe().map_err(CliError::Background)?;
     match sys::fork()? {
         Fork::Child => {
@@ -98,7 +103,11 @@ pub fn start<T>(payload: T, serve: impl FnOnce(T, &mut Ready) -> Result<(), CliE
 }
 
 /// The whole life of the child.
-fn run<T>(payload: T, serve: impl FnOnce(T, &mut Ready) -> Result<(), CliError>, mut ready: Ready) -> Exit {
+fn run<T>(
+    payload: T,
+    serve: impl FnOnce(T, &mut Ready) -> Result<(), CliError>,
+    mut ready: Ready,
+) -> Exit {
     match serve(payload, &mut ready) {
         Ok(()) => Exit::Ok,
         Err(error) => {
@@ -112,7 +121,10 @@ fn run<T>(payload: T, serve: impl FnOnce(T, &mut Ready) -> Result<(), CliError>,
 fn wait(reader: PipeReader, child: Pid) -> Result<(), CliError> {
     let progress = Progress::start("unlocking the vault");
     let mut report = Vec::new();
-    reader.take(REPORT_MAX).read_to_end(&mut report).map_err(CliError::Background)?;
+    reader
+        .take(REPORT_MAX)
+        .read_to_end(&mut report)
+        .map_err(CliError::Background)?;
     if report == READY {
         return Ok(());
     }
@@ -121,7 +133,9 @@ fn wait(reader: PipeReader, child: Pid) -> Result<(), CliError> {
     drop(progress);
     match (Report::decode(&report), status) {
         (Some(report), _) => Err(CliError::Daemon(report)),
-        (None, Ok(Some((_, status)))) => Err(CliError::DaemonDied(ExitStatus::from_raw(status.as_raw()))),
+        (None, Ok(Some((_, status)))) => {
+            Err(CliError::DaemonDied(ExitStatus::from_raw(status.as_raw())))
+        }
         (None, Ok(None)) => unreachable!("waiting without a limit returns with a child"),
         (None, Err(errno)) => Err(CliError::Background(errno.into())),
     }

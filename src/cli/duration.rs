@@ -36,11 +36,15 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         return Err(DurationError::Form);
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(DurationError::Form)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or(DurationError::Form)?;
         let (number, tail) = rest.split_at(digits);
         let unit = tail.chars().next().ok_or(DurationError::Form)?;
         // `units` only moves forward, so a unit cannot come twice or after a smaller one.
-        let (_, factor) = units.find(|(name, _)| *name == unit).ok_or(DurationError::Form)?;
+        let (_, factor) = units
+            .find(|(name, _)| *name == unit)
+            .ok_or(DurationError::Form)?;
         if number.is_empty() {
             return Err(DurationError::Form);
         }
@@ -80,7 +84,10 @@ mod tests {
 
     #[test]
     fn bare_numbers_and_other_forms_are_refused() {
-        for text in ["", "30", "s", "1h30", "1d", "1 h", "-1s", "+1s", "1.5h", "1H", "1m1h", "1s1s", "1h1h", "é", "1é", "1ms"] {
+        for text in [
+            "", "30", "s", "1h30", "1d", "1 h", "-1s", "+1s", "1.5h", "1H", "1m1h", "1s1s", "1h1h",
+            "é", "1é", "1ms",
+        ] {
             assert_eq!(parse(text), Err(DurationError::Form), "{text:?}");
         }
     }

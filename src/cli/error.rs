@@ -7,20 +7,17 @@ use super::{
     mountpoint::{MountpointError, Unusable},
     passphrase::PassphraseError,
     report::{Report, shown},
+    users::Users,
     vault_dir::VaultDirError,
 };
 use crate::{
     crypto::KdfError,
-    mount::{Holder, MountError, OptionError, UnmountError},
+    mount::{MountError, OptionError, UnmountError},
     store::StoreError,
     sys::ForkError,
     vault::VaultError,
 };
-use std::{
-    io,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-};
+use std::{io, path::PathBuf, process::ExitStatus};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -79,14 +76,12 @@ pub enum CliError {
     #[error("catch signals")]
     Signals(#[source] io::Error),
     /// Something uses the mount.
-    #[error("unmount {}: {}", shown(dir), in_use(holders, inside))]
+    #[error("unmount {}: {users}", shown(dir))]
     Busy {
         /// The mount point.
         dir: PathBuf,
-        /// Who uses it, as far as can be seen.
-        holders: Vec<Holder>,
-        /// What is mounted in it.
-        inside: Vec<PathBuf>,
+        /// What uses it, as far as can be seen.
+        users: Users,
     },
     /// The unmount did not happen.
     #[error(transparent)]
@@ -133,7 +128,10 @@ impl CliError {
             CliError::Options(_) => Exit::Usage,
             CliError::Mount(error) => exit::of_mount(error),
             CliError::Daemon(report) => report.exit,
-            CliError::Fork(_) | CliError::Background(_) | CliError::DaemonDied(_) | CliError::Signals(_) => Exit::Other,
+            CliError::Fork(_)
+            | CliError::Background(_)
+            | CliError::DaemonDied(_)
+            | CliError::Signals(_) => Exit::Other,
             CliError::Busy { .. } => Exit::Busy,
             CliError::Unmount(error) => exit::of_unmount(error),
             CliError::Wait { .. }
@@ -149,7 +147,7 @@ impl CliError {
             CliError::Daemon(report) => report.hint.clone(),
             CliError::Mountpoint(error) => mountpoint_hint(error),
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
-            CliError::Busy { dir, inside, .. } => Some(busy_hint(dir, inside)),
+            CliError::Busy { dir, users } => Some(users.hint(dir)),
             CliError::NotStored { .. } | CliError::FailedBefore { .. } => Some(
                 "what was acknowledged before lies in the vault's journal and is there again at the next mount".to_owned(),
             ),
@@ -161,12 +159,18 @@ impl CliError {
 fn exit_hint(exit: Exit) -> Option<&'static str> {
     match exit {
         Exit::NotAVault => Some("`wardfs init` makes a vault"),
-        Exit::InUse => Some("`wardfs info` on the vault tells more; a vault is mounted once at a time"),
-        Exit::NotEmpty => Some("name a directory that is empty, or does not exist yet"),
+        Exit::InUse => {
+            Some("`wardfs info` on the vault tells more; a vault is mounted once at a time")
+        }
+        Exit::NoPlace => Some("name an empty directory, or a new one in a directory that exists"),
         Exit::TooNew => Some("use the wardfs that made this vault, or a newer one"),
         Exit::NotMounted => Some("`findmnt -t fuse.wardfs` lists what is mounted"),
-        Exit::NoFuse => Some("mounting needs /dev/fuse (`modprobe fuse`), and without root also fusermount3 (package fuse3)"),
-        Exit::Memory => Some("unlocking needs the memory that `wardfs info` shows for the key slot"),
+        Exit::NoFuse => Some(
+            "mounting needs /dev/fuse (`modprobe fuse`), and without root also fusermount3 (package fuse3)",
+        ),
+        Exit::Memory => {
+            Some("unlocking needs the memory that `wardfs info` shows for the key slot")
+        }
         Exit::Ok
         | Exit::Other
         | Exit::Usage
@@ -183,62 +187,30 @@ fn mountpoint_hint(error: &MountpointError) -> Option<String> {
     let dir = shown(&error.dir);
     Some(match error.why {
         Unusable::Missing => format!("make it with `mkdir {dir}`"),
-        Unusable::NotEmpty => "a mount would hide what is there; name an empty directory".to_owned(),
-        Unusable::Mounted => format!("`wardfs info {dir}` tells more; `wardfs unmount {dir}` ends it"),
-        Unusable::Vault | Unusable::InVault | Unusable::HidesVault => "name an empty directory beside the vault".to_owned(),
-        Unusable::NotADirectory | Unusable::Io(_) => return None,
-    })
-}
-
-fn busy_hint(dir: &Path, inside: &[PathBuf]) -> String {
-    match inside {
-        [] => format!("close what is open there, or `wardfs unmount --lazy {}`", shown(dir)),
-        _ => "unmount these first".to_owned(),
-    }
-}
-
-/// Who keeps a mount busy, the first few of many.
-fn in_use(holders: &[Holder], inside: &[PathBuf]) -> String {
-    const NAMED_MAX: usize = 8;
-    let (all, what) = if inside.is_empty() {
-        (holders.iter().map(|holder| format!("{} ({})", holder.pid, holder.command)).collect::<Vec<_>>(), "in use by")
-    } else {
-        (inside.iter().map(|dir| shown(dir)).collect(), "mounted in it are")
-    };
-    match all.len() {
-        0 => "it is in use by what this user cannot see".to_owned(),
-        count if count > NAMED_MAX => {
-            format!("{what} {} and {} more", all[..NAMED_MAX].join(", "), count - NAMED_MAX)
+        Unusable::NotEmpty => {
+            "a mount would hide what is there; name an empty directory".to_owned()
         }
-        _ => format!("{what} {}", all.join(", ")),
-    }
+        Unusable::Mounted => {
+            format!("`wardfs info {dir}` tells more; `wardfs unmount {dir}` ends it")
+        }
+        Unusable::Vault | Unusable::InVault | Unusable::HidesVault => {
+            "name an empty directory beside the vault".to_owned()
+        }
+        Unusable::NotADirectory | Unusable::NotWritable | Unusable::Io(_) => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn holders(count: u32) -> Vec<Holder> {
-        (1..=count).map(|pid| Holder { pid, command: "sh".to_owned() }).collect()
-    }
-
-    #[test]
-    fn holders_are_named_and_many_are_counted() {
-        assert_eq!(in_use(&holders(2), &[]), "in use by 1 (sh), 2 (sh)");
-        let many = in_use(&holders(20), &[]);
-        assert!(many.ends_with("8 (sh) and 12 more"), "{many}");
-        assert_eq!(in_use(&[], &[]), "it is in use by what this user cannot see");
-    }
-
-    #[test]
-    fn mounts_inside_come_before_processes() {
-        assert_eq!(in_use(&holders(1), &["/m/a".into()]), "mounted in it are /m/a");
-        assert_eq!(busy_hint(Path::new("/m"), &["/m/a".into()]), "unmount these first");
-    }
-
     #[test]
     fn what_the_daemon_said_is_told_as_it_was() {
-        let report = Report { exit: Exit::WrongPassphrase, message: "a b: c".to_owned(), hint: Some("d".to_owned()) };
+        let report = Report {
+            exit: Exit::WrongPassphrase,
+            message: "a b: c".to_owned(),
+            hint: Some("d".to_owned()),
+        };
         assert_eq!(Report::of(&CliError::Daemon(report.clone())), report);
     }
 }

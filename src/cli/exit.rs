@@ -35,7 +35,7 @@ pub enum Exit {
     /// The vault needs a newer wardfs.
     TooNew = 8,
     /// A new vault cannot be put there.
-    NotEmpty = 9,
+    NoPlace = 9,
     /// The mount point cannot be used.
     Mountpoint = 10,
     /// The directory is not a wardfs mount.
@@ -62,7 +62,7 @@ impl Exit {
         Exit::Damaged,
         Exit::InUse,
         Exit::TooNew,
-        Exit::NotEmpty,
+        Exit::NoPlace,
         Exit::Mountpoint,
         Exit::NotMounted,
         Exit::Busy,
@@ -93,7 +93,7 @@ impl Exit {
             Exit::Damaged => "the vault's stored bytes are damaged",
             Exit::InUse => "another process uses the vault",
             Exit::TooNew => "the vault needs a newer wardfs",
-            Exit::NotEmpty => "init: the directory is not empty or is a file",
+            Exit::NoPlace => "init: a vault cannot be made there (not empty, a file, no parent)",
             Exit::Mountpoint => "mount: the mount point cannot be used",
             Exit::NotMounted => "unmount: the directory is not a wardfs mount",
             Exit::Busy => "unmount: the mount is in use",
@@ -105,13 +105,15 @@ impl Exit {
 
     /// The table for the end of `wardfs --help`.
     pub fn help() -> String {
-        Exit::ALL.into_iter().fold("Exit codes:".to_owned(), |mut text, exit| {
-            use std::fmt::Write;
-            let Ok(()) = write!(text, "\n  {:>2}  {}", exit.code(), exit.meaning()) else {
-                unreachable!("a string takes everything")
-            };
-            text
-        })
+        Exit::ALL
+            .into_iter()
+            .fold("Exit codes:".to_owned(), |mut text, exit| {
+                use std::fmt::Write;
+                let Ok(()) = write!(text, "\n  {:>2}  {}", exit.code(), exit.meaning()) else {
+                    unreachable!("a string takes everything")
+                };
+                text
+            })
     }
 }
 
@@ -126,7 +128,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
         VaultError::WrongPassphrase => Exit::WrongPassphrase,
         VaultError::EmptyPassphrase => Exit::NoPassphrase,
         VaultError::NotAVault => Exit::NotAVault,
-        VaultError::NotEmptyStore => Exit::NotEmpty,
+        VaultError::NotEmptyStore => Exit::NoPlace,
         VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => Exit::Io,
         // Of the files in a mount; no command asks for those.
         VaultError::NotFound
@@ -142,6 +144,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
         | VaultError::AttributeTooLong
         | VaultError::TooManyLinks
         | VaultError::FileTooLong
+        | VaultError::KeyUsedUp
         | VaultError::NoData => Exit::Other,
     }
 }
@@ -174,7 +177,9 @@ pub fn of_store(error: &StoreError) -> Exit {
     match error {
         StoreError::Io { .. } => Exit::Io,
         // That there is no vault at all is said by the vault floor; what else is missing is missing from one.
-        StoreError::NotFound(_) | StoreError::NotAnObject { .. } | StoreError::BadPath(_) => Exit::Damaged,
+        StoreError::NotFound(_) | StoreError::NotAnObject { .. } | StoreError::BadPath(_) => {
+            Exit::Damaged
+        }
         StoreError::Locked { .. } => Exit::InUse,
     }
 }
@@ -190,9 +195,11 @@ pub fn of_kdf(error: &KdfError) -> Exit {
 /// The code of a path that leads to no vault.
 pub fn of_vault_dir(error: &VaultDirError) -> Exit {
     match error {
-        VaultDirError::NotEmpty(_) | VaultDirError::Occupied(_) => Exit::NotEmpty,
+        VaultDirError::NotEmpty(_) | VaultDirError::Occupied(_) | VaultDirError::NoParent(..) => {
+            Exit::NoPlace
+        }
         VaultDirError::Missing(_) | VaultDirError::NotADirectory(_) => Exit::NotAVault,
-        VaultDirError::NoParent(..) | VaultDirError::Io { .. } => Exit::Io,
+        VaultDirError::Io { .. } => Exit::Io,
     }
 }
 
@@ -200,7 +207,9 @@ pub fn of_vault_dir(error: &VaultDirError) -> Exit {
 pub fn of_mount(error: &MountError) -> Exit {
     match error {
         MountError::Options(_) | MountError::NeedsRoot { .. } => Exit::Usage,
-        MountError::MountPoint { .. } | MountError::NotADirectory { .. } | MountError::DeadMount { .. } => Exit::Mountpoint,
+        MountError::MountPoint { .. }
+        | MountError::NotADirectory { .. }
+        | MountError::DeadMount { .. } => Exit::Mountpoint,
         MountError::Device { .. }
         | MountError::Mount { .. }
         | MountError::NoFusermount { .. }
@@ -217,7 +226,9 @@ pub fn of_unmount(error: &UnmountError) -> Exit {
     match error {
         UnmountError::Busy { .. } => Exit::Busy,
         UnmountError::NotMounted { .. } | UnmountError::Foreign { .. } => Exit::NotMounted,
-        UnmountError::Refused { .. } | UnmountError::FusermountRefused { .. } | UnmountError::MountTable { .. } => Exit::Io,
+        UnmountError::Refused { .. }
+        | UnmountError::FusermountRefused { .. }
+        | UnmountError::MountTable { .. } => Exit::Io,
         UnmountError::NoFusermount { .. } => Exit::NoFuse,
     }
 }

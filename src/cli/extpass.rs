@@ -33,7 +33,10 @@ impl ExtPass {
     pub fn parse(text: &str) -> Result<ExtPass, WordsError> {
         let mut words = words::split(text)?.into_iter();
         let program = words.next().ok_or(WordsError::Empty)?;
-        Ok(ExtPass { program, arguments: words.collect() })
+        Ok(ExtPass {
+            program,
+            arguments: words.collect(),
+        })
     }
 
     /// Runs the command and gives the first line of its output. Standard input and standard error are the command's
@@ -43,9 +46,16 @@ impl ExtPass {
     /// When it cannot be run, does not succeed, or its first line is no passphrase.
     pub fn run(&self) -> Result<Passphrase, PassphraseError> {
         let from = format!("the command {:?}", self.program);
-        let io_error = |source| PassphraseError::Io { from: from.clone(), source };
+        let io_error = |source| PassphraseError::Io {
+            from: from.clone(),
+            source,
+        };
         let mut command = Command::new(&self.program);
-        let mut child = command.args(&self.arguments).stdout(Stdio::piped()).spawn().map_err(io_error)?;
+        let mut child = command
+            .args(&self.arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(io_error)?;
         let line = first_line(&mut child).map_err(io_error);
         let status = child.wait().map_err(io_error)?;
         let line = line?;
@@ -58,7 +68,9 @@ impl ExtPass {
 
 /// The first line; then the rest is read and forgotten, and the pipe closed.
 fn first_line(child: &mut Child) -> std::io::Result<Line> {
-    let Some(output) = child.stdout.take() else { unreachable!("the output was asked to be a pipe") };
+    let Some(output) = child.stdout.take() else {
+        unreachable!("the output was asked to be a pipe")
+    };
     let line = read_line(&output)?;
     let mut rest = Zeroizing::new([0_u8; 1024]);
     let mut count = 0;
@@ -94,7 +106,10 @@ mod tests {
     #[test]
     fn the_first_line_of_the_output_is_the_passphrase() {
         assert_eq!(run("echo secret").unwrap().bytes(), b"secret");
-        assert_eq!(run(r"printf 'two words\nurl: x\n'").unwrap().bytes(), b"two words");
+        assert_eq!(
+            run(r"printf 'two words\nurl: x\n'").unwrap().bytes(),
+            b"two words"
+        );
         assert_eq!(run("echo '$HOME' *").unwrap().bytes(), b"$HOME *");
     }
 
@@ -109,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_command_that_does_not_exist_is_an_error() {
-        assert!(matches!(run("/nonexistent/program"), Err(PassphraseError::Io { .. })));
+        assert!(matches!(
+            run("/nonexistent/program"),
+            Err(PassphraseError::Io { .. })
+        ));
     }
 
     #[test]
@@ -119,14 +137,22 @@ mod tests {
 
     #[test]
     fn long_and_endless_output_after_the_first_line_does_no_harm() {
-        assert_eq!(run("sh -c 'echo secret; head -c 60000 /dev/zero'").unwrap().bytes(), b"secret");
+        assert_eq!(
+            run("sh -c 'echo secret; head -c 60000 /dev/zero'")
+                .unwrap()
+                .bytes(),
+            b"secret"
+        );
         assert_eq!(run("yes secret").unwrap().bytes(), b"secret");
     }
 
     #[test]
     fn errors_and_debug_output_name_the_program_alone() {
         let error = run("sh -c 'exit 1' hunter2").unwrap_err().to_string();
-        assert!(error.contains("\"sh\"") && !error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("\"sh\"") && !error.contains("hunter2"),
+            "{error}"
+        );
         let debug = format!("{:?}", ExtPass::parse("sh hunter2").unwrap());
         assert!(!debug.contains("hunter2"), "{debug}");
     }

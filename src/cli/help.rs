@@ -113,8 +113,13 @@ mod tests {
 
     /// The names in the list of mount options.
     fn listed() -> Vec<&'static str> {
-        let list = MOUNT_EXAMPLES.lines().skip(1).take_while(|line| !line.is_empty());
-        list.flat_map(|line| line[..21].split(',')).map(str::trim).collect()
+        let list = MOUNT_EXAMPLES
+            .lines()
+            .skip(1)
+            .take_while(|line| !line.is_empty());
+        list.flat_map(|line| line[..21].split(','))
+            .map(str::trim)
+            .collect()
     }
 
     #[test]

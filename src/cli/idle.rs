@@ -36,7 +36,14 @@ pub struct Idle {
 impl Idle {
     /// Ends the mount when it was not used for `after`.
     pub fn new(after: Duration, unmounter: Unmounter, activity: Arc<Activity>) -> Idle {
-        Idle { after, unmounter, activity, unused_since: Instant::now(), marked: None, may_mark: true }
+        Idle {
+            after,
+            unmounter,
+            activity,
+            unused_since: Instant::now(),
+            marked: None,
+            may_mark: true,
+        }
     }
 
     /// How long to wait before the next [`look`](Idle::look).
@@ -73,7 +80,9 @@ impl Idle {
     /// Gives false where the kernel does not let us ask.
     fn look_as_root(&mut self) -> bool {
         let now = Instant::now();
-        let marked_for = self.marked.map(|marked| now.saturating_duration_since(marked));
+        let marked_for = self
+            .marked
+            .map(|marked| now.saturating_duration_since(marked));
         match marked_for {
             // Used since, as a message shows: the time begins anew, and so does the mark.
             Some(marked_for) if self.activity.idle() < marked_for => self.mark(),
@@ -87,7 +96,11 @@ impl Idle {
     /// does that.
     fn mark(&mut self) -> bool {
         self.marked = None;
-        match open(self.unmounter.dir(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+        match open(
+            self.unmounter.dir(),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
             Ok(walked_in) => drop(walked_in),
             Err(_) => return true,
         }

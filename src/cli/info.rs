@@ -3,7 +3,13 @@
 //! Gathers and hands over; [`info_text`](super::info_text) and [`info_json`](super::info_json) print. Nothing here may
 //! change the vault or keep anybody from it.
 
-use super::{args::InfoArgs, error::CliError, info_json, info_text, output, report::Report, vault_dir::open_store};
+use super::{
+    args::InfoArgs,
+    error::CliError,
+    info_json, info_text, mount_flags, output,
+    report::Report,
+    vault_dir::{VaultDirError, open_store},
+};
 use crate::{
     crypto::{KdfParams, Suite},
     format::{self, ChunkSize, Header, ParsedHeader, Slot, VaultId},
@@ -19,9 +25,18 @@ pub struct Info {
     /// The vault's directory.
     pub path: PathBuf,
     /// The mount that was asked about, or where this vault is mounted.
-    pub mount: Option<MountStatus>,
+    pub mount: Option<MountFacts>,
     /// What the header says. Of a mount, others may see where the vault is and not be let in.
     pub vault: Result<VaultInfo, Report>,
+}
+
+/// A mount as the kernel and the process that serves it tell about it.
+#[derive(Debug)]
+pub struct MountFacts {
+    /// What the process says.
+    pub status: MountStatus,
+    /// What the kernel was told, separated by commas.
+    pub options: Option<String>,
 }
 
 /// What a header says, and how well it is kept.
@@ -91,15 +106,57 @@ impl CopyState {
 /// [`CliError`] when the path is neither a vault nor a mount of one, or the header cannot be read.
 pub fn run(args: &InfoArgs) -> Result<(), CliError> {
     let info = gather(&args.path)?;
-    output::print(&if args.json { info_json::show(&info) } else { info_text::show(&info) })
+    output::print(&if args.json {
+        info_json::show(&info)
+    } else {
+        info_text::show(&info)
+    })
 }
 
 fn gather(path: &Path) -> Result<Info, CliError> {
-    if let Some(mount) = mount::status(path) {
-        let vault = vault_info(&mount.vault).map_err(|error| Report::of(&error));
-        return Ok(Info { path: mount.vault.clone(), vault, mount: Some(mount) });
+    let mut info = match mount::status(path) {
+        Some(status) => of_mount(status),
+        None => Info {
+            path: path.to_owned(),
+            vault: Ok(vault_info(path)?),
+            mount: mount_of(path),
+        },
+    };
+    // A mount that only reads shares its lock with ours; the mount table knows better.
+    let served_by = info.mount.as_ref().and_then(|mount| mount.status.pid);
+    if let (Ok(vault), Some(pid)) = (&mut info.vault, served_by)
+        && vault.usage == Usage::Free
+    {
+        vault.usage = Usage::InUse(Some(pid));
     }
-    Ok(Info { path: path.to_owned(), vault: Ok(vault_info(path)?), mount: mount_of(path) })
+    Ok(info)
+}
+
+fn of_mount(status: MountStatus) -> Info {
+    let vault = match vault_of(&status) {
+        Some(path) => vault_info(path).map_err(|error| Report::of(&error)),
+        None => Err(Report::of(
+            &VaultDirError::Missing(status.vault.clone()).into(),
+        )),
+    };
+    Info {
+        path: status.vault.clone(),
+        vault,
+        mount: Some(facts(status)),
+    }
+}
+
+/// Where the vault of a mount lies. A mount that does not answer may have been given any name for it (`fsname=`).
+fn vault_of(status: &MountStatus) -> Option<&Path> {
+    Some(&*status.vault).filter(|path| path.is_absolute())
+}
+
+fn facts(status: MountStatus) -> MountFacts {
+    let mount = mount::find_mount(&status.dir);
+    MountFacts {
+        options: mount.and_then(|mount| mount_flags::of_mount(mount.id)),
+        status,
+    }
 }
 
 fn vault_info(path: &Path) -> Result<VaultInfo, CliError> {
@@ -137,7 +194,9 @@ fn copies(store: &dyn Store) -> (CopyState, CopyState) {
     let (second, second_state) = copy(store, &format::header_copy_path());
     match (first_state, second_state) {
         // The first is what counts; a power cut while both are replaced leaves the second behind.
-        (CopyState::Readable, CopyState::Readable) if first != second => (CopyState::Readable, CopyState::Differs),
+        (CopyState::Readable, CopyState::Readable) if first != second => {
+            (CopyState::Readable, CopyState::Differs)
+        }
         states => states,
     }
 }
@@ -146,7 +205,14 @@ fn copy(store: &dyn Store, path: &ObjectPath) -> (Vec<u8>, CopyState) {
     match store.get(path) {
         Ok(bytes) => {
             let readable = ParsedHeader::parse(&bytes).is_ok();
-            (bytes, if readable { CopyState::Readable } else { CopyState::Damaged })
+            (
+                bytes,
+                if readable {
+                    CopyState::Readable
+                } else {
+                    CopyState::Damaged
+                },
+            )
         }
         Err(StoreError::NotFound(_)) => (Vec::new(), CopyState::Missing),
         Err(_) => (Vec::new(), CopyState::Damaged),
@@ -164,10 +230,13 @@ fn usage(store: &dyn Store) -> Usage {
 }
 
 /// Where this vault is mounted, as far as the mount table tells.
-fn mount_of(vault: &Path) -> Option<MountStatus> {
+fn mount_of(vault: &Path) -> Option<MountFacts> {
     let vault = vault.canonicalize().ok()?;
-    let mount = mount::mounts().ok()?.into_iter().find(|mount| Path::new(&mount.source) == vault)?;
-    mount::status(&mount.dir)
+    let mounts = mount::mounts().ok()?;
+    let mount = mounts
+        .into_iter()
+        .find(|mount| Path::new(&mount.source) == vault)?;
+    mount::status(&mount.dir).map(facts)
 }
 
 #[cfg(test)]
@@ -175,7 +244,25 @@ pub(super) mod tests {
     use super::*;
 
     pub fn kdf() -> KdfParams {
-        KdfParams { memory_kib: 65536, time: 3, lanes: 4 }
+        KdfParams {
+            memory_kib: 65536,
+            time: 3,
+            lanes: 4,
+        }
+    }
+
+    /// A mount whose process does not answer.
+    pub fn silent_mount() -> MountFacts {
+        let status = MountStatus {
+            dir: "/m".into(),
+            vault: "/v".into(),
+            pid: None,
+            state: None,
+        };
+        MountFacts {
+            status,
+            options: Some("rw,nodev".to_owned()),
+        }
     }
 
     /// A vault in good order that nobody uses.
@@ -196,5 +283,13 @@ pub(super) mod tests {
                 usage: Usage::Free,
             }),
         }
+    }
+
+    #[test]
+    fn a_name_given_to_a_mount_is_not_taken_for_a_path() {
+        let mut status = silent_mount().status;
+        assert_eq!(vault_of(&status), Some(Path::new("/v")));
+        status.vault = "photos".into();
+        assert_eq!(vault_of(&status), None);
     }
 }

@@ -1,7 +1,7 @@
 //! `wardfs info --json`: one object, for programs. Fields are added, never changed or taken away.
 
-use super::info::{Info, Usage, VaultInfo};
-use crate::{crypto::KdfParams, mount::MountStatus};
+use super::info::{Info, MountFacts, Usage, VaultInfo};
+use crate::crypto::KdfParams;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -30,8 +30,9 @@ fn vault_object(vault: &VaultInfo) -> Value {
     })
 }
 
-fn mount(status: &MountStatus) -> Value {
-    json!({ "dir": path(&status.dir), "pid": status.pid, "state": status.state })
+fn mount(mount: &MountFacts) -> Value {
+    let MountFacts { status, options } = mount;
+    json!({ "dir": path(&status.dir), "pid": status.pid, "state": status.state, "options": options })
 }
 
 /// `false`, `{"pid": 1234}`, `{"pid": null}`; null when it cannot be found out.
@@ -59,7 +60,7 @@ fn path(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::info::tests::info;
+    use crate::cli::info::tests::{info, silent_mount};
 
     fn parsed(info: &Info) -> Value {
         serde_json::from_str(&show(info)).unwrap()
@@ -91,8 +92,8 @@ mod tests {
     fn no_mount_is_null() {
         let mut info = info();
         assert_eq!(parsed(&info)["mount"], Value::Null);
-        info.mount =
-            Some(MountStatus { dir: "/m".into(), vault: "/v".into(), pid: Some(7), state: Some("read-only".to_owned()) });
-        assert_eq!(parsed(&info)["mount"], json!({ "dir": "/m", "pid": 7, "state": "read-only" }));
+        info.mount = Some(silent_mount());
+        let expected = json!({ "dir": "/m", "pid": null, "state": null, "options": "rw,nodev" });
+        assert_eq!(parsed(&info)["mount"], expected);
     }
 }

@@ -1,7 +1,7 @@
 //! `wardfs info` for people. Programs use `--json`; this may change.
 
 use super::{
-    info::{CopyState, Info, Usage, VaultInfo},
+    info::{CopyState, Info, MountFacts, Usage, VaultInfo},
     report::shown,
     size,
 };
@@ -10,17 +10,37 @@ use std::path::Path;
 /// Lines of a word and what it is, each ended.
 pub fn show(info: &Info) -> String {
     let mut lines = vec![("vault", shown(&info.path))];
-    if let Some(mount) = &info.mount {
-        lines.push(("mounted on", shown(&mount.dir)));
-        lines.push(("served by", mount.pid.map_or("does not answer".to_owned(), |pid| format!("process {pid}"))));
-        lines.extend(mount.state.as_ref().map(|state| ("state", shown(Path::new(state)))));
-    }
+    lines.extend(info.mount.iter().flat_map(mount_lines));
     match &info.vault {
         Ok(vault) => lines.extend(vault_lines(vault)),
         Err(report) => lines.push(("header", format!("not read: {}", report.message))),
     }
     let width = lines.iter().map(|(word, _)| word.len()).max().unwrap_or(0) + 2;
-    lines.into_iter().map(|(word, text)| line(word, &text, width)).collect()
+    lines
+        .into_iter()
+        .map(|(word, text)| line(word, &text, width))
+        .collect()
+}
+
+fn mount_lines(mount: &MountFacts) -> Vec<(&'static str, String)> {
+    let MountFacts { status, options } = mount;
+    let served = status
+        .pid
+        .map_or("does not answer".to_owned(), |pid| format!("process {pid}"));
+    let mut lines = vec![("mounted on", shown(&status.dir)), ("served by", served)];
+    // The process says it, and anybody's process may.
+    lines.extend(
+        status
+            .state
+            .as_ref()
+            .map(|state| ("state", shown(Path::new(state)))),
+    );
+    lines.extend(
+        options
+            .as_ref()
+            .map(|options| ("options", shown(Path::new(options)))),
+    );
+    lines
 }
 
 /// A line without a word goes on with what the one before says.
@@ -38,11 +58,17 @@ fn vault_lines(vault: &VaultInfo) -> Vec<(&'static str, String)> {
         ("suite", vault.suite.name().to_owned()),
         ("chunk size", size::show(vault.chunk.len() as u64)),
         ("compression", compression.to_owned()),
-        ("slots", format!("{} of {} used", vault.slots.len(), vault.slot_count)),
+        (
+            "slots",
+            format!("{} of {} used", vault.slots.len(), vault.slot_count),
+        ),
     ];
     for (number, kdf) in &vault.slots {
         let memory = size::show(u64::from(kdf.memory_kib) << 10);
-        let cost = format!("Argon2id, {memory}, {} passes, {} lanes", kdf.time, kdf.lanes);
+        let cost = format!(
+            "Argon2id, {memory}, {} passes, {} lanes",
+            kdf.time, kdf.lanes
+        );
         lines.push(("", format!("{number}: passphrase, {cost}")));
     }
     lines.push(("header", header(vault)));
@@ -68,10 +94,7 @@ fn header(vault: &VaultInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cli::info::tests::{info, kdf},
-        mount::MountStatus,
-    };
+    use crate::cli::info::tests::{info, kdf, silent_mount};
 
     #[test]
     fn every_slot_has_a_line_and_the_columns_stand_under_each_other() {
@@ -79,15 +102,21 @@ mod tests {
         info.vault.as_mut().unwrap().slots.push((3, kdf()));
         let text = show(&info);
         assert!(text.contains("slots:       2 of 8 used\n"), "{text}");
-        assert!(text.contains("\n             3: passphrase, Argon2id, 64 MiB, 3 passes, 4 lanes\n"), "{text}");
+        assert!(
+            text.contains("\n             3: passphrase, Argon2id, 64 MiB, 3 passes, 4 lanes\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_mount_that_does_not_answer_is_said_to() {
         let mut info = info();
-        info.mount = Some(MountStatus { dir: "/m".into(), vault: "/v".into(), pid: None, state: None });
+        info.mount = Some(silent_mount());
         let text = show(&info);
-        assert!(text.contains("served by:   does not answer\n") && !text.contains("state:"), "{text}");
+        assert!(
+            text.contains("served by:   does not answer\n") && !text.contains("state:"),
+            "{text}"
+        );
     }
 
     #[test]

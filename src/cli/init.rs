@@ -27,7 +27,10 @@ use std::path::Path;
 pub fn run(args: &InitArgs) -> Result<(), CliError> {
     let place = NewVaultDir::check(&args.vault)?;
     let options = options(args)?;
-    let passphrase = args.passphrase.source().read(Purpose::New, "New passphrase")?;
+    let passphrase = args
+        .passphrase
+        .source()
+        .read(Purpose::New, "New passphrase")?;
     place.create()?;
     write(&args.vault, &passphrase, &options).inspect_err(|_| place.undo())?;
     output::print(&next_steps(&args.vault, &options))
@@ -57,7 +60,11 @@ fn options(args: &InitArgs) -> Result<InitOptions, KdfError> {
 /// What this machine recommends, but for what was asked.
 fn kdf(args: &InitArgs) -> Result<KdfParams, KdfError> {
     let recommended = KdfParams::recommended(sys::available_memory().unwrap_or(0));
-    let memory_kib = args.kdf_memory.map_or(u64::from(recommended.memory_kib), |mib| mib.saturating_mul(1024));
+    let memory_kib = args
+        .kdf_memory
+        .map_or(u64::from(recommended.memory_kib), |mib| {
+            mib.saturating_mul(1024)
+        });
     KdfParams::checked(
         memory_kib,
         args.kdf_time.unwrap_or(u64::from(recommended.time)),
@@ -66,7 +73,13 @@ fn kdf(args: &InitArgs) -> Result<KdfParams, KdfError> {
 }
 
 fn next_steps(path: &Path, options: &InitOptions) -> String {
-    let InitOptions { suite, compress, chunk, kdf, .. } = options;
+    let InitOptions {
+        suite,
+        compress,
+        chunk,
+        kdf,
+        ..
+    } = options;
     let path = shown(path);
     format!(
         "\

@@ -18,7 +18,9 @@ struct Logger {
     to_system: AtomicBool,
 }
 
-static LOGGER: Logger = Logger { to_system: AtomicBool::new(false) };
+static LOGGER: Logger = Logger {
+    to_system: AtomicBool::new(false),
+};
 
 /// Sends warnings to standard error from now on. To be called once, at the start.
 pub fn start() {
@@ -27,10 +29,14 @@ pub fn start() {
     }
 }
 
-/// Sends warnings to the system log from now on, because standard error is about to be closed. Where there is no system
-/// log they are lost.
+/// Sends warnings to the system log from now on, because standard error is about to be closed. Where there is no
+/// system log they are lost. So would panics be, which are told by where they happened.
 pub fn detach() {
     LOGGER.to_system.store(true, Ordering::Relaxed);
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => log::error!("defect at {}:{}", place.file(), place.line()),
+        None => log::error!("defect at an unknown place"),
+    }));
 }
 
 impl Log for Logger {
@@ -47,7 +53,10 @@ impl Log for Logger {
         if self.to_system.load(Ordering::Relaxed) {
             let _ = send(&packet(record.level(), &record.args().to_string()));
         } else {
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), line(record.level(), &record.args().to_string()).as_bytes());
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                line(record.level(), &record.args().to_string()).as_bytes(),
+            );
         }
     }
 
@@ -55,7 +64,14 @@ impl Log for Logger {
 }
 
 fn line(level: Level, message: &str) -> String {
-    format!("wardfs: {}: {message}\n", if level == Level::Error { "error" } else { "warning" })
+    format!(
+        "wardfs: {}: {message}\n",
+        if level == Level::Error {
+            "error"
+        } else {
+            "warning"
+        }
+    )
 }
 
 /// A packet as RFC 3164 has it, without the time, which the receiver knows.
@@ -64,7 +80,11 @@ fn packet(level: Level, message: &str) -> String {
     let severity = if level == Level::Error { 3 } else { 4 };
     let mut text = message.replace(|c: char| c.is_control(), " ");
     text.truncate(text.floor_char_boundary(MESSAGE_MAX));
-    format!("<{}>wardfs[{}]: {text}", DAEMON | severity, std::process::id())
+    format!(
+        "<{}>wardfs[{}]: {text}",
+        DAEMON | severity,
+        std::process::id()
+    )
 }
 
 /// Sends without waiting: a stuck system log must not stop the file system.
@@ -91,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_packet_is_one_line_of_bounded_length() {
-        let packet = packet(Level::Warn, &format!("a\nb\u{1b}[31m{}", "é".repeat(MESSAGE_MAX)));
+        let packet = packet(
+            Level::Warn,
+            &format!("a\nb\u{1b}[31m{}", "é".repeat(MESSAGE_MAX)),
+        );
         assert!(packet.starts_with("<28>wardfs["), "{packet}");
         assert!(packet.contains(": a b [31mé"), "{packet}");
         assert!(packet.len() <= 1024 && !packet.chars().any(char::is_control));

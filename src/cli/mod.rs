@@ -4,17 +4,18 @@
 //! here it is only asked for.
 //!
 //! ```text
-//! args  help   what can be asked, and how              init  mount  unmount  passwd  info   a command each
-//! duration     `1h30m`                                 info_text    info_json    two ways to print it
-//! size         `16K`                                   vault_dir    where a vault is or may be made
-//! words        a command line into words               mountpoint   where one may be shown
-//! passphrase   where they come from                    daemon       into the background
-//! extpass      from a program                          watch        when a mount ends
-//! terminal     from the keyboard, unseen               signals      being asked to end
-//! error        what can fail                           idle         being used by nobody
-//! exit         the exit codes                          logger       warnings
-//! report       how errors are told                     progress     a sign of life
-//! output       how results are told
+//! args         what can be asked for                   init  mount  unmount  passwd  info   a command each
+//! help         the longer explanations                 info_text    info_json    two ways to print it
+//! mount_flags  how the kernel mounted something        vault_dir    where a vault is or may be made
+//! duration     `1h30m`                                 mountpoint   where one may be shown
+//! size         `16K`                                   daemon       into the background
+//! words        a command line into words               watch        when a mount ends
+//! passphrase   where they come from                    signals      being asked to end
+//! extpass      from a program                          idle         being used by nobody
+//! terminal     from the keyboard, unseen               users        being used by somebody
+//! error        what can fail                           logger       warnings
+//! exit         the exit codes                          progress     a sign of life
+//! report       how errors are told                     output       how results are told
 //! ```
 
 mod args;
@@ -31,6 +32,7 @@ mod info_text;
 mod init;
 mod logger;
 mod mount;
+mod mount_flags;
 mod mountpoint;
 mod output;
 mod passphrase;
@@ -41,6 +43,7 @@ mod signals;
 mod size;
 mod terminal;
 mod unmount;
+mod users;
 mod vault_dir;
 mod watch;
 mod words;
@@ -87,7 +90,9 @@ fn explain(answer: &clap::Error) -> Exit {
     if answer.use_stderr() {
         let text = answer.render().to_string();
         // Errors of every kind begin alike.
-        let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("wardfs: {text}"));
+        let text = text
+            .strip_prefix("error: ")
+            .map_or(text.clone(), |text| format!("wardfs: {text}"));
         report::print_text(&text);
         return Exit::Usage;
     }

@@ -12,11 +12,11 @@ use super::{
     passphrase::{Passphrase, Purpose},
     progress::Progress,
     signals::Signals,
-    vault_dir::open_store,
+    vault_dir::{self, OPEN, open_store},
     watch::Watch,
 };
 use crate::{
-    mount::{self, MountError, MountOptions, Mounted, OptionError},
+    mount::{self, MountError, MountOptions, Mounted},
     store::Lock,
     vault::{self, OpenOptions, Vault},
 };
@@ -34,15 +34,23 @@ use std::{
 /// [`CliError`]; nothing is mounted then.
 pub fn run(args: &MountArgs) -> Result<(), CliError> {
     let plan = Plan::check(args)?;
-    let passphrase = args.passphrase.source().read(Purpose::Existing, "Passphrase")?;
+    let passphrase = args
+        .passphrase
+        .source()
+        .read(Purpose::Existing, "Passphrase")?;
     if args.foreground {
         return plan.serve(passphrase, &mut Ready::in_foreground());
     }
-    daemon::start(passphrase, |passphrase, ready| plan.serve(passphrase, ready))
+    daemon::start(passphrase, |passphrase, ready| {
+        plan.serve(passphrase, ready)
+    })
 }
 
 /// A mount that nothing is known to speak against.
 struct Plan {
+    /// As it was given, for messages; relative to where the command was started.
+    given: PathBuf,
+    /// The canonical path, which holds in the background too.
     vault: PathBuf,
     dir: PathBuf,
     options: MountOptions,
@@ -56,8 +64,14 @@ impl Plan {
         check_vault(&args.vault)?;
         let dir = mountpoint::check(&args.vault, &args.dir)?;
         check_fuse()?;
-        let vault = fs::canonicalize(&args.vault).map_err(CliError::Background)?;
-        Ok(Plan { vault, dir, options, idle: args.idle, foreground: args.foreground })
+        Ok(Plan {
+            given: args.vault.clone(),
+            vault: vault_dir::canonical(&args.vault)?,
+            dir,
+            options,
+            idle: args.idle,
+            foreground: args.foreground,
+        })
     }
 
     /// Opens the vault, shows it, closes it. `ready` is told when it can be used.
@@ -70,10 +84,18 @@ impl Plan {
 
     fn open(&self, passphrase: Passphrase) -> Result<Vault, CliError> {
         // In the background the process that waits shows it.
-        let _progress = self.foreground.then(|| Progress::start("unlocking the vault"));
-        let store = open_store(&self.vault)?;
-        let options = OpenOptions { read_only: self.options.read_only, ..OpenOptions::default() };
-        Vault::open(store, passphrase.bytes(), options).map_err(|source| self.vault_error("open the vault", source))
+        let _progress = self
+            .foreground
+            .then(|| Progress::start("unlocking the vault"));
+        let store = open_store(&self.given)?;
+        let options = OpenOptions {
+            read_only: self.options.read_only,
+            ..OpenOptions::default()
+        };
+        let opened = Vault::open(store, passphrase.bytes(), options);
+        // Wiped before the long life that begins now.
+        drop(passphrase);
+        opened.map_err(|source| vault_error(OPEN, &self.given, source))
     }
 
     fn show(&self, vault: &Arc<Vault>, ready: &mut Ready) -> Result<(), CliError> {
@@ -87,10 +109,14 @@ impl Plan {
     /// Serves until the mount is gone.
     fn attend(&self, vault: &Vault, mounted: Mounted, signals: &Signals) -> Result<(), MountError> {
         let unmounter = mounted.unmounter();
-        let idle = self.idle.map(|after| Idle::new(after, unmounter.clone(), mounted.activity()));
+        let idle = self
+            .idle
+            .map(|after| Idle::new(after, unmounter.clone(), mounted.activity()));
         let watch = Watch::new(vault, unmounter, idle);
         thread::scope(|scope| {
-            let watching = thread::Builder::new().name("watch".to_owned()).spawn_scoped(scope, || watch.run(signals));
+            let watching = thread::Builder::new()
+                .name("watch".to_owned())
+                .spawn_scoped(scope, || watch.run(signals));
             if let Err(source) = watching {
                 return Err(MountError::Serve { source });
             }
@@ -101,40 +127,62 @@ impl Plan {
     }
 
     fn close(&self, vault: Arc<Vault>) -> Result<(), CliError> {
-        match Arc::into_inner(vault) {
-            Some(vault) => vault.close().map_err(|source| self.vault_error("close the vault", source)),
-            None => {
-                // Only after a mount that does not end, which is an error already. The journal has everything.
-                log::error!("the vault is still in use and was not closed");
-                Ok(())
-            }
-        }
-    }
-
-    fn vault_error(&self, action: &'static str, source: vault::VaultError) -> CliError {
-        CliError::Vault { action, path: self.vault.clone(), source }
+        let Some(vault) = Arc::into_inner(vault) else {
+            // Only after a mount that does not end, which is an error already. The journal has everything.
+            log::error!("the vault is still in use and was not closed");
+            return Ok(());
+        };
+        vault
+            .close()
+            .map_err(|source| vault_error("close the vault", &self.vault, source))
     }
 }
 
-fn options(args: &MountArgs) -> Result<MountOptions, OptionError> {
+fn vault_error(action: &'static str, path: &Path, source: vault::VaultError) -> CliError {
+    CliError::Vault {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn options(args: &MountArgs) -> Result<MountOptions, CliError> {
     let mut options = MountOptions::default();
     args.options.iter().try_for_each(|list| options.add(list))?;
     options.read_only |= args.ro;
     options.check()?;
+    if !rustix::process::geteuid().is_root() {
+        only_root("suid", options.suid)?;
+        only_root("dev", options.dev)?;
+    }
     Ok(options)
+}
+
+/// Said again by the mount itself, but then after the passphrase was typed.
+fn only_root(option: &'static str, wanted: bool) -> Result<(), MountError> {
+    if wanted {
+        Err(MountError::NeedsRoot { option })
+    } else {
+        Ok(())
+    }
 }
 
 /// Is there a vault, and does nobody else have it?
 fn check_vault(path: &Path) -> Result<(), CliError> {
-    const ACTION: &str = "open the vault";
     let store = open_store(path)?;
-    vault::peek(&*store).map_err(|source| CliError::Vault { action: ACTION, path: path.to_owned(), source })?;
+    vault::peek(&*store).map_err(|source| vault_error(OPEN, path, source))?;
     // Given back at once with the store; what counts is the lock that opening takes. An exclusive one would tell more
     // and could get into the way of another.
-    store.lock(Lock::Shared).map_err(|source| CliError::Store { action: ACTION, path: path.to_owned(), source })
+    store.lock(Lock::Shared).map_err(|source| CliError::Store {
+        action: OPEN,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Without the device nobody needs to type a passphrase.
 fn check_fuse() -> Result<(), MountError> {
-    fs::metadata("/dev/fuse").map(drop).map_err(|source| MountError::Device { source })
+    fs::metadata("/dev/fuse")
+        .map(drop)
+        .map_err(|source| MountError::Device { source })
 }

@@ -4,6 +4,10 @@
 
 use super::report::shown;
 use crate::mount;
+use rustix::{
+    fs::{Access, access},
+    process::geteuid,
+};
 use std::{
     fs,
     io::{self, ErrorKind},
@@ -37,6 +41,9 @@ pub enum Unusable {
     /// A wardfs mount is there already.
     #[error("a vault is mounted there already")]
     Mounted,
+    /// Without root one may only mount on what one could change anyway.
+    #[error("this user may not write there, as mounting without root needs")]
+    NotWritable,
     /// The vault itself.
     #[error("it is the vault itself")]
     Vault,
@@ -56,7 +63,10 @@ pub enum Unusable {
 /// # Errors
 /// [`MountpointError`] with the first thing that is wrong.
 pub fn check(vault: &Path, dir: &Path) -> Result<PathBuf, MountpointError> {
-    usable(vault, dir).map_err(|why| MountpointError { dir: dir.to_owned(), why })
+    usable(vault, dir).map_err(|why| MountpointError {
+        dir: dir.to_owned(),
+        why,
+    })
 }
 
 fn usable(vault: &Path, dir: &Path) -> Result<PathBuf, Unusable> {
@@ -70,10 +80,13 @@ fn usable(vault: &Path, dir: &Path) -> Result<PathBuf, Unusable> {
         return Err(Unusable::NotADirectory);
     }
     apart(&vault, &dir)?;
-    match fs::read_dir(&dir).map_err(why)?.next() {
-        None => Ok(dir),
-        Some(_) => Err(Unusable::NotEmpty),
+    if fs::read_dir(&dir).map_err(why)?.next().is_some() {
+        return Err(Unusable::NotEmpty);
     }
+    if !geteuid().is_root() && access(&dir, Access::WRITE_OK).is_err() {
+        return Err(Unusable::NotWritable);
+    }
+    Ok(dir)
 }
 
 /// Neither may lie in the other. Compared as directories and not as texts, so that bind mounts are seen through.
@@ -118,13 +131,19 @@ mod tests {
     }
 
     fn refused(root: &TempDir, dir: &str) -> Unusable {
-        check(&root.path().join("vault"), &root.path().join(dir)).unwrap_err().why
+        check(&root.path().join("vault"), &root.path().join(dir))
+            .unwrap_err()
+            .why
     }
 
     #[test]
     fn an_empty_directory_beside_the_vault_will_do() {
         let root = directories();
-        let dir = check(&root.path().join("vault"), &root.path().join("plain/../plain")).unwrap();
+        let dir = check(
+            &root.path().join("vault"),
+            &root.path().join("plain/../plain"),
+        )
+        .unwrap();
         assert_eq!(dir, root.path().canonicalize().unwrap().join("plain"));
     }
 
@@ -134,7 +153,10 @@ mod tests {
         fs::write(root.path().join("file"), "x").unwrap();
         assert!(matches!(refused(&root, "missing"), Unusable::Missing));
         assert!(matches!(refused(&root, "file"), Unusable::NotADirectory));
-        assert!(matches!(refused(&root, "file/below"), Unusable::NotADirectory));
+        assert!(matches!(
+            refused(&root, "file/below"),
+            Unusable::NotADirectory
+        ));
     }
 
     #[test]
@@ -150,7 +172,12 @@ mod tests {
         assert!(matches!(refused(&root, "vault"), Unusable::Vault));
         assert!(matches!(refused(&root, "vault/inside"), Unusable::InVault));
         assert!(matches!(refused(&root, "."), Unusable::HidesVault));
-        assert!(matches!(check(&root.path().join("vault"), Path::new("/")).unwrap_err().why, Unusable::HidesVault));
+        assert!(matches!(
+            check(&root.path().join("vault"), Path::new("/"))
+                .unwrap_err()
+                .why,
+            Unusable::HidesVault
+        ));
     }
 
     #[test]

@@ -97,8 +97,12 @@ impl Passphrase {
         let from = || from.to_owned();
         match line {
             Line::TooLong => Err(PassphraseError::TooLong { from: from() }),
-            Line::Complete(bytes) if bytes.is_empty() => Err(PassphraseError::Empty { from: from() }),
-            Line::Complete(bytes) if bytes.contains(&0) => Err(PassphraseError::Nul { from: from() }),
+            Line::Complete(bytes) if bytes.is_empty() => {
+                Err(PassphraseError::Empty { from: from() })
+            }
+            Line::Complete(bytes) if bytes.contains(&0) => {
+                Err(PassphraseError::Nul { from: from() })
+            }
             Line::Complete(bytes) => Ok(Passphrase(bytes)),
         }
     }
@@ -135,7 +139,10 @@ fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
 
 /// The next line of an open file, pipe or terminal as a passphrase.
 pub(super) fn from_reader(reader: impl AsFd, from: &str) -> Result<Passphrase, PassphraseError> {
-    let line = read_line(reader).map_err(|errno| PassphraseError::Io { from: from.to_owned(), source: errno.into() })?;
+    let line = read_line(reader).map_err(|errno| PassphraseError::Io {
+        from: from.to_owned(),
+        source: errno.into(),
+    })?;
     Passphrase::new(line, from)
 }
 
@@ -201,13 +208,19 @@ mod tests {
     #[test]
     fn an_empty_first_line_is_refused() {
         for bytes in [&b""[..], b"\n", b"\nsecret\n"] {
-            assert!(matches!(read_from(bytes), Err(PassphraseError::Empty { .. })), "{bytes:?}");
+            assert!(
+                matches!(read_from(bytes), Err(PassphraseError::Empty { .. })),
+                "{bytes:?}"
+            );
         }
     }
 
     #[test]
     fn a_nul_byte_is_refused() {
-        assert!(matches!(read_from(b"sec\0ret\n"), Err(PassphraseError::Nul { .. })));
+        assert!(matches!(
+            read_from(b"sec\0ret\n"),
+            Err(PassphraseError::Nul { .. })
+        ));
         assert_eq!(read_from(b"secret\nmore\0").unwrap().bytes(), b"secret");
     }
 
@@ -215,18 +228,29 @@ mod tests {
     fn the_longest_passphrase_is_taken_and_one_byte_more_refused() {
         let longest = vec![b'x'; LEN_MAX];
         assert_eq!(read_from(&longest).unwrap().bytes(), longest);
-        assert_eq!(read_from(&[&longest[..], b"\n"].concat()).unwrap().bytes(), longest);
-        assert!(matches!(read_from(&[&longest[..], b"y"].concat()), Err(PassphraseError::TooLong { .. })));
+        assert_eq!(
+            read_from(&[&longest[..], b"\n"].concat()).unwrap().bytes(),
+            longest
+        );
+        assert!(matches!(
+            read_from(&[&longest[..], b"y"].concat()),
+            Err(PassphraseError::TooLong { .. })
+        ));
     }
 
     #[test]
     fn an_endless_line_is_refused_without_reading_on() {
-        assert!(matches!(from_file(Path::new("/dev/zero")), Err(PassphraseError::TooLong { .. } | PassphraseError::Nul { .. })));
+        assert!(matches!(
+            from_file(Path::new("/dev/zero")),
+            Err(PassphraseError::TooLong { .. } | PassphraseError::Nul { .. })
+        ));
     }
 
     #[test]
     fn the_buffer_never_moves() {
-        let Line::Complete(line) = read_line(file(&[b'x'; LEN_MAX])).unwrap() else { panic!("one line fits") };
+        let Line::Complete(line) = read_line(file(&[b'x'; LEN_MAX])).unwrap() else {
+            panic!("one line fits")
+        };
         assert_eq!((line.len(), line.capacity()), (LEN_MAX, LEN_MAX));
     }
 

@@ -34,7 +34,11 @@ fn change(store: &dyn Store, path: &Path, old: &[u8], new: &[u8]) -> Result<(), 
 }
 
 fn failed(path: &Path, source: vault::VaultError) -> CliError {
-    CliError::Vault { action: "change the passphrase of", path: path.to_owned(), source }
+    CliError::Vault {
+        action: "change the passphrase of",
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn source(file: Option<&PathBuf>) -> Source {

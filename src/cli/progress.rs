@@ -39,7 +39,9 @@ impl Progress {
                 bar.finish_and_clear();
             }
         });
-        Progress { shown: Some((done, thread)) }
+        Progress {
+            shown: Some((done, thread)),
+        }
     }
 }
 

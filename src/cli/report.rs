@@ -29,7 +29,11 @@ pub struct Report {
 impl Report {
     /// The error with its causes on one line.
     pub fn of(error: &CliError) -> Report {
-        Report { exit: error.exit(), message: with_causes(error), hint: error.hint() }
+        Report {
+            exit: error.exit(),
+            message: with_causes(error),
+            hint: error.hint(),
+        }
     }
 
     /// Writes it to standard error.
@@ -52,14 +56,20 @@ impl Report {
         let exit = Exit::from_code(*code).filter(|exit| *exit != Exit::Ok)?;
         let (message, hint) = std::str::from_utf8(text).ok()?.split_once('\0')?;
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
-        Some(Report { exit, message: message.to_owned(), hint })
+        Some(Report {
+            exit,
+            message: message.to_owned(),
+            hint,
+        })
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "wardfs: {}", self.message)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| writeln!(f, "hint: {hint}"))
+        self.hint
+            .as_ref()
+            .map_or(Ok(()), |hint| writeln!(f, "hint: {hint}"))
     }
 }
 
@@ -96,6 +106,10 @@ fn without_numbers(text: &str) -> String {
 }
 
 /// A path as it may be shown on a terminal.
+#[expect(
+    clippy::unnecessary_debug_formatting,
+    reason = "it is the escaping that is wanted"
+)]
 pub fn shown(path: &Path) -> String {
     match path.to_str() {
         Some(text) if !text.is_empty() && !text.contains(char::is_control) => text.to_owned(),
@@ -112,14 +126,25 @@ mod tests {
     #[test]
     fn a_report_survives_the_pipe() {
         for hint in [None, Some("do this".to_owned())] {
-            let report = Report { exit: Exit::Busy, message: "unmount /x: it is in use".to_owned(), hint };
+            let report = Report {
+                exit: Exit::Busy,
+                message: "unmount /x: it is in use".to_owned(),
+                hint,
+            };
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
     }
 
     #[test]
     fn other_bytes_are_no_report() {
-        for bytes in [&b""[..], b"\x01", b"\x01no end", b"\x00done\0", b"\xfftext\0", b"\x01\xff\0"] {
+        for bytes in [
+            &b""[..],
+            b"\x01",
+            b"\x01no end",
+            b"\x00done\0",
+            b"\xfftext\0",
+            b"\x01\xff\0",
+        ] {
             assert_eq!(Report::decode(bytes), None, "{bytes:?}");
         }
     }
@@ -127,17 +152,30 @@ mod tests {
     #[test]
     fn causes_follow_once_each_without_numbers() {
         let source = io::Error::from_raw_os_error(2);
-        let error = PassphraseError::Io { from: "/x".to_owned(), source };
-        assert_eq!(with_causes(&error), "read the passphrase from /x: No such file or directory");
+        let error = PassphraseError::Io {
+            from: "/x".to_owned(),
+            source,
+        };
+        assert_eq!(
+            with_causes(&error),
+            "read the passphrase from /x: No such file or directory"
+        );
         let error = CliError::Output(io::Error::from_raw_os_error(28));
-        assert_eq!(with_causes(&error), "write to standard output: No space left on device");
+        assert_eq!(
+            with_causes(&error),
+            "write to standard output: No space left on device"
+        );
         assert_eq!(without_numbers("a (os error 1): b (os error 22)"), "a: b");
         assert_eq!(without_numbers("a (os error "), "a (os error ");
     }
 
     #[test]
     fn the_hint_has_a_line_of_its_own() {
-        let mut report = Report { exit: Exit::Other, message: "a b: c".to_owned(), hint: None };
+        let mut report = Report {
+            exit: Exit::Other,
+            message: "a b: c".to_owned(),
+            hint: None,
+        };
         assert_eq!(report.to_string(), "wardfs: a b: c\n");
         report.hint = Some("d".to_owned());
         assert_eq!(report.to_string(), "wardfs: a b: c\nhint: d\n");
@@ -147,7 +185,10 @@ mod tests {
     fn paths_cannot_drive_the_terminal() {
         assert_eq!(shown(Path::new("/a b/ü")), "/a b/ü");
         assert_eq!(shown(Path::new("/a\u{1b}[31m\n")), r#""/a\u{1b}[31m\n""#);
-        assert_eq!(shown(Path::new(OsStr::from_bytes(b"/a\xff"))), r#""/a\xFF""#);
+        assert_eq!(
+            shown(Path::new(OsStr::from_bytes(b"/a\xff"))),
+            r#""/a\xFF""#
+        );
         assert_eq!(shown(Path::new("")), r#""""#);
     }
 }

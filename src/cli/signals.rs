@@ -47,7 +47,11 @@ impl Signals {
         for signal in SIGNALS {
             pipe::register(signal, sender.try_clone()?)?;
         }
-        Ok(Signals { receiver, sender, stopped: AtomicBool::new(false) })
+        Ok(Signals {
+            receiver,
+            sender,
+            stopped: AtomicBool::new(false),
+        })
     }
 
     /// Waits for the next event, for so long if at all.
@@ -55,7 +59,9 @@ impl Signals {
     /// # Errors
     /// What poll(2) says; it does not on a sound system.
     pub fn wait(&self, for_long: Option<Duration>) -> io::Result<Event> {
-        let timeout = for_long.map(|time| Timespec::try_from(time).map_err(|_| Errno::OVERFLOW)).transpose()?;
+        let timeout = for_long
+            .map(|time| Timespec::try_from(time).map_err(|_| Errno::OVERFLOW))
+            .transpose()?;
         let mut descriptors = [PollFd::new(&self.receiver, PollFlags::IN)];
         let count = match poll(&mut descriptors, timeout.as_ref()) {
             // The byte that the handler wrote is there: the next look finds it.
@@ -94,7 +100,10 @@ mod tests {
     #[test]
     fn signals_time_and_stop_are_told_apart() {
         let signals = Signals::catch().unwrap();
-        assert_eq!(signals.wait(Some(Duration::from_millis(1))).unwrap(), Event::Time);
+        assert_eq!(
+            signals.wait(Some(Duration::from_millis(1))).unwrap(),
+            Event::Time
+        );
         for signal in SIGNALS {
             raise(signal).unwrap();
             assert_eq!(signals.wait(None).unwrap(), Event::Signal);

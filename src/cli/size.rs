@@ -21,7 +21,10 @@ pub fn parse_chunk(text: &str) -> Result<ChunkSize, SizeError> {
         return Err(SizeError);
     }
     let count: u64 = number.parse().map_err(|_| SizeError)?;
-    count.checked_mul(1 << shift).and_then(ChunkSize::from_len).ok_or(SizeError)
+    count
+        .checked_mul(1 << shift)
+        .and_then(ChunkSize::from_len)
+        .ok_or(SizeError)
 }
 
 /// The shortest way to write a size in bytes that is a multiple of 1024: `16 KiB`, `1 MiB`.
@@ -42,7 +45,11 @@ mod tests {
     fn the_suffix_scales_and_every_power_of_two_in_bounds_is_taken() {
         for log2 in 12..=20 {
             let len = 1_u64 << log2;
-            let texts = [len.to_string(), format!("{}K", len >> 10), format!("{}k", len >> 10)];
+            let texts = [
+                len.to_string(),
+                format!("{}K", len >> 10),
+                format!("{}k", len >> 10),
+            ];
             for text in texts {
                 assert_eq!(parse_chunk(&text).unwrap().log2(), log2, "{text}");
             }
@@ -52,7 +59,27 @@ mod tests {
 
     #[test]
     fn other_sizes_and_forms_are_refused() {
-        for text in ["", "K", "0", "0K", "2K", "2048", "4095", "5000", "12K", "2M", "1G", "16KiB", "16 K", "+16K", "-16K", "0x10K", "16.0K", "18446744073709551615M", "é"] {
+        for text in [
+            "",
+            "K",
+            "0",
+            "0K",
+            "2K",
+            "2048",
+            "4095",
+            "5000",
+            "12K",
+            "2M",
+            "1G",
+            "16KiB",
+            "16 K",
+            "+16K",
+            "-16K",
+            "0x10K",
+            "16.0K",
+            "18446744073709551615M",
+            "é",
+        ] {
             assert!(parse_chunk(text).is_err(), "{text:?}");
         }
     }

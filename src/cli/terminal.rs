@@ -10,7 +10,11 @@ use rustix::{
     process::{Signal, kill_current_process_group},
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
 };
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io::{self, stdin},
+    os::fd::AsFd,
+};
 use zeroize::Zeroizing;
 
 /// The name of this source in errors.
@@ -23,17 +27,21 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the controlling terminal (not standard output, which may be a file) and switches its echo off. What was
-    /// typed before is thrown away.
+    /// Opens the controlling terminal (not standard output, which may be a file), or where there is none the one on
+    /// standard input, and switches its echo off. What was typed before is thrown away.
     ///
     /// # Errors
     /// [`PassphraseError::Io`] where there is none.
     pub fn open() -> Result<Terminal, PassphraseError> {
         let open = || -> io::Result<Terminal> {
-            let tty = File::options().read(true).write(true).open("/dev/tty")?;
+            let tty = match File::options().read(true).write(true).open("/dev/tty") {
+                Ok(tty) => tty,
+                Err(_) => stdin().as_fd().try_clone_to_owned()?.into(),
+            };
             let before = tcgetattr(&tty)?;
             let mut silent = before.clone();
-            silent.local_modes -= LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
+            silent.local_modes -=
+                LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG;
             silent.special_codes[SpecialCodeIndex::VMIN] = 1;
             silent.special_codes[SpecialCodeIndex::VTIME] = 0;
             tcsetattr(&tty, OptionalActions::Flush, &silent)?;
@@ -59,8 +67,13 @@ impl Terminal {
         let mut editor = Editor::new();
         let mut byte = Zeroizing::new([0_u8; 1]);
         let step = loop {
-            let count = retry_on_intr(|| read(&self.tty, &mut byte[..])).map_err(|errno| io_error(errno.into()))?;
-            match if count == 0 { Step::Done } else { editor.feed(byte[0]) } {
+            let count = retry_on_intr(|| read(&self.tty, &mut byte[..]))
+                .map_err(|errno| io_error(errno.into()))?;
+            match if count == 0 {
+                Step::Done
+            } else {
+                editor.feed(byte[0])
+            } {
                 Step::More => {}
                 step => break step,
             }
@@ -82,7 +95,8 @@ impl Terminal {
     fn print(&self, text: &str) -> Result<(), PassphraseError> {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            let count = retry_on_intr(|| write(&self.tty, rest)).map_err(|errno| io_error(errno.into()))?;
+            let count =
+                retry_on_intr(|| write(&self.tty, rest)).map_err(|errno| io_error(errno.into()))?;
             rest = &rest[count..];
         }
         Ok(())
@@ -101,7 +115,10 @@ impl Drop for Terminal {
 }
 
 fn io_error(source: io::Error) -> PassphraseError {
-    PassphraseError::Io { from: FROM.to_owned(), source }
+    PassphraseError::Io {
+        from: FROM.to_owned(),
+        source,
+    }
 }
 
 /// What a typed byte asks for.
@@ -120,7 +137,10 @@ struct Editor {
 
 impl Editor {
     fn new() -> Editor {
-        Editor { line: Zeroizing::new(Vec::with_capacity(LEN_MAX)), too_long: false }
+        Editor {
+            line: Zeroizing::new(Vec::with_capacity(LEN_MAX)),
+            too_long: false,
+        }
     }
 
     fn feed(&mut self, byte: u8) -> Step {
@@ -158,7 +178,11 @@ impl Editor {
     }
 
     fn finish(self) -> Line {
-        if self.too_long { Line::TooLong } else { Line::Complete(self.line) }
+        if self.too_long {
+            Line::TooLong
+        } else {
+            Line::Complete(self.line)
+        }
     }
 }
 

@@ -3,22 +3,24 @@
 //! The mount itself says which process serves it, and anybody may have mounted what answers there: that process is
 //! waited for and never signalled. A mount that does not answer must not make this command hang.
 
-use super::{args::UnmountArgs, error::CliError, progress::Progress, vault_dir::open_store};
+use super::{
+    args::UnmountArgs,
+    error::CliError,
+    progress::Progress,
+    users::{self, Users},
+    vault_dir::open_store,
+};
 use crate::{
     mount::{self, Detach, MountStatus, UnmountError},
     store::{Lock, StoreError},
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::syncfs,
     io::retry_on_intr,
     process::{Pid, PidfdFlags, pidfd_open},
 };
-use std::{
-    fs::File,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs::File, io, os::fd::OwnedFd, path::Path, time::Duration};
 
 /// How long a mount that is busy without a visible reason gets before it is tried once more: a process that is just
 /// ending holds it a moment longer than it can be seen.
@@ -66,51 +68,75 @@ impl Daemon {
         let mut ended = [PollFd::new(&self.handle, PollFlags::IN)];
         retry_on_intr(|| poll(&mut ended, None))
             .map(drop)
-            .map_err(|errno| CliError::Wait { dir: dir.to_owned(), source: errno.into() })
+            .map_err(|errno| CliError::Wait {
+                dir: dir.to_owned(),
+                source: errno.into(),
+            })
     }
 }
 
-/// Who has the vault open. A mount's source need not be a path: `fsname=` can say anything.
+/// Who has the vault open, for reading alone too. A mount's source need not be a path: `fsname=` can say anything.
 fn lock_holder(vault: &Path) -> Option<u32> {
-    let store = vault.is_absolute().then(|| open_store(vault).ok()).flatten()?;
-    match store.lock(Lock::Shared) {
+    let store = vault
+        .is_absolute()
+        .then(|| open_store(vault).ok())
+        .flatten()?;
+    match store.lock(Lock::Exclusive) {
         Err(StoreError::Locked { holder }) => holder,
+        // Nobody, and given back at once.
         _ => None,
     }
 }
 
 /// Stores everything that was written; an error that others cause, as not being let in, is none.
 fn sync(dir: &Path) -> Result<(), CliError> {
-    let Ok(root) = File::open(dir) else { return Ok(()) };
-    root.sync_all().map_err(|source| CliError::NotStored { dir: dir.to_owned(), source })
+    let Ok(root) = File::open(dir) else {
+        return Ok(());
+    };
+    // First what the kernel collected (`-o writeback`), then what the process that serves it has.
+    let synced = syncfs(&root).map_err(io::Error::from);
+    synced
+        .and_then(|()| root.sync_all())
+        .map_err(|source| CliError::NotStored {
+            dir: dir.to_owned(),
+            source,
+        })
 }
 
 /// A mount that could not store has said so to those who wrote; whoever unmounts it may not have heard.
 fn failed_before(dir: &Path, status: MountStatus) -> Result<(), CliError> {
     match status.state {
-        Some(state) if state.starts_with("failed") => Err(CliError::FailedBefore { dir: dir.to_owned(), state }),
+        Some(state) if state.starts_with("failed") => Err(CliError::FailedBefore {
+            dir: dir.to_owned(),
+            state,
+        }),
         _ => Ok(()),
     }
 }
 
 fn unmount(dir: &Path) -> Result<(), CliError> {
+    // The kernel would let it go, but it would live on there and its process with it.
+    if !users::elsewhere(dir).is_empty() {
+        return busy(dir, Users::of(dir));
+    }
     match mount::unmount(dir, Detach::Clean) {
         Err(UnmountError::Busy { .. }) => {}
         other => return Ok(other?),
     }
-    let (holders, inside) = (mount::holders(dir), mounts_inside(dir));
-    if !holders.is_empty() || !inside.is_empty() {
-        return Err(CliError::Busy { dir: dir.to_owned(), holders, inside });
+    let users = Users::of(dir);
+    if !users.none_seen() {
+        return busy(dir, users);
     }
     std::thread::sleep(SECOND_TRY);
     match mount::unmount(dir, Detach::Clean) {
-        Err(UnmountError::Busy { .. }) => {
-            Err(CliError::Busy { dir: dir.to_owned(), holders: mount::holders(dir), inside: mounts_inside(dir) })
-        }
+        Err(UnmountError::Busy { .. }) => busy(dir, Users::of(dir)),
         other => Ok(other?),
     }
 }
 
-fn mounts_inside(dir: &Path) -> Vec<PathBuf> {
-    mount::find_mount(dir).map(|mount| mount::submounts(&mount)).unwrap_or_default()
+fn busy(dir: &Path, users: Users) -> Result<(), CliError> {
+    Err(CliError::Busy {
+        dir: dir.to_owned(),
+        users,
+    })
 }

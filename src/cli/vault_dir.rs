@@ -55,11 +55,20 @@ impl NewVaultDir {
     pub fn check(path: &Path) -> Result<NewVaultDir, VaultDirError> {
         let entry = fs::read_dir(path).and_then(|mut entries: ReadDir| entries.next().transpose());
         match entry {
-            Ok(None) => Ok(NewVaultDir { path: path.to_owned(), exists: true }),
+            Ok(None) => Ok(NewVaultDir {
+                path: path.to_owned(),
+                exists: true,
+            }),
             Ok(Some(_)) => Err(VaultDirError::NotEmpty(path.to_owned())),
-            Err(error) if error.kind() == ErrorKind::NotADirectory => Err(VaultDirError::Occupied(path.to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                Err(VaultDirError::Occupied(path.to_owned()))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => NewVaultDir::missing(path),
-            Err(source) => Err(VaultDirError::Io { action: NEW, path: path.to_owned(), source }),
+            Err(source) => Err(VaultDirError::Io {
+                action: NEW,
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -70,7 +79,10 @@ impl NewVaultDir {
             None => Path::new("/"),
         };
         if parent.is_dir() {
-            return Ok(NewVaultDir { path: path.to_owned(), exists: false });
+            return Ok(NewVaultDir {
+                path: path.to_owned(),
+                exists: false,
+            });
         }
         Err(VaultDirError::NoParent(path.to_owned(), parent.to_owned()))
     }
@@ -83,11 +95,14 @@ impl NewVaultDir {
         if self.exists {
             return Ok(());
         }
-        DirBuilder::new().mode(0o700).create(&self.path).map_err(|source| VaultDirError::Io {
-            action: NEW,
-            path: self.path.clone(),
-            source,
-        })
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(|source| VaultDirError::Io {
+                action: NEW,
+                path: self.path.clone(),
+                source,
+            })
     }
 
     /// Takes back what [`create`](NewVaultDir::create) did, as far as nothing lies there.
@@ -100,7 +115,20 @@ impl NewVaultDir {
 }
 
 const NEW: &str = "make a vault in";
-const OPEN: &str = "open the vault";
+/// What commands do with a vault that is there, for messages.
+pub const OPEN: &str = "open the vault";
+
+/// The path of a vault without links and from the root, so that it holds wherever the process goes.
+///
+/// # Errors
+/// [`VaultDirError::Io`].
+pub fn canonical(path: &Path) -> Result<PathBuf, VaultDirError> {
+    fs::canonicalize(path).map_err(|source| VaultDirError::Io {
+        action: OPEN,
+        path: path.to_owned(),
+        source,
+    })
+}
 
 /// The store in a directory that is there; whether a vault lies in it is for the vault floor to say.
 ///
@@ -110,12 +138,25 @@ pub fn open_store(path: &Path) -> Result<Arc<dyn Store>, CliError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(VaultDirError::NotADirectory(path.to_owned()).into()),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(VaultDirError::Missing(path.to_owned()).into()),
-        Err(source) => return Err(VaultDirError::Io { action: OPEN, path: path.to_owned(), source }.into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(VaultDirError::Missing(path.to_owned()).into());
+        }
+        Err(source) => {
+            return Err(VaultDirError::Io {
+                action: OPEN,
+                path: path.to_owned(),
+                source,
+            }
+            .into());
+        }
     }
     match DirectoryStore::open(path) {
         Ok(store) => Ok(Arc::new(store)),
-        Err(source) => Err(CliError::Store { action: OPEN, path: path.to_owned(), source }),
+        Err(source) => Err(CliError::Store {
+            action: OPEN,
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -164,8 +205,14 @@ mod tests {
         let check = |path: &Path| NewVaultDir::check(path).unwrap_err();
         assert!(matches!(check(dir.path()), VaultDirError::NotEmpty(_)));
         assert!(matches!(check(&file), VaultDirError::Occupied(_)));
-        assert!(matches!(check(&dir.path().join("a/b")), VaultDirError::NoParent(..)));
-        assert!(matches!(check(&file.join("vault")), VaultDirError::Occupied(_) | VaultDirError::NoParent(..)));
+        assert!(matches!(
+            check(&dir.path().join("a/b")),
+            VaultDirError::NoParent(..)
+        ));
+        assert!(matches!(
+            check(&file.join("vault")),
+            VaultDirError::Occupied(_) | VaultDirError::NoParent(..)
+        ));
     }
 
     #[test]

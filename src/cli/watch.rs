@@ -6,11 +6,13 @@
 use super::{
     idle::Idle,
     signals::{Event, Signals},
+    users::Users,
 };
 use crate::{
-    mount::{self, Detach, UnmountError, Unmounter},
+    mount::{Detach, UnmountError, Unmounter},
     vault::Vault,
 };
+use rustix::fs::{Mode, OFlags, open, syncfs};
 use std::time::{Duration, Instant};
 
 /// Signals so close together are one wish: a closing terminal and its shell both send one.
@@ -28,7 +30,12 @@ pub struct Watch<'a> {
 impl<'a> Watch<'a> {
     /// For the mount that `unmounter` ends.
     pub fn new(vault: &'a Vault, unmounter: Unmounter, idle: Option<Idle>) -> Watch<'a> {
-        Watch { vault, unmounter, idle, detached: None }
+        Watch {
+            vault,
+            unmounter,
+            idle,
+            detached: None,
+        }
     }
 
     /// Watches until [`Signals::stop`].
@@ -65,9 +72,11 @@ impl<'a> Watch<'a> {
     /// Takes the mount out of sight; it ends with its last user.
     fn detach(&mut self) {
         self.idle = None;
-        let users = mount::holders(self.unmounter.dir());
-        let users: Vec<String> = users.iter().map(|user| format!("{} ({})", user.pid, user.command)).collect();
-        log::warn!("asked to end while in use by {}; a second signal cuts them off", users.join(", "));
+        log::warn!(
+            "asked to end while {}; a second signal cuts them off",
+            Users::of(self.unmounter.dir())
+        );
+        self.flush_kernel();
         self.sync();
         match self.unmounter.unmount(Detach::Lazy) {
             Ok(()) => self.detached = Some(Instant::now()),
@@ -82,6 +91,19 @@ impl<'a> Watch<'a> {
             // Without the kernel's help only the end of this process cuts them off. The journal has everything.
             log::warn!("the kernel does not cut the mount off, so this process ends: {error}");
             std::process::exit(0);
+        }
+    }
+
+    /// Has the kernel hand over what it collected (`-o writeback`), while there is a path to ask by.
+    fn flush_kernel(&self) {
+        let flushed = open(
+            self.unmounter.dir(),
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .and_then(syncfs);
+        if let Err(error) = flushed {
+            log::warn!("the kernel may keep writes back until the last user is done: {error}");
         }
     }
 

@@ -96,7 +96,10 @@ mod tests {
         assert_eq!(words("a 'b c' d"), ["a", "b c", "d"]);
         assert_eq!(words(r#"a "b c"'d e'f"#), ["a", "b cd ef"]);
         assert_eq!(words(r#"a '' "" b"#), ["a", "", "", "b"]);
-        assert_eq!(words(r#"a 'say "hi"' "it's""#), ["a", r#"say "hi""#, "it's"]);
+        assert_eq!(
+            words(r#"a 'say "hi"' "it's""#),
+            ["a", r#"say "hi""#, "it's"]
+        );
     }
 
     #[test]
@@ -110,9 +113,24 @@ mod tests {
 
     #[test]
     fn nothing_is_expanded() {
-        assert_eq!(words("cat $HOME/*.txt ~ `id` $(id) ; rm | x > y # z"), [
-            "cat", "$HOME/*.txt", "~", "`id`", "$(id)", ";", "rm", "|", "x", ">", "y", "#", "z"
-        ]);
+        assert_eq!(
+            words("cat $HOME/*.txt ~ `id` $(id) ; rm | x > y # z"),
+            [
+                "cat",
+                "$HOME/*.txt",
+                "~",
+                "`id`",
+                "$(id)",
+                ";",
+                "rm",
+                "|",
+                "x",
+                ">",
+                "y",
+                "#",
+                "z"
+            ]
+        );
     }
 
     #[test]

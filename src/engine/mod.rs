@@ -6,7 +6,9 @@
 //!
 //! The calling thread always takes part in its own run and takes pieces until none is left; workers
 //! only help, and only idle ones are asked. So no run waits in a queue behind another, be it a scrub
-//! of an hour: with every core busy it degrades to plain inline work. A task may use the pool itself.
+//! of an hour: with every core busy it degrades to plain inline work. A task may use the pool itself;
+//! on a worker that is inline too, so that nothing else ever runs in the middle of a task, which may
+//! hold a lock or a buffer of its thread.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
@@ -73,7 +75,7 @@ impl Pool {
     /// Maps every item; results come in the order of the items.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, f: impl Fn(T) -> R + Sync) -> Vec<R> {
         let count = items.len();
-        if count <= 1 || self.workers.is_none() {
+        if count <= 1 || self.workers_to_ask().is_none() {
             return items.into_iter().map(f).collect();
         }
         let items = Mutex::new(items.into_iter().enumerate());
@@ -101,7 +103,7 @@ impl Pool {
         b: impl FnOnce() -> B + Send,
     ) -> (A, B) {
         let _caller = Busy::enter(&self.busy);
-        let (Some(workers), Some(helper)) = (&self.workers, self.hire()) else {
+        let (Some(workers), Some(helper)) = (self.workers_to_ask(), self.hire()) else {
             return (a(), b());
         };
         let mut result_b = None;
@@ -121,7 +123,7 @@ impl Pool {
     /// Runs `work` on the calling thread and on idle workers, on one thread a piece at most, and
     /// returns when all have returned.
     fn with_helpers(&self, pieces: usize, work: &(impl Fn() + Sync)) {
-        let Some(workers) = self.workers.as_ref().filter(|_| pieces > 1) else {
+        let Some(workers) = self.workers_to_ask().filter(|_| pieces > 1) else {
             return work();
         };
         let _caller = Busy::enter(&self.busy);
@@ -134,6 +136,12 @@ impl Pool {
             }
             work();
         });
+    }
+
+    /// The workers, if this thread may wait for them: a worker that waits would take up other tasks.
+    fn workers_to_ask(&self) -> Option<&ThreadPool> {
+        let workers = self.workers.as_ref()?;
+        workers.current_thread_index().is_none().then_some(workers)
     }
 
     /// An idle worker, if there is one.

@@ -1,7 +1,9 @@
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use super::*;
 
@@ -102,6 +104,26 @@ fn many_callers_at_once_get_their_own_results() {
         }
     });
     assert_eq!(pool.free_threads(), 4, "no run is counted any more");
+}
+
+/// A task waits on a worker while it holds a buffer of its thread, and others ask for workers.
+#[test]
+fn nothing_else_runs_in_the_middle_of_a_task() {
+    thread_local!(static BUFFER: RefCell<()> = const { RefCell::new(()) });
+    let pause = || thread::sleep(Duration::from_micros(300));
+    let (pool, done) = (Pool::new(Some(16)), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                pool.run(2, |_| BUFFER.with_borrow_mut(|()| pause()));
+            }
+        });
+        for _ in 0..100 {
+            let long = || pool.both(pause, || [(); 5].map(|()| pause())).0;
+            pool.run(2, |_| BUFFER.with_borrow_mut(|()| long()));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 /// The long run's pieces end only after the short run: were that queued behind them, this would hang.

@@ -173,3 +173,71 @@ impl fmt::Debug for Body {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::samples;
+
+    fn links(count: usize) -> Vec<Link> {
+        let link = samples::plain_body().links.remove(0);
+        vec![link; count]
+    }
+
+    #[test]
+    fn links_are_counted_around_their_borders() {
+        for (content, good) in [
+            (Content::Fifo, 1..=LINKS_MAX),
+            (samples::directory(), 0..=1),
+        ] {
+            for count in [0, 1, 2, LINKS_MAX, LINKS_MAX + 1] {
+                let body = Body {
+                    links: links(count),
+                    content: content.clone(),
+                    ..samples::plain_body()
+                };
+                assert_eq!(
+                    body.check().is_ok(),
+                    good.contains(&count),
+                    "{count} of {content:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_description_has_a_bound() {
+        for (len, good) in [(0, true), (255, true), (256, false)] {
+            let description = vec![0; len];
+            let body = Body {
+                description,
+                ..samples::plain_body()
+            };
+            assert_eq!(body.check().is_ok(), good, "{len}");
+        }
+    }
+
+    #[test]
+    fn the_hint_of_a_length_is_enough_and_not_much_more() {
+        for content in [
+            Content::Fifo,
+            samples::directory(),
+            Content::Symlink(vec![b'x'; 300]),
+        ] {
+            let body = Body {
+                content,
+                links: links(1),
+                description: vec![0; 20],
+                xattrs: [(b"name".to_vec(), vec![1; 50])].into(),
+                ..samples::plain_body()
+            };
+            let mut bytes = Vec::new();
+            body.encode(&mut Writer::new(&mut bytes));
+            assert!(
+                (bytes.len()..bytes.len() + 100).contains(&body.len_hint()),
+                "{}",
+                bytes.len()
+            );
+        }
+    }
+}

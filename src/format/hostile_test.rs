@@ -350,6 +350,27 @@ fn an_error_leaves_the_input_where_it_was() {
 }
 
 #[test]
+#[should_panic(expected = "a record keeps its bounds: end of a range of bytes")]
+fn a_record_that_could_not_be_read_again_is_not_written() {
+    let (file, time) = (super::FileId([1; 16]), super::Time::default());
+    let (offset, len) = (super::FILE_SIZE_MAX, 1);
+    Record::Punch {
+        file,
+        offset,
+        len,
+        time,
+    }
+    .encode(&mut Vec::new());
+}
+
+#[test]
+#[should_panic(expected = "a redo operation keeps its bounds: redo operation: length")]
+fn a_redo_operation_that_could_not_be_read_again_is_not_written() {
+    let (path, len) = (super::header_path(), super::FILE_SIZE_MAX + 1);
+    RedoOp::SetLen { path, len }.encode(&mut Vec::new());
+}
+
+#[test]
 fn a_claimed_length_reserves_nothing() {
     // Four gigabytes claimed by each: refused before memory is taken, or this test does not end well.
     let id = [0; 16];

@@ -78,6 +78,7 @@ impl IndexBlock {
 mod tests {
     use super::*;
     use crate::format::{ChunkSize, FILE_SIZE_MAX};
+    use proptest::prelude::*;
 
     /// Every block in the order in which a growing file completes them.
     fn post_order(leaves: u64) -> impl Iterator<Item = (u8, u64)> {
@@ -97,6 +98,31 @@ mod tests {
                 slot as u64,
                 "level {level} number {number}"
             );
+        }
+    }
+
+    /// Counts otherwise: before leaf n lie as many whole subtrees of each level as that digit of n, in base 256, says.
+    fn slot_of_leaf_by_subtrees(leaf: u64) -> u64 {
+        let mut blocks_of_subtree = 1_u64;
+        let (mut rest, mut slot) = (leaf, 0);
+        while rest > 0 {
+            slot += (rest % 256) * blocks_of_subtree;
+            blocks_of_subtree = blocks_of_subtree * 256 + 1;
+            rest /= 256;
+        }
+        slot
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn blocks_of_the_greatest_files_lie_where_counting_subtrees_says(bits in 0..64_u32, leaf: u64, level in 0..INDEX_HEIGHT_MAX) {
+            let leaf = (leaf >> bits) % LEAVES_MAX;
+            prop_assert_eq!(IndexBlock::slot(0, leaf), slot_of_leaf_by_subtrees(leaf));
+            let number = leaf / IndexRoot::chunks_per_entry(level);
+            let last_leaf = (number + 1) * IndexRoot::chunks_per_entry(level) - 1;
+            prop_assert_eq!(IndexBlock::slot(level, number), slot_of_leaf_by_subtrees(last_leaf) + u64::from(level));
         }
     }
 

@@ -269,3 +269,44 @@ impl fmt::Debug for RedoOp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn removed(path: &[u8]) -> Result<RedoOp, FormatError> {
+        let mut bytes = vec![REMOVE];
+        Writer::new(&mut bytes).bytes16(path);
+        RedoOp::decode(&mut &bytes[..])
+    }
+
+    #[test]
+    fn a_path_is_refused_wherever_the_store_refuses_it() {
+        for path in [
+            "a/b",
+            "guards/root",
+            "..",
+            "../a",
+            "a/../b",
+            "/a",
+            "a//b",
+            "a/",
+            ".",
+            "a\0b",
+        ] {
+            let expected = ObjectPath::new(path).ok().map(RedoOp::Remove);
+            assert_eq!(removed(path.as_bytes()).ok(), expected, "{path:?}");
+        }
+        assert!(removed(b"").is_err());
+        assert!(removed(b"a/\xff").is_err());
+    }
+
+    #[test]
+    fn a_path_has_a_bound() {
+        let path = |len: usize| ["a/".repeat(len / 2), "b".repeat(len % 2 + 1)].concat();
+        assert!(removed(path(1022).as_bytes()).is_ok());
+        assert_eq!(path(1023).len(), 1024);
+        assert!(removed(path(1023).as_bytes()).is_ok());
+        assert!(removed(path(1024).as_bytes()).is_err());
+    }
+}

@@ -433,6 +433,18 @@ pub(super) fn plain_body() -> Body {
     }
 }
 
+/// A directory that is not the root.
+pub(super) fn directory() -> Content {
+    Content::Directory(DirState {
+        id: DirId([0xd2; 16]),
+        entries: 0,
+        subdirs: 0,
+        names: SetHash::default(),
+        states: SetHash::default(),
+        links: None,
+    })
+}
+
 /// A record of each type, with these bytes wherever something secret goes, and a file key of bytes 75.
 pub(super) fn telling_records(secret: &[u8]) -> Vec<Record> {
     let (file, payload, time) = (FileId([1; 16]), PayloadId([2; 16]), Time::default());

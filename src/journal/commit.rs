@@ -24,15 +24,30 @@ struct FlushState {
     running: bool,
 }
 
+/// More objects than this are not synced one by one, nor kept open: one sync of the whole store costs less.
+const TENTATIVE_MAX: usize = 32;
+
 #[derive(Default)]
 struct Tentative {
     blobs: Vec<(u64, Arc<dyn Blob>)>,
     directories: Vec<ObjectPath>,
+    /// Too many to name.
+    whole_store: bool,
 }
 
 impl Tentative {
     fn is_empty(&self) -> bool {
-        self.blobs.is_empty() && self.directories.is_empty()
+        self.blobs.is_empty() && self.directories.is_empty() && !self.whole_store
+    }
+
+    fn add(&mut self, key: u64, blob: &Arc<dyn Blob>) {
+        if self.whole_store || self.blobs.iter().rev().any(|(known, _)| *known == key) {
+            return;
+        }
+        self.blobs.push((key, Arc::clone(blob)));
+        if self.blobs.len() > TENTATIVE_MAX {
+            *self = Tentative { whole_store: true, ..Tentative::default() };
+        }
     }
 }
 
@@ -54,16 +69,13 @@ impl Durability {
 impl Journal {
     /// Frames will claim what lies in this object; `key` tells objects apart (the same key is kept once).
     pub fn depends_on(&self, key: u64, blob: &Arc<dyn Blob>) {
-        let mut tentative = self.durability.tentative.lock();
-        if !tentative.blobs.iter().rev().any(|(known, _)| *known == key) {
-            tentative.blobs.push((key, Arc::clone(blob)));
-        }
+        self.durability.tentative.lock().add(key, blob);
     }
 
     /// Frames will claim names in this directory.
     pub fn depends_on_names(&self, directory: &ObjectPath) {
         let mut tentative = self.durability.tentative.lock();
-        if !tentative.directories.contains(directory) {
+        if !tentative.whole_store && !tentative.directories.contains(directory) {
             tentative.directories.push(directory.clone());
         }
     }
@@ -137,6 +149,9 @@ impl Journal {
     }
 
     fn sync_tentative(&self, tentative: &Tentative) -> Result<(), StoreError> {
+        if tentative.whole_store {
+            return self.store.sync();
+        }
         tentative.blobs.iter().try_for_each(|(_, blob)| blob.sync())?;
         tentative.directories.iter().try_for_each(|directory| self.store.sync_dir(directory))
     }

@@ -3,12 +3,19 @@
 //! Associated data: purpose (`log` or `redo`), vault id, file number, frame index. So a frame opens at its own place alone,
 //! and what an earlier use of the file left behind is never taken for a frame of this one.
 use super::JournalContext;
-use crate::crypto::{NONCE_LEN, Nonce, TAG_LEN, Tag};
+use crate::{
+    crypto::{NONCE_LEN, Nonce, TAG_LEN, Tag},
+    store::{Blob, StoreError},
+};
+use std::sync::Arc;
 
 /// Bytes a frame adds to its content.
 pub(super) const FRAME_COST: usize = 4 + NONCE_LEN + TAG_LEN;
 /// No frame is longer than this, so that a damaged length takes no memory. Content is cut at 1 MiB plus one record.
 pub(super) const FRAME_LEN_MAX: usize = 64 << 20;
+
+/// Bytes read at a time.
+const READ_LEN: usize = 1 << 20;
 
 /// What a journal file is for; part of every frame's associated data.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +68,59 @@ pub(super) enum Found {
     Nothing { next: Option<usize> },
 }
 
+/// Reads the frames of one file in order, a part of the file at a time: it may be longer than memory.
+pub(super) struct FrameReader {
+    blob: Arc<dyn Blob>,
+    /// Where in the file `buffer` begins.
+    start: u64,
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` that were passed.
+    passed: usize,
+}
+
+impl FrameReader {
+    pub fn new(blob: Arc<dyn Blob>) -> FrameReader {
+        FrameReader { blob, start: 0, buffer: Vec::new(), passed: 0 }
+    }
+
+    /// The frame at the present position, which does not move.
+    pub fn peek(&mut self, context: &JournalContext, place: FramePlace) -> Result<Found, StoreError> {
+        self.fill(4)?;
+        let len = self.rest().first_chunk::<4>().map_or(0, |head| u32::from_le_bytes(*head) as usize);
+        if len > 0 && len <= FRAME_LEN_MAX {
+            self.fill(len + FRAME_COST)?;
+        }
+        Ok(open(context, place, self.rest()))
+    }
+
+    /// Goes on by so many bytes.
+    pub fn pass(&mut self, len: usize) {
+        self.passed += len;
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.passed..).unwrap_or_default()
+    }
+
+    /// Reads until `len` bytes from the present position are in memory, or the file ends.
+    fn fill(&mut self, len: usize) -> Result<(), StoreError> {
+        if self.rest().len() >= len {
+            return Ok(());
+        }
+        let gone = self.passed.min(self.buffer.len());
+        self.start += self.passed as u64;
+        self.buffer.drain(..gone);
+        self.passed = 0;
+        let have = self.buffer.len();
+        self.buffer.resize(len.max(READ_LEN), 0);
+        let got = self.blob.read_at(self.start + have as u64, &mut self.buffer[have..])?;
+        self.buffer.truncate(have + got);
+        Ok(())
+    }
+}
+
 /// Opens the frame at the front of `bytes`.
-pub(super) fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
+fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
     let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Found::Nothing { next: None } };
     let len = u32::from_le_bytes(*head) as usize;
     if len == 0 || len > FRAME_LEN_MAX || rest.len() < len + NONCE_LEN + TAG_LEN {

@@ -101,6 +101,8 @@ impl Journal {
     /// # Errors
     /// What the store says.
     pub fn start(store: Arc<dyn Store>, context: JournalContext, recovered: &Recovered) -> Result<Journal, JournalError> {
+        // First, as it removes the old one: on a full disk that is the space for the segment and the checkpoint to come.
+        let reserve = Reserve::open(Arc::clone(&store))?;
         let segment = Segment::create(&*store, recovered.next_segment)?;
         store.sync_dir(&super::journal_dir())?;
         let mut batch = Vec::with_capacity(BATCH_LEN);
@@ -109,7 +111,6 @@ impl Journal {
         let inner =
             Inner { segment, previous: None, batch, recovered: recovered.segments.clone(), promised: 0, sequence: recovered.first_sequence + recovered.frames.len() as u64, failed: None };
         let durability = Durability::new(recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64);
-        let reserve = Reserve::open(Arc::clone(&store))?;
         let (segment, segment_len) = (AtomicU64::new(number), AtomicU64::new(0));
         Ok(Journal { context, store, inner: Mutex::new(inner), durability, reserve, segment, segment_len })
     }

@@ -18,6 +18,8 @@ mod recover;
 mod redo;
 mod reserve;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub use error::JournalError;
 pub use log::Journal;

@@ -4,7 +4,7 @@
 //! segment from before that is a leftover, or was put back by somebody: it is never executed and never replayed.
 use super::{
     JournalContext, JournalError,
-    frames::{self, Found, FramePlace, Purpose},
+    frames::{Found, FramePlace, FrameReader, Purpose},
     log::FrameHead,
     redo,
     segment::{segment_number, segment_path},
@@ -130,20 +130,19 @@ impl Reader<'_> {
     }
 
     fn read_segment(&mut self, number: u64) -> Result<(), JournalError> {
-        let bytes = self.store.get(&segment_path(number))?;
-        let mut at = 0;
+        let mut file = FrameReader::new(self.store.open(&segment_path(number), false)?);
         let mut torn = None;
         for index in 0.. {
             let place = FramePlace { purpose: Purpose::Log, number, index };
-            match frames::open(self.context, place, bytes.get(at..).unwrap_or_default()) {
+            match file.peek(self.context, place)? {
                 Found::Frame { content, taken } => {
                     self.take_frame(&content, number, index, torn.is_some())?;
-                    at += taken;
+                    file.pass(taken);
                 }
                 Found::Nothing { next } => {
                     torn.get_or_insert(index);
                     let Some(next) = next else { break };
-                    at += next;
+                    file.pass(next);
                 }
             }
         }

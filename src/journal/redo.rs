@@ -2,7 +2,11 @@
 //!
 //! Frames of encoded `RedoOp`s, closed by a frame whose content is the single byte `SEAL`. A file without that last frame is
 //! as if it were not there: its checkpoint has touched nothing.
-use super::{JournalContext, JournalError, frames, frames::Found, frames::Purpose, journal_path};
+use super::{
+    JournalContext, JournalError,
+    frames::{self, Found, FrameReader, Purpose},
+    journal_path,
+};
 use crate::{
     format::RedoOp,
     store::{Blob, ObjectPath, Store, StoreError},
@@ -95,16 +99,15 @@ fn each_frame(
     number: u64,
     each: &mut dyn FnMut(&[u8]) -> Result<(), JournalError>,
 ) -> Result<bool, JournalError> {
-    let bytes = store.get(&redo_path(number))?;
-    let mut rest = &bytes[..];
+    let mut file = FrameReader::new(store.open(&redo_path(number), false)?);
     for index in 0.. {
         let place = frames::FramePlace { purpose: Purpose::Redo, number, index };
-        let Found::Frame { content, taken } = frames::open(context, place, rest) else { return Ok(false) };
+        let Found::Frame { content, taken } = file.peek(context, place)? else { return Ok(false) };
         if content == [SEAL] {
             return Ok(true);
         }
         each(&content)?;
-        rest = rest.get(taken..).unwrap_or_default();
+        file.pass(taken);
     }
     Ok(false)
 }

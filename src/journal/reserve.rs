@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 /// The file grows by this many bytes at a time.
 const STEP: u64 = 4 << 20;
+/// Of the reserve, what the checkpoint needs first of all: a new log segment, while the old one is still there.
+const NEXT_SEGMENT: u64 = 1 << 20;
+/// Of the reserve, what only removals may use: on a full disk they are the way out. Enough for two dozen at a time.
+const FOR_REMOVALS: u64 = 256 << 10;
 /// With this much left beyond what a checkpoint needs, a disk does not count as nearly full.
 const AMPLE: u64 = 256 << 20;
 
@@ -30,6 +34,16 @@ struct State {
     applying: u64,
     /// The reserve was given back to a running checkpoint.
     tight: bool,
+}
+
+impl State {
+    fn shrink_to(&mut self, size: u64) {
+        if let Some(blob) = &self.blob
+            && blob.set_len(size).is_ok()
+        {
+            self.size = size;
+        }
+    }
 }
 
 fn reserve_path() -> ObjectPath {
@@ -53,11 +67,23 @@ impl Reserve {
     /// # Errors
     /// ENOSPC when the disk cannot hold it; then nothing is held back.
     pub fn add(&self, bytes: u64) -> Result<(), StoreError> {
+        self.add_leaving(bytes, NEXT_SEGMENT + FOR_REMOVALS)
+    }
+
+    /// The same for a change that leads to free space.
+    ///
+    /// # Errors
+    /// As `add`, but later.
+    pub fn add_for_removal(&self, bytes: u64) -> Result<(), StoreError> {
+        self.add_leaving(bytes, NEXT_SEGMENT)
+    }
+
+    fn add_leaving(&self, bytes: u64, rest: u64) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         while state.tight {
             self.released.wait(&mut state);
         }
-        let needed = state.pending + state.applying + bytes;
+        let needed = state.pending + state.applying + bytes + rest;
         if needed > state.size {
             self.grow(&mut state, needed)?;
         }
@@ -94,39 +120,41 @@ impl Reserve {
         }
     }
 
-    /// What is pending belongs to the checkpoint that starts now.
+    /// What is pending belongs to the checkpoint that starts now, with a new log segment: gives back the space for that if
+    /// the disk has little else. To be called while nobody can change anything, and so nobody else takes that space.
     pub fn begin(&self) {
         let mut state = self.state.lock();
         state.applying = std::mem::take(&mut state.pending);
+        let rest = state.size.saturating_sub(NEXT_SEGMENT);
+        if !self.is_plenty(&state) {
+            state.shrink_to(rest);
+        }
     }
 
     /// The checkpoint starts to write. Gives the space back if the disk has little else.
     pub fn release(&self) {
         let mut state = self.state.lock();
-        let plenty = self.store.space().is_ok_and(|space| {
-            space.available.saturating_mul(u64::from(space.block_size)) > state.applying.saturating_mul(2) + AMPLE
-        });
-        if plenty || state.size == 0 {
+        if state.size == 0 || self.is_plenty(&state) {
             return;
         }
         state.tight = true;
-        if let Some(blob) = &state.blob
-            && blob.set_len(0).is_ok()
-        {
-            state.size = 0;
-        }
+        state.shrink_to(0);
     }
 
-    /// The checkpoint is done: others may have space again.
+    /// Has the disk so much that nobody needs to give any back?
+    fn is_plenty(&self, state: &State) -> bool {
+        self.store.space().is_ok_and(|space| {
+            space.available.saturating_mul(u64::from(space.block_size)) > state.applying.saturating_mul(2) + AMPLE
+        })
+    }
+
+    /// The checkpoint is done, and what it replaces is gone: others may have space again.
     pub fn end(&self) {
         let mut state = self.state.lock();
         state.applying = 0;
-        let needed = state.pending;
-        if state.size > needed + 4 * STEP
-            && let Some(blob) = &state.blob
-            && blob.set_len(needed).is_ok()
-        {
-            state.size = needed;
+        let needed = state.pending + NEXT_SEGMENT + FOR_REMOVALS;
+        if state.size > needed + 4 * STEP {
+            state.shrink_to(needed);
         } else if state.size < needed {
             // What was accepted meanwhile had its space before; failing here shows at the next operation.
             let _ = self.grow(&mut state, needed);

@@ -132,8 +132,8 @@ pub trait Store: Send + Sync {
     fn space(&self) -> Result<Space, StoreError>;
 
     /// Takes the lock of the whole vault, held until this store is dropped, or the process ends in
-    /// any way. [`StoreError::Locked`] at once when another has it. Locking again changes the kind;
-    /// if that fails, the lock held before may be lost.
+    /// any way. [`StoreError::Locked`] soon, without waiting for it, when another has it. Locking
+    /// again changes the kind; if that fails, the lock held before may be lost.
     fn lock(&self, kind: Lock) -> Result<(), StoreError>;
 }
 

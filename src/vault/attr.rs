@@ -29,7 +29,7 @@ impl Core {
     /// Sets attributes.
     pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
         let node = self.node(ino)?;
-        let _gate = self.change(8192)?;
+        let _gate = if set.size == Some(0) { self.removal(8192)? } else { self.change(8192)? };
         self.settle_all()?;
         // Memory changes before the log does: what the log will need is set aside first.
         self.journal.promise(RECORDS_COST)?;

@@ -17,8 +17,8 @@ use crate::{
     crypto::{NameKey, Suite, Tag, ZoneKey},
     engine::Pool,
     format::{ChunkSize, DirId, FileId, PayloadId, Record, Time, VaultId, ZoneId},
-    journal::Journal,
-    store::Store,
+    journal::{Journal, Reserve},
+    store::{Store, StoreError},
 };
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use std::{
@@ -61,6 +61,8 @@ pub(super) struct Core {
     /// Payloads of files that no entry leads to but that are in use.
     pub orphans: Mutex<HashSet<PayloadId>>,
     pub contents: Mutex<ContentCache>,
+    /// Open payloads, the one opened first in front.
+    pub open_blobs: Mutex<VecDeque<super::file::OpenBlob>>,
     /// When the oldest change was made that no checkpoint has taken.
     pub oldest_change: Mutex<Option<Instant>>,
     pub signal: Signal,
@@ -99,7 +101,6 @@ pub(super) struct SignalState {
     pub checkpoint: bool,
     /// Checkpoints done.
     pub count: u64,
-    pub running: bool,
 }
 
 /// Inline contents of unchanged files, bounded in bytes; first in, first out.
@@ -150,6 +151,7 @@ impl Core {
             tail_waits: AtomicBool::new(false),
             orphans: Mutex::default(),
             contents: Mutex::default(),
+            open_blobs: Mutex::default(),
             oldest_change: Mutex::new(None),
             signal: Signal::default(),
             read_only: AtomicBool::new(false),
@@ -169,12 +171,27 @@ impl Core {
     /// # Errors
     /// `ReadOnly`, no space.
     pub fn change(&self, bytes: u64) -> Result<RwLockReadGuard<'_, ()>> {
+        self.begin(reserved_for(bytes), Reserve::add)
+    }
+
+    /// The same for a change that leads to free space: it may have what is held back for such on a full disk.
+    ///
+    /// # Errors
+    /// As `change`.
+    pub fn removal(&self, bytes: u64) -> Result<RwLockReadGuard<'_, ()>> {
+        self.begin(reserved_for(bytes), Reserve::add_for_removal)
+    }
+
+    fn begin(&self, needed: u64, hold: fn(&Reserve, u64) -> std::result::Result<(), StoreError>) -> Result<RwLockReadGuard<'_, ()>> {
         self.writable()?;
         self.make_room()?;
-        let needed = reserved_for(bytes);
-        match self.journal.reserve().add(needed) {
-            Ok(()) => {}
-            Err(error) => self.room_by_checkpoint(error, needed)?,
+        if let Err(error) = hold(self.journal.reserve(), needed) {
+            if !VaultError::Store(error).is_no_space() {
+                return Err(VaultError::ReadOnly);
+            }
+            // The log itself and removed payloads may hold the space that is missing.
+            self.checkpoint_now()?;
+            hold(self.journal.reserve(), needed)?;
         }
         Ok(self.gate.read())
     }
@@ -182,15 +199,6 @@ impl Core {
     /// So many bytes of a change need no storing any more.
     pub fn refund(&self, bytes: u64) {
         self.journal.reserve().refund(reserved_for(bytes) - reserved_for(0));
-    }
-
-    /// On a full disk the log itself and removed payloads may hold the space that is missing.
-    fn room_by_checkpoint(&self, error: crate::store::StoreError, bytes: u64) -> Result<()> {
-        if !VaultError::Store(error).is_no_space() {
-            return Err(VaultError::ReadOnly);
-        }
-        self.checkpoint_now()?;
-        Ok(self.journal.reserve().add(bytes)?)
     }
 
     /// Refuses changes of a read-only vault.

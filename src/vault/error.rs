@@ -89,6 +89,9 @@ pub enum VaultError {
     /// The file would be too long.
     #[error("the file is too long")]
     FileTooLong,
+    /// So much was written into a file that its key must not be used for more.
+    #[error("the file's key is used up: copy the file and use the copy")]
+    KeyUsedUp,
     /// Past the last data or hole.
     #[error("nothing there")]
     NoData,
@@ -131,7 +134,7 @@ impl VaultError {
             VaultError::NoAttribute => libc::ENODATA,
             VaultError::AttributeTooLong => libc::E2BIG,
             VaultError::TooManyLinks => libc::EMLINK,
-            VaultError::FileTooLong => libc::EFBIG,
+            VaultError::FileTooLong | VaultError::KeyUsedUp => libc::EFBIG,
             VaultError::NoData => libc::ENXIO,
             VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => libc::EROFS,
         }

@@ -258,7 +258,9 @@ impl Core {
             }
             Data::Payload { id: payload, allocated, root } => {
                 file.allocated = allocated;
-                let payload = self.payload(*id, key, &file, payload, Index::from_root(&root), Birth::Placed);
+                // Of holes alone nothing may ever have been written.
+                let birth = if root.entries.is_empty() { Birth::Unborn } else { Birth::Placed };
+                let payload = self.payload(*id, key, &file, payload, Index::from_root(&root), birth);
                 file.body = FileBody::Payload(Box::new(payload));
                 (file, None)
             }

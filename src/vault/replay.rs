@@ -5,12 +5,12 @@
 use super::{
     core::Core,
     error::{Result, VaultError},
-    file::Birth,
+    file::{Birth, Payload},
     lock::Locked,
     node::{Node, NodeContent, NodeState},
 };
 use crate::{
-    format::{DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record},
+    format::{DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record, new_payload_path},
     journal::LoggedFrame,
     store::StoreError,
 };
@@ -124,10 +124,17 @@ impl Core {
         let Some(payload) = file.payload_mut().filter(|payload| payload.id == *id) else {
             return Err(inconsistent("it claims chunks of another payload"));
         };
-        if payload.birth == Birth::Unborn {
-            payload.birth = Birth::New;
-        }
+        self.find_payload(payload)?;
         self.claim(node.id, &key, file, first, entries)
+    }
+
+    /// Neither the log nor a guard without frames says whether the payload had its place when the chunks were written.
+    fn find_payload(&self, payload: &mut Payload) -> Result<()> {
+        if payload.birth == Birth::Unborn {
+            let new = self.store.exists(&new_payload_path(&payload.id))?;
+            payload.birth = if new { Birth::New } else { Birth::Placed };
+        }
+        Ok(())
     }
 
     fn replay_touch(&self, file: &FileId, place: &Place) -> Result<()> {
@@ -203,9 +210,7 @@ impl Core {
         let Some(payload) = state.file_mut()?.payload_mut().filter(|payload| payload.id == *id) else {
             return Err(inconsistent("it claims chunks of another payload"));
         };
-        if payload.birth == Birth::Unborn {
-            payload.birth = Birth::New;
-        }
+        self.find_payload(payload)?;
         for (first, entries) in (*first..).step_by(PROOF_LEN).zip(entries.chunks(PROOF_LEN)) {
             let mut plain = vec![0; entries.len() * payload.codec.chunk().len()];
             match self.open_chunks(&node, payload, first, entries, &mut plain) {

@@ -186,7 +186,7 @@ impl Core {
             (false, _) => {}
         }
         {
-            let _gate = self.change(4096)?;
+            let _gate = self.removal(4096)?;
             self.settle_all()?;
             self.touch(&dir)?;
             self.touch(&node)?;
@@ -278,6 +278,8 @@ impl Core {
     }
 
     fn drop_orphan(&self, node: &Node) {
+        // A checkpoint's snapshot must find the payload among the orphans or among the dead.
+        let _gate = self.gate.read();
         let mut state = node.state.write();
         state.dirty = 0;
         let NodeContent::File(file) = &mut state.content else { return };

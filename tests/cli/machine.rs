@@ -2,10 +2,11 @@
 //!
 //! Nothing here outlives the test: what is still mounted below the directory at the end is detached, and is an error.
 
+use crate::needs;
 use std::{
     fs::{self, File, Permissions},
     io::{BufRead, BufReader},
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -52,33 +53,32 @@ struct User {
 impl Machine {
     /// A machine that can do all of this, or none: then the test is skipped, loudly where it must not be.
     pub fn for_needs(needs: &[String]) -> Option<Machine> {
-        for need in needs {
-            let lack = match need.as_str() {
-                "mount" => lack_of_mount(),
-                "user" => lack_of_user(),
-                other => panic!("`@needs {other}` is not known"),
-            };
-            if let Some(lack) = lack {
-                assert!(std::env::var("CI").as_deref() != Ok("true"), "this machine cannot run the test: {lack}");
-                eprintln!("skipped: {lack}");
-                return None;
-            }
-        }
-        Some(Machine::new(needs.iter().any(|need| need == "user")))
+        let given = needs.iter().all(|need| needs::given(need));
+        given.then(|| Machine::new(needs.iter().any(|need| need == "user")))
     }
 
     fn new(as_user: bool) -> Machine {
-        let root = tempfile::Builder::new().prefix("wardfs-cli-").tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("wardfs-cli-")
+            .tempdir()
+            .unwrap();
         let bin = root.path().join("bin");
         let home = root.path().join("home");
         fs::create_dir(&bin).unwrap();
         fs::create_dir(&home).unwrap();
-        // Copied, since the build directory may lie where the other user cannot go.
-        fs::copy(env!("CARGO_BIN_EXE_wardfs"), bin.join("wardfs")).unwrap();
+        // Copied, since the build directory may lie where the other user cannot go; and not by this process, whose other
+        // tests could start a program meanwhile and leave the copy open for writing in it.
+        let copied = Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_wardfs"))
+            .arg(&bin)
+            .status();
+        assert!(copied.unwrap().success());
         let user = as_user.then(|| {
             fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
             chown(&home, Some(USER), Some(USER)).unwrap();
-            User { namespace: private_namespace(root.path()) }
+            User {
+                namespace: private_namespace(root.path()),
+            }
         });
         Machine { root, user }
     }
@@ -94,8 +94,18 @@ impl Machine {
         let output = self.root.path().join("output");
         let file = File::create(&output).unwrap();
         let mut shell = self.command();
-        shell.args(["timeout", "--kill-after=5", PATIENCE, "sh", "-c", &format!("{PRELUDE}\n{command}")]);
-        shell.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        shell.args([
+            "timeout",
+            "--kill-after=5",
+            PATIENCE,
+            "sh",
+            "-c",
+            &format!("{PRELUDE}\n{command}"),
+        ]);
+        shell
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file);
         let status = shell.status().unwrap();
         let text = String::from_utf8_lossy(&fs::read(output).unwrap()).into_owned();
         (text, status.code().unwrap_or(-1))
@@ -107,11 +117,32 @@ impl Machine {
         let mut words: Vec<String> = Vec::new();
         if let Some(user) = &self.user {
             words.extend(user.namespace.iter().flat_map(enter));
-            words.extend(["setpriv", &format!("--reuid={USER}"), &format!("--regid={USER}"), "--clear-groups", "--"].map(str::to_owned));
+            words.extend(
+                [
+                    "setpriv",
+                    &format!("--reuid={USER}"),
+                    &format!("--regid={USER}"),
+                    "--clear-groups",
+                    "--",
+                ]
+                .map(str::to_owned),
+            );
         }
         // The directory is gone into last: one from outside a mount namespace shows what lies below its mounts.
-        words.extend(["env", "-i", "-C", &format!("{root}/home"), &format!("HOME={root}/home"), "LC_ALL=C.UTF-8"].map(str::to_owned));
-        words.push(format!("PATH={root}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+        words.extend(
+            [
+                "env",
+                "-i",
+                "-C",
+                &format!("{root}/home"),
+                &format!("HOME={root}/home"),
+                "LC_ALL=C.UTF-8",
+            ]
+            .map(str::to_owned),
+        );
+        words.push(format!(
+            "PATH={root}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        ));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command
@@ -124,10 +155,19 @@ impl Machine {
             None => "/proc/self/mountinfo".to_owned(),
         };
         let table = fs::read_to_string(table).unwrap_or_default();
-        let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
-        let left: Vec<PathBuf> = points.filter(|point| point.starts_with(self.home())).collect();
+        let points = table
+            .lines()
+            .filter_map(|line| line.split(' ').nth(4))
+            .map(PathBuf::from);
+        let left: Vec<PathBuf> = points
+            .filter(|point| point.starts_with(self.home()))
+            .collect();
         for point in &left {
-            let _ = self.root_command("umount").arg("--lazy").arg(point).status();
+            let _ = self
+                .root_command("umount")
+                .arg("--lazy")
+                .arg(point)
+                .status();
         }
         left
     }
@@ -152,38 +192,23 @@ impl Drop for Machine {
             let _ = holder.kill();
             let _ = holder.wait();
         }
-        assert!(left.is_empty() || std::thread::panicking(), "left mounted: {left:?}");
+        assert!(
+            left.is_empty() || std::thread::panicking(),
+            "left mounted: {left:?}"
+        );
     }
 }
 
 /// What runs a command in the mount namespace of a process.
 fn enter(holder: &Child) -> [String; 5] {
-    ["nsenter", "--mount", "--target", &holder.id().to_string(), "--"].map(str::to_owned)
-}
-
-/// Why this process cannot mount, if it cannot.
-fn lack_of_mount() -> Option<String> {
-    const CAP_SYS_ADMIN: u64 = 1 << 21;
-    if !fs::metadata("/dev/fuse").is_ok_and(|device| device.file_type().is_char_device()) {
-        return Some("there is no /dev/fuse".to_owned());
-    }
-    (capabilities() & CAP_SYS_ADMIN == 0).then(|| "mounting needs root with CAP_SYS_ADMIN".to_owned())
-}
-
-/// Why no test can run as an ordinary user who mounts, if none can.
-fn lack_of_user() -> Option<String> {
-    let helper = ["/usr/bin/fusermount3", "/bin/fusermount3"].into_iter().find_map(|path| fs::metadata(path).ok());
-    match helper {
-        None => Some("there is no fusermount3".to_owned()),
-        Some(helper) if helper.uid() != 0 || helper.mode() & 0o4000 == 0 => Some("fusermount3 is not set-user-id root".to_owned()),
-        Some(_) => lack_of_mount(),
-    }
-}
-
-fn capabilities() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+    [
+        "nsenter",
+        "--mount",
+        "--target",
+        &holder.id().to_string(),
+        "--",
+    ]
+    .map(str::to_owned)
 }
 
 /// Distributions give everybody `/dev/fuse`, bare machines only root. There the tests get a device node of their own,
@@ -198,10 +223,15 @@ fn private_namespace(root: &Path) -> Option<Child> {
     let dev = root.join("dev");
     fs::create_dir(&dev).unwrap();
     let mut holder = Command::new("unshare");
-    holder.args(["--mount", "--propagation=private", "sh", "-c", script]).arg(&dev).stdout(Stdio::piped());
+    holder
+        .args(["--mount", "--propagation=private", "sh", "-c", script])
+        .arg(&dev)
+        .stdout(Stdio::piped());
     let mut holder = holder.spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(holder.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert_eq!(line, "ready\n", "the private /dev/fuse cannot be made");
     Some(holder)
 }

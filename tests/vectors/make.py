@@ -552,6 +552,8 @@ def guard_refused(out):
     right = -(140 + 12 + len(joined(plain)) + 16) % 512
     refused("byte in the padding", "invalid, guard body: padding", plain, bytes(right - 1) + b"\1")
     refused("a step of padding too much", "out of bounds, guard body: padding", plain, bytes(right + 512))
+    whole = body(file_content(231, inline(b"x" * 231)))
+    refused("a step of padding where none is due", "out of bounds, guard body: padding", whole, bytes(512))
     refused("too little padding", "invalid, guard: length", plain, bytes(right - 1))
     refused("no body", "invalid, guard: length", [(b"", "nothing")], b"")
     refused("body of zeros", "invalid, kind", [(b"", "nothing")], bytes(512 - 168))
@@ -833,7 +835,7 @@ def redo_file():
     refused("type 9", "invalid, redo operation: type", 9, [path])
     refused("type 255", "invalid, redo operation: type", 255, [path])
     refused("path that is not UTF-8", "invalid, redo operation: path of this length", 3, [(string(b"\xff", 2), "")])
-    refused("path of 1,025 bytes", "out of bounds, redo operation: length of a path", 3, [(string(b"x" * 1025, 2), "")])
+    refused("path of 1,025 bytes", "out of bounds, redo operation: length of a path", 3, [(string(b"x/" * 512 + b"x", 2), "")])
     refused("path past the end", "truncated, redo operation: path", 3, [(u16(5) + b"abcd", "")])
     refused("put of 4 GiB", "truncated, redo operation: bytes", 2, [path, (u32(2**32 - 1), "")])
     refused("write past 2^63 - 1", "out of bounds, end of a range of bytes", 6, [path, (u64(2**63 - 6), ""), data])

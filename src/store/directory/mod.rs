@@ -14,6 +14,8 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use rustix::{
@@ -40,6 +42,10 @@ const FIRST_READ_LEN: usize = 16 << 10;
 
 /// What one getdents gets, in bytes: about 700 encrypted names.
 const LIST_BUFFER_LEN: usize = 64 << 10;
+
+/// How often, and how far apart, a lock that another has is tried: 100 ms in all.
+const LOCK_ATTEMPTS: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Objects are for their owner alone.
 const OBJECT_MODE: Mode = Mode::from_raw_mode(0o600);
@@ -178,6 +184,21 @@ impl DirectoryStore {
         }
     }
 
+    /// A process that has just been forked has all locks of its parent until it executes another
+    /// program, so one that was given back can seem to be held for a moment.
+    ///
+    /// Dropping the store must not unlock explicitly to mend that: it would take the lock from a
+    /// daemon that was forked with it.
+    fn flock_patiently(&self, operation: FlockOperation) -> io::Result<()> {
+        for _ in 0..LOCK_ATTEMPTS {
+            match retry_on_intr(|| fs::flock(&self.root, operation)) {
+                Err(Errno::WOULDBLOCK) => thread::sleep(LOCK_PAUSE),
+                done => return done,
+            }
+        }
+        Err(Errno::WOULDBLOCK)
+    }
+
     /// Opens an object for reading and writing; for reading alone where it cannot be written and
     /// need not be made.
     fn open_file(&self, path: &ObjectPath, create: bool) -> io::Result<(OwnedFd, bool)> {
@@ -313,7 +334,7 @@ impl Store for DirectoryStore {
             Lock::Shared => FlockOperation::NonBlockingLockShared,
             Lock::Exclusive => FlockOperation::NonBlockingLockExclusive,
         };
-        match retry_on_intr(|| fs::flock(&self.root, operation)) {
+        match self.flock_patiently(operation) {
             Err(Errno::WOULDBLOCK) => Err(StoreError::Locked {
                 holder: holder::of_lock_on(self.root.as_fd()),
             }),

@@ -290,7 +290,7 @@ fn removing_a_directory_of_any_depth_needs_neither_stack_nor_descriptors() {
     for store in place.stores() {
         // Deeper than a path can say, than descriptors go round, and than a recursion should be.
         let mut at = std::fs::File::open(place.vault("")).unwrap();
-        for depth in 0..5000 {
+        for depth in 0..2100 {
             let name = if depth == 0 { "a" } else { "d" };
             match fs::mkdirat(&at, name, DIRECTORY_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -299,7 +299,7 @@ fn removing_a_directory_of_any_depth_needs_neither_stack_nor_descriptors() {
             at = fs::openat(&at, name, OPEN_DIRECTORY, Mode::empty())
                 .unwrap()
                 .into();
-            if depth % 1000 == 0 {
+            if depth % 500 == 0 {
                 fs::openat(
                     &at,
                     "x",
@@ -448,7 +448,7 @@ fn the_holder_of_the_lock_is_found_in_another_process() {
         };
         store.lock(kind).unwrap();
         std::fs::write(Path::new(&vault).join("locked"), "").unwrap();
-        thread::sleep(Duration::from_secs(60));
+        thread::sleep(Duration::from_mins(1));
         return;
     }
     for shared in [false, true] {
@@ -516,7 +516,10 @@ fn a_directory_swapped_for_a_link_again_and_again_lets_nothing_out() {
                     "swap/new"
                 });
                 let _ = store.put(&name, b"overwritten");
-                let _ = store.replace(&name, b"overwritten");
+                // Seldom, because it waits for the disk.
+                if round % 20 < 2 {
+                    let _ = store.replace(&name, b"overwritten");
+                }
                 assert!(!store.get(&name).is_ok_and(|bytes| bytes == b"secret"));
                 let _ = store.remove(&name);
                 let _ = store.make_dir(&path("swap/made/deep"));
@@ -529,9 +532,9 @@ fn a_directory_swapped_for_a_link_again_and_again_lets_nothing_out() {
         for name in ["swap", "real", "link"] {
             let at = place.vault(name);
             if at.is_symlink() {
-                std::fs::remove_file(at).unwrap()
+                std::fs::remove_file(at).unwrap();
             } else {
-                std::fs::remove_dir_all(at).unwrap()
+                std::fs::remove_dir_all(at).unwrap();
             }
         }
     }

@@ -37,7 +37,7 @@ impl Core {
 
     /// Writes a payload's frames while its file is locked: a reader must not find new frames under old entries.
     fn apply_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
-        let ContentSnap::Payload { payload, .. } = &snap.content else { return Ok(()) };
+        let ContentSnap::Payload { file, payload } = &snap.content else { return Ok(()) };
         let mut state = snap.node.state.write();
         let present = match &mut state.content {
             NodeContent::File(file) => present_payload(file, payload),
@@ -46,8 +46,10 @@ impl Core {
         // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
         folded.ops.iter().try_for_each(|op| self.execute(op))?;
         let Some((file_allocated, present)) = present else { return Ok(()) };
-        present.birth = Birth::Placed;
-        *file_allocated = folded.allocated.max(*file_allocated);
+        if payload.birth == Birth::New || present.birth == Birth::Placing {
+            present.birth = Birth::Placed;
+        }
+        *file_allocated = (*file_allocated + folded.allocated).saturating_sub(file.allocated);
         learn(present, folded, segment);
         Ok(())
     }
@@ -87,7 +89,7 @@ impl Core {
         let mut state = node.state.write();
         state.stored = Some(tag);
         state.generation = generation;
-        state.seals = state.seals.max(seals);
+        state.seals += seals;
         if state.dirty > segment {
             return;
         }

@@ -13,6 +13,8 @@ mod apply;
 mod fold;
 mod seal;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use super::{
     core::Core,
@@ -42,10 +44,9 @@ impl Core {
         let folded = self.fold(&snapshot)?;
         let plan = self.seal_all(&snapshot, folded)?;
         self.journal.reserve().release();
-        let done = self.store_plan(&snapshot, &plan);
+        let done = self.store_plan(&snapshot, &plan).and_then(|()| Ok(self.journal.finish(segment)?));
         self.journal.reserve().end();
         done?;
-        self.journal.finish(segment)?;
         self.complete(snapshot, &plan);
         Ok(true)
     }

@@ -22,7 +22,7 @@ pub(super) struct Plan {
     /// By node of `snapshot.nodes`.
     pub folded: Vec<Option<Folded>>,
     pub removes: Vec<RedoOp>,
-    /// New tag, generation and seal count of every node, files first, then directories.
+    /// New tag, new generation and seals made of every node, files first, then directories.
     pub sealed: Vec<(Arc<Node>, Tag, u64, u64)>,
     pub dirs: Vec<DirDone>,
     pub links: StoredSums,
@@ -121,7 +121,7 @@ impl Core {
             description: snap.description.clone(),
         };
         let sealed = seal_guard(&head, &snap.key.guard_aead(self.suite), &self.vault, &body);
-        Sealed { bytes: sealed.bytes, tag: sealed.tag, generation, seals }
+        Sealed { bytes: sealed.bytes, tag: sealed.tag, generation, seals: seals - snap.seals }
     }
 
     /// Where a sealed guard goes, and which directory's sums it changes.
@@ -228,6 +228,7 @@ struct Sealed {
     bytes: Vec<u8>,
     tag: Tag,
     generation: u64,
+    /// Made for this guard and what belongs to it.
     seals: u64,
 }
 

@@ -5,6 +5,7 @@
 //! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
 mod copy;
 pub(super) mod index;
+mod orphan;
 pub(super) mod overlay;
 mod punch;
 pub(super) mod ranges;
@@ -60,13 +61,16 @@ pub(super) enum FileBody {
 /// A payload and what is laid over it.
 pub(super) struct Payload {
     pub id: PayloadId,
-    pub blob: Mutex<Option<Arc<dyn Blob>>>,
+    pub blob: OpenBlob,
     pub birth: Birth,
     pub codec: Arc<ChunkCodec>,
     pub index: Mutex<Index>,
     pub overlay: Overlay,
     pub busy: Vec<Busy>,
 }
+
+/// A payload's object while it is open; the vault closes the oldest when there are many.
+pub(super) type OpenBlob = Arc<Mutex<Option<Arc<dyn Blob>>>>;
 
 /// Where the payload's file lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -106,11 +106,6 @@ impl Patch {
         matches!(&self.spans[..], [span] if span.start == 0 && span.bytes.len() >= len)
     }
 
-    /// Where the last byte lies, plus one.
-    pub fn end(&self) -> usize {
-        self.spans.last().map_or(0, Span::end)
-    }
-
     /// Lays the patch over `target`, which begins at byte `from` of the chunk.
     pub fn apply(&self, from: usize, target: &mut [u8]) {
         let until = from + target.len();

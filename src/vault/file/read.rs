@@ -1,5 +1,5 @@
 //! Reading a file.
-use super::{FileBody, FileData, Payload, index::IndexSource};
+use super::{FileBody, FileData, OpenBlob, Payload, index::IndexSource};
 use crate::{
     crypto::FileKey,
     format::{FileId, IndexEntry, new_payload_path, payload_path},
@@ -12,6 +12,9 @@ use crate::{
     },
 };
 use std::{cell::RefCell, sync::Arc};
+
+/// Payloads kept open: far below the 1,024 descriptors that a process gets by default.
+const OPEN_BLOBS_MAX: usize = 256;
 
 thread_local! {
     /// Frames as read, before they are opened. Kept, so that a read does not allocate.
@@ -108,18 +111,37 @@ impl Core {
     pub fn payload_blob(&self, payload: &Payload) -> Result<Option<Arc<dyn Blob>>> {
         let mut blob = payload.blob.lock();
         if blob.is_none() {
+            let mut opened_now = None;
             let path = match payload.birth {
                 super::Birth::Unborn | super::Birth::Placing => return Ok(None),
                 super::Birth::New => new_payload_path(&payload.id),
                 super::Birth::Placed => payload_path(&payload.id),
             };
             match self.store.open(&path, false) {
-                Ok(opened) => *blob = Some(opened),
+                Ok(opened) => opened_now = Some(opened),
                 Err(StoreError::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
+            blob.clone_from(&opened_now);
+            drop(blob);
+            if opened_now.is_some() {
+                self.note_open(&payload.blob);
+            }
+            return Ok(opened_now);
         }
         Ok(blob.clone())
+    }
+
+    /// Closes the payload that has been open longest, when there are many.
+    pub fn note_open(&self, blob: &OpenBlob) {
+        let oldest = {
+            let mut open = self.open_blobs.lock();
+            open.push_back(Arc::clone(blob));
+            if open.len() > OPEN_BLOBS_MAX { open.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest {
+            oldest.lock().take();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Whole chunks that were never stored go straight into the payload, sealed; a record claims them. All else is laid over
 //! the content in memory and logged later (`settle`). The same functions, without the straight way, replay the log.
-use super::{Birth, Busy, FILE_LEN_MAX, FileBody, FileData, Payload, index::Index, overlay::Overlay};
+use super::{Birth, Busy, FILE_LEN_MAX, FileBody, FileData, OpenBlob, Payload, index::Index, overlay::Overlay};
 use crate::{
     codec::{ChunkCodec, FramePlace, write_pieces},
     crypto::FileKey,
@@ -18,6 +18,8 @@ use crate::{
 use parking_lot::Mutex;
 use std::{ops::Range, sync::Arc};
 
+/// Seals under one file key with random 96-bit nonces: NIST SP 800-38D allows 2^32; 64 TiB written in chunks of 16 KiB.
+const SEALS_MAX: u64 = (1 << 32) - (1 << 24);
 /// Log space promised for each write beside its bytes: the head of its record and a touch.
 const RECORD_COST: u64 = 512;
 
@@ -132,7 +134,7 @@ impl Core {
     pub fn payload(&self, file_id: FileId, key: &FileKey, file: &FileData, id: PayloadId, index: Index, birth: Birth) -> Payload {
         let place = FramePlace { suite: self.suite, vault: self.vault, file: file_id, payload: id };
         let codec = ChunkCodec::new(key.chunk_aead(self.suite), place, file.chunk, file.compress);
-        let (blob, index) = (Mutex::new(None), Mutex::new(index));
+        let (blob, index) = (OpenBlob::default(), Mutex::new(index));
         Payload { id, blob, birth, codec: Arc::new(codec), index, overlay: Overlay::default(), busy: Vec::new() }
     }
 
@@ -171,6 +173,9 @@ impl Core {
         let len = (chunk.len() - chunk.within(offset)).min(data.len());
         self.write_patch(node, state, offset, &data[..len])?;
         self.straighten(node, state, &key, number, time)?;
+        if state.is_orphan(node) {
+            self.fold_orphan(node, state)?;
+        }
         Ok(len)
     }
 
@@ -201,6 +206,9 @@ impl Core {
     fn write_straight(&self, node: &Arc<Node>, state: &mut NodeState, first: u64, plain: &[u8], time: Time) -> Result<()> {
         let orphan = state.is_orphan(node);
         let key = Arc::clone(&state.key);
+        if state.seals > SEALS_MAX {
+            return Err(VaultError::KeyUsedUp);
+        }
         if !orphan {
             self.touch(node)?;
         }
@@ -229,7 +237,7 @@ impl Core {
         Ok(())
     }
 
-    fn write_frames(&self, blob: &Arc<dyn Blob>, chunk: ChunkSize, first: u64, entries: &[IndexEntry], slots: &[u8]) -> Result<()> {
+    pub fn write_frames(&self, blob: &Arc<dyn Blob>, chunk: ChunkSize, first: u64, entries: &[IndexEntry], slots: &[u8]) -> Result<()> {
         for piece in write_pieces(chunk, first, entries) {
             blob.write_at(piece.offset, &slots[piece.range])?;
         }
@@ -250,7 +258,7 @@ impl Core {
     }
 
     /// The payload's object, made if need be.
-    fn born(&self, payload: &mut Payload) -> Result<Arc<dyn Blob>> {
+    pub fn born(&self, payload: &mut Payload) -> Result<Arc<dyn Blob>> {
         if let Some(blob) = self.payload_blob(payload)? {
             return Ok(blob);
         }
@@ -258,6 +266,7 @@ impl Core {
         self.journal.depends_on_names(&new_payload_dir());
         payload.birth = Birth::New;
         *payload.blob.lock() = Some(Arc::clone(&blob));
+        self.note_open(&payload.blob);
         Ok(blob)
     }
 }

@@ -1,0 +1,266 @@
+//! What the journal promises, on stores in memory.
+use super::{Journal, JournalContext, JournalError, clean, closed_redo_files, execute_redo_file, journal_dir, read_log};
+use crate::{
+    crypto::{MasterKey, Suite},
+    format::{FileId, Record, RedoOp, Time, VaultId},
+    store::{Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store},
+};
+use std::sync::Arc;
+
+fn context() -> JournalContext {
+    let key = MasterKey::generate().journal_key(&[7; 16], Suite::Aes256Gcm);
+    JournalContext { key: Arc::new(key), vault: VaultId([7; 16]) }
+}
+
+fn empty_store() -> MemoryStore {
+    let store = MemoryStore::new();
+    store.make_dir(&journal_dir()).unwrap();
+    store
+}
+
+fn start(store: &Arc<dyn Store>, context: &JournalContext, applied: u64) -> Journal {
+    let recovered = read_log(&**store, context, applied).unwrap();
+    Journal::start(Arc::clone(store), context.clone(), &recovered).unwrap()
+}
+
+/// A record that tells one write from another.
+fn write(number: u64) -> Record {
+    Record::Write { file: FileId([1; 16]), offset: number, bytes: vec![9; 100], time: Time::default() }
+}
+
+fn numbers(records: &[Record]) -> Vec<u64> {
+    let number = |record: &Record| match record {
+        Record::Write { offset, .. } => *offset,
+        _ => panic!("only writes were logged"),
+    };
+    records.iter().map(number).collect()
+}
+
+fn logged(store: &dyn Store, context: &JournalContext, applied: u64) -> Result<Vec<u64>, JournalError> {
+    let recovered = read_log(store, context, applied)?;
+    recovered.check_durable()?;
+    Ok(recovered.frames.iter().flat_map(|frame| numbers(&frame.records)).collect())
+}
+
+fn segment(number: u64) -> ObjectPath {
+    super::segment::segment_path(number)
+}
+
+#[test]
+fn what_was_committed_is_read_back_in_order() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1), write(2)]).unwrap();
+    journal.push(&[write(3)]).unwrap();
+    journal.commit(&[write(4)]).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_was_pushed_waits_for_its_frame() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.push(&[write(1)]).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), Vec::<u64>::new());
+    journal.write_pushed().unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1]);
+}
+
+#[test]
+fn a_frame_torn_at_any_byte_was_never_written() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    let whole = journal.segment_len();
+    journal.commit(&[write(2)]).unwrap();
+    let end = journal.segment_len();
+    let bytes = store.get(&segment(1)).unwrap();
+    for cut in whole..end {
+        store.put(&segment(1), &bytes[..usize::try_from(cut).unwrap()]).unwrap();
+        assert_eq!(logged(&*store, &context, 0).unwrap(), [1], "cut at {cut}");
+    }
+    store.put(&segment(1), &bytes).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 2]);
+}
+
+#[test]
+fn a_changed_frame_ends_the_log_and_never_gives_other_records() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    (1..=3).for_each(|number| journal.commit(&[write(number)]).unwrap());
+    let bytes = store.get(&segment(1)).unwrap();
+    let len = usize::try_from(journal.segment_len()).unwrap();
+    for at in 0..len {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        store.put(&segment(1), &changed).unwrap();
+        let found = logged(&*store, &context, 0).unwrap();
+        assert_eq!(found, (1..=found.len() as u64).collect::<Vec<_>>(), "bit {at}");
+        assert!(found.len() < 3, "bit {at} was not noticed");
+    }
+}
+
+#[test]
+fn a_durable_frame_that_is_gone_is_damage() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    let first = usize::try_from(journal.segment_len()).unwrap();
+    journal.commit(&[write(2)]).unwrap();
+    journal.flush().unwrap();
+    journal.commit(&[write(3)]).unwrap();
+    let mut bytes = store.get(&segment(1)).unwrap();
+    bytes[first + 30] ^= 1;
+    store.put(&segment(1), &bytes).unwrap();
+    assert!(matches!(logged(&*store, &context, 0), Err(JournalError::Damaged { .. })));
+}
+
+#[test]
+fn records_go_on_in_the_next_segment_and_the_finished_one_is_gone() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    assert_eq!(journal.switch(&[write(2)]).unwrap(), 1);
+    journal.commit(&[write(3)]).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 2, 3]);
+    journal.finish(1).unwrap();
+    assert_eq!(logged(&*store, &context, 1).unwrap(), [2, 3]);
+    assert!(!store.exists(&segment(1)).unwrap());
+}
+
+#[test]
+fn a_missing_segment_is_damage() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    journal.switch(&[]).unwrap();
+    journal.commit(&[write(2)]).unwrap();
+    store.remove(&segment(1)).unwrap();
+    assert!(matches!(logged(&*store, &context, 0), Err(JournalError::Damaged { segment: 1, .. })));
+}
+
+#[test]
+fn a_segment_put_back_from_the_past_is_not_read() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    let old = store.get(&segment(1)).unwrap();
+    journal.switch(&[]).unwrap();
+    journal.finish(1).unwrap();
+    journal.commit(&[write(2)]).unwrap();
+    store.put(&segment(1), &old).unwrap();
+    assert_eq!(logged(&*store, &context, 1).unwrap(), [2]);
+    // Nor under the name of the present one.
+    store.put(&segment(2), &old).unwrap();
+    assert_eq!(logged(&*store, &context, 1).unwrap(), Vec::<u64>::new());
+}
+
+#[test]
+fn a_second_recovery_knows_where_the_first_one_cut() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    (1..=3).for_each(|number| journal.commit(&[write(number)]).unwrap());
+    drop(journal);
+    let mut recovered = read_log(&*store, &context, 0).unwrap();
+    recovered.cut(1);
+    let journal = Journal::start(Arc::clone(&store), context.clone(), &recovered).unwrap();
+    journal.commit(&[write(10)]).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 10]);
+}
+
+#[test]
+fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    journal.switch(&[]).unwrap();
+    let put = |name: &str| RedoOp::Put { path: ObjectPath::new(name).unwrap(), bytes: b"stored".to_vec() };
+    let mut redo = journal.redo(1).unwrap();
+    redo.add(&put("one")).unwrap();
+    drop(redo);
+    assert_eq!(closed_redo_files(&*store, &context).unwrap(), Vec::<u64>::new());
+    let mut redo = journal.redo(1).unwrap();
+    redo.add(&put("one")).unwrap();
+    redo.commit().unwrap();
+    assert_eq!(closed_redo_files(&*store, &context).unwrap(), [1]);
+    for _ in 0..2 {
+        execute_redo_file(&*store, &context, 1).unwrap();
+        assert_eq!(store.get(&ObjectPath::new("one").unwrap()).unwrap(), b"stored");
+    }
+    clean(&*store, 1).unwrap();
+    assert_eq!(closed_redo_files(&*store, &context).unwrap(), Vec::<u64>::new());
+    assert!(!store.exists(&segment(1)).unwrap());
+}
+
+#[test]
+fn a_redo_file_of_another_number_does_not_open() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    let mut redo = journal.redo(1).unwrap();
+    redo.add(&RedoOp::MakeDir(ObjectPath::new("d").unwrap())).unwrap();
+    redo.commit().unwrap();
+    let bytes = store.get(&super::redo::redo_path(1)).unwrap();
+    store.remove(&super::redo::redo_path(1)).unwrap();
+    store.put(&super::redo::redo_path(2), &bytes).unwrap();
+    assert_eq!(closed_redo_files(&*store, &context).unwrap(), Vec::<u64>::new());
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_the_operation_and_the_log_goes_on() {
+    let context = context();
+    let store = Arc::new(MemoryStore::with_capacity(2 << 20));
+    store.make_dir(&journal_dir()).unwrap();
+    let store: Arc<dyn Store> = store;
+    let journal = start(&store, &context, 0);
+    let big = Record::Write { file: FileId([1; 16]), offset: 0, bytes: vec![1; 200 << 10], time: Time::default() };
+    let mut count = 0;
+    while journal.push(std::slice::from_ref(&big)).is_ok() {
+        count += 1;
+        assert!(count < 100, "the disk never gets full");
+    }
+    journal.commit(&[write(5)]).unwrap();
+    let found = read_log(&*store, &context, 0).unwrap();
+    let records: usize = found.frames.iter().map(|frame| frame.records.len()).sum();
+    assert_eq!(records, count + 1);
+}
+
+#[test]
+fn after_a_failed_sync_every_write_fails() {
+    let context = context();
+    let faults = Arc::new(FaultStore::new(Arc::new(empty_store())));
+    let store: Arc<dyn Store> = faults.clone();
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    faults.inject(Fault::io().on(Operation::BlobSync).once());
+    assert!(journal.flush().is_err());
+    assert!(matches!(journal.commit(&[write(2)]), Err(JournalError::Failed { .. })));
+    assert!(matches!(journal.flush(), Err(JournalError::Failed { .. })));
+}
+
+#[test]
+fn many_who_wait_share_a_flush() {
+    const THREADS: u64 = 8;
+    const ROUNDS: u64 = 50;
+    let context = context();
+    let faults = Arc::new(FaultStore::new(Arc::new(empty_store())));
+    let store: Arc<dyn Store> = faults.clone();
+    let journal = start(&store, &context, 0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let journal = &journal;
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    journal.commit(&[write(thread * ROUNDS + round)]).unwrap();
+                    journal.flush().unwrap();
+                }
+            });
+        }
+    });
+    assert!(faults.count(Operation::BlobSync) <= THREADS * ROUNDS);
+    let mut found = logged(&*store, &context, 0).unwrap();
+    found.sort_unstable();
+    assert_eq!(found, (0..THREADS * ROUNDS).collect::<Vec<_>>());
+    let syncs = faults.count(Operation::BlobSync);
+    journal.flush().unwrap();
+    assert_eq!(faults.count(Operation::BlobSync), syncs, "nothing was left to flush");
+}

@@ -1,0 +1,101 @@
+//! Checkpoints seen through the counter: of single files, and on a full disk.
+use crate::{
+    crypto::{KdfParams, Suite},
+    format::ChunkSize,
+    store::{MemoryStore, Store},
+    vault::{InitOptions, NewKind, OpenOptions, ROOT_INO, State, Vault, VaultError, init},
+};
+use std::sync::Arc;
+
+fn chunk() -> ChunkSize {
+    ChunkSize::from_log2(14).unwrap()
+}
+
+fn new_vault(store: MemoryStore) -> Arc<dyn Store> {
+    let store: Arc<dyn Store> = Arc::new(store);
+    let kdf = KdfParams {
+        memory_kib: KdfParams::MEMORY_KIB_MIN,
+        time: 1,
+        lanes: 1,
+    };
+    let options = InitOptions {
+        suite: Suite::Aes256Gcm,
+        compress: true,
+        chunk: chunk(),
+        kdf,
+        uid: 0,
+        gid: 0,
+    };
+    init(&*store, b"secret", &options).unwrap();
+    store
+}
+
+fn open(store: &Arc<dyn Store>) -> Vault {
+    let options = OpenOptions {
+        background: false,
+        ..OpenOptions::default()
+    };
+    Vault::open(Arc::clone(store), b"secret", options).unwrap()
+}
+
+#[test]
+fn a_file_of_zeros_is_stored() {
+    let store = new_vault(MemoryStore::new());
+    let vault = open(&store);
+    let file = vault
+        .make(ROOT_INO, b"zeros", NewKind::File, 0o600, 0, 0)
+        .unwrap()
+        .ino;
+    let zeros = vec![0; 4 * chunk().len()];
+    vault.write(file, 0, &zeros, false).unwrap();
+    assert!(vault.checkpoint().unwrap());
+    vault.close().unwrap();
+    let vault = open(&store);
+    let stat = vault.lookup(ROOT_INO, b"zeros").unwrap();
+    assert_eq!(stat.size, zeros.len() as u64);
+    let mut read = vec![1; zeros.len()];
+    vault.read(stat.ino, 0, &mut read).unwrap();
+    assert_eq!(read, zeros);
+    vault.close().unwrap();
+}
+
+/// Makes files of so many bytes until the disk is full; gives how many were made.
+fn fill(vault: &Vault, names: &str, bytes: usize) -> usize {
+    let content: Vec<u8> = (0..bytes)
+        .map(|at| u8::try_from(at * at % 251).unwrap())
+        .collect();
+    let make = |number: usize| -> Result<usize, VaultError> {
+        let name = format!("{names}{number}");
+        let file = vault
+            .make(ROOT_INO, name.as_bytes(), NewKind::File, 0o600, 0, 0)?
+            .ino;
+        vault.write(file, 0, &content, false)
+    };
+    let full = (0..10_000).find(|number| !make(*number).is_ok_and(|written| written == bytes));
+    full.expect("the disk was not filled")
+}
+
+#[test]
+fn on_a_full_disk_the_vault_goes_on_and_can_be_emptied() {
+    let store = new_vault(MemoryStore::with_capacity(32 << 20));
+    let vault = open(&store);
+    let large = fill(&vault, "large", 1 << 20);
+    let small = fill(&vault, "small", 10);
+    assert!(large > 4 && small > 4);
+    assert_eq!(vault.state(), State::ReadWrite);
+    vault.close().unwrap();
+    // A mount needs space, too; so does removing, until it has given some back.
+    let vault = open(&store);
+    fill(&vault, "more", 10);
+    for number in 0..large {
+        vault
+            .unlink(ROOT_INO, format!("large{number}").as_bytes())
+            .unwrap();
+    }
+    vault.checkpoint().unwrap();
+    let again = fill(&vault, "again", 1 << 20);
+    // Small files have taken a part of it meanwhile.
+    assert!(again * 2 > large, "{again} of {large}");
+    assert_eq!(vault.state(), State::ReadWrite);
+    vault.close().unwrap();
+}

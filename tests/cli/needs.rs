@@ -1,0 +1,55 @@
+//! What a test needs of the machine beside a file system: `mount`, to mount FUSE file systems, and `user`, to do so as an
+//! ordinary user as well.
+
+use std::{
+    fs,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+};
+
+/// Whether the machine gives it. Where `CI=true` it must; elsewhere the test says that it was skipped.
+pub fn given(need: &str) -> bool {
+    let lack = match need {
+        "mount" => lack_of_mount(),
+        "user" => lack_of_user(),
+        other => panic!("`{other}` is nothing that a machine can be asked for"),
+    };
+    let Some(lack) = lack else { return true };
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "this machine cannot run the test: {lack}"
+    );
+    eprintln!("skipped: {lack}");
+    false
+}
+
+/// Why this process cannot mount, if it cannot.
+fn lack_of_mount() -> Option<String> {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    if !fs::metadata("/dev/fuse").is_ok_and(|device| device.file_type().is_char_device()) {
+        return Some("there is no /dev/fuse".to_owned());
+    }
+    (capabilities() & CAP_SYS_ADMIN == 0)
+        .then(|| "mounting needs root with CAP_SYS_ADMIN".to_owned())
+}
+
+/// Why no test can run as an ordinary user who mounts, if none can.
+fn lack_of_user() -> Option<String> {
+    let helper = ["/usr/bin/fusermount3", "/bin/fusermount3"]
+        .into_iter()
+        .find_map(|path| fs::metadata(path).ok());
+    match helper {
+        None => Some("there is no fusermount3".to_owned()),
+        Some(helper) if helper.uid() != 0 || helper.mode() & 0o4000 == 0 => {
+            Some("fusermount3 is not set-user-id root".to_owned())
+        }
+        Some(_) => lack_of_mount(),
+    }
+}
+
+fn capabilities() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,90 @@
+//! The objects of a store, as somebody finds them who reads the disk.
+use std::collections::BTreeMap;
+use wardfs::{
+    format::Kind,
+    store::{ObjectPath, Store, StoreError},
+    vault::{ROOT_INO, Vault},
+};
+
+/// Contents by path. Directories are named with a slash at the end and hold nothing.
+pub fn objects(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![String::new()];
+    while let Some(dir) = waiting.pop() {
+        for name in store.list(&path(&dir)).expect("a directory of a healthy store") {
+            let name = String::from_utf8(name).expect("stored names are text");
+            let child = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            match store.get(&path(&child)) {
+                Ok(bytes) => drop(found.insert(child, bytes)),
+                Err(StoreError::NotAnObject { .. }) => {
+                    found.insert(format!("{child}/"), Vec::new());
+                    waiting.push(child);
+                }
+                Err(error) => panic!("an object of a healthy store: {error}"),
+            }
+        }
+    }
+    found
+}
+
+/// Puts objects into a store that has none.
+pub fn copy_into(store: &dyn Store, objects: &BTreeMap<String, Vec<u8>>) {
+    for (name, bytes) in objects {
+        match name.strip_suffix('/') {
+            Some(dir) => store.make_dir(&path(dir)),
+            None => store.put(&path(name), bytes),
+        }
+        .expect("a healthy store");
+    }
+}
+
+/// The path of an object.
+pub fn path(text: &str) -> ObjectPath {
+    if text.is_empty() { ObjectPath::root() } else { ObjectPath::new(text).expect("a path of an object") }
+}
+
+/// Removes all that a vault holds, through its counter.
+///
+/// # Errors
+/// What cannot be removed.
+pub fn remove_everything(vault: &Vault) -> Result<(), String> {
+    remove_below(vault, ROOT_INO).map_err(|error| format!("removing everything: {error}"))
+}
+
+fn remove_below(vault: &Vault, dir: u64) -> wardfs::vault::Result<()> {
+    let mut entries = Vec::new();
+    vault.read_dir(dir, 0, &mut |entry| {
+        entries.push((entry.name.to_vec(), entry.kind));
+        true
+    })?;
+    for (name, kind) in entries {
+        if kind != Kind::Directory {
+            vault.unlink(dir, &name)?;
+            continue;
+        }
+        let stat = vault.lookup(dir, &name)?;
+        remove_below(vault, stat.ino)?;
+        vault.remove_dir(dir, &name)?;
+        vault.forget(stat.ino, 1);
+    }
+    Ok(())
+}
+
+/// What a closed vault keeps though nothing is in it any more.
+pub fn left_over(store: &dyn Store) -> Vec<String> {
+    let belongs = |name: &String| {
+        let parts: Vec<&str> = name.split('/').collect();
+        match parts[..] {
+            ["wardfs.vault" | "wardfs.vault.copy"] | ["guards", "root"] => true,
+            ["zones", _] => true,
+            // Directories that spread what lies in them stay.
+            ["guards" | "payloads", _, ""] | [_, ""] => true,
+            _ => false,
+        }
+    };
+    let is_dir_of_entries = |name: &String| name.starts_with("guards/") && name.ends_with('/');
+    let (dirs, others): (Vec<String>, Vec<String>) =
+        objects(store).into_keys().filter(|name| !belongs(name)).partition(is_dir_of_entries);
+    // The root's own stays; which it is, cannot be told from outside.
+    others.into_iter().chain(dirs.into_iter().skip(1)).collect()
+}

@@ -1,0 +1,42 @@
+//! How long a test runs, and from which seeds.
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+/// Seconds that a random test takes, `WARDFS_TEST_SECS` if that is set.
+pub struct Budget {
+    until: Instant,
+}
+
+impl Budget {
+    pub fn secs(default: u64) -> Budget {
+        let secs = number("WARDFS_TEST_SECS").unwrap_or(default);
+        Budget { until: Instant::now() + Duration::from_secs(secs) }
+    }
+
+    pub fn is_spent(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+/// Seeds to run, from `WARDFS_TEST_SEED` on.
+pub fn seeds() -> impl Iterator<Item = u64> {
+    number("WARDFS_TEST_SEED").unwrap_or(1)..
+}
+
+/// What `run` says, with a panic as an error.
+///
+/// # Errors
+/// Those of `run`, and panics.
+pub fn caught(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
