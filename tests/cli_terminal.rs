@@ -7,6 +7,7 @@ mod needs;
 
 use rustix::{
     fs::{FlockOperation, Mode, OFlags, flock, open},
+    process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, tcgetattr},
 };
@@ -24,6 +25,30 @@ use tempfile::TempDir;
 /// How long something expected may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An empty directory for one test. A mount that a failed test leaves in it is taken away.
+struct Directory(TempDir);
+
+impl Directory {
+    fn new() -> Directory {
+        Directory(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if is_mounted(self) {
+            let _ = Command::new("umount")
+                .arg("--lazy")
+                .arg(self.path().join("plain"))
+                .status();
+        }
+    }
+}
+
 /// A program on a terminal.
 struct Session {
     screen: File,
@@ -31,16 +56,16 @@ struct Session {
     seen: String,
     child: Child,
     terminal: OwnedFd,
-    directory: TempDir,
+    directory: Directory,
 }
 
 impl Session {
     fn start(arguments: &[&str]) -> Session {
-        Session::start_in(tempfile::tempdir().unwrap(), "", arguments)
+        Session::start_in(Directory::new(), "", arguments)
     }
 
     /// `typed` is what the keyboard has in store when the program starts.
-    fn start_in(directory: TempDir, typed: &str, arguments: &[&str]) -> Session {
+    fn start_in(directory: Directory, typed: &str, arguments: &[&str]) -> Session {
         let screen =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&screen).unwrap();
@@ -208,7 +233,7 @@ fn control_c_at_the_prompt_ends_it_and_leaves_the_terminal_as_it_was() {
 #[test]
 fn what_was_typed_before_the_prompt_does_not_count() {
     let arguments = ["init", "--kdf-memory", "8", "vault"];
-    let mut session = Session::start_in(tempfile::tempdir().unwrap(), "typed ahead\r", &arguments);
+    let mut session = Session::start_in(Directory::new(), "typed ahead\r", &arguments);
     session.expect("New passphrase: ");
     session.send("one\r");
     session.expect("Repeat it: ");
@@ -218,7 +243,7 @@ fn what_was_typed_before_the_prompt_does_not_count() {
 }
 
 /// A vault `vault` that takes half a second to unlock, and a directory `plain`.
-fn slow_vault() -> TempDir {
+fn slow_vault() -> Directory {
     let arguments = ["init", "--kdf-memory", "512", "--kdf-time", "6", "vault"];
     let mut session = Session::start(&arguments);
     session.expect("New passphrase: ");
@@ -231,19 +256,15 @@ fn slow_vault() -> TempDir {
     session.directory
 }
 
-fn is_mounted(directory: &TempDir) -> bool {
+fn is_mounted(directory: &Directory) -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     mounts.contains(directory.path().to_str().unwrap())
 }
 
-fn signal(signal: &str, pid: &str) {
-    assert!(
-        Command::new("kill")
-            .args([signal, pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+/// The process that another has started, once it has.
+fn child_of(pid: u32) -> Option<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }
 
 #[test]
@@ -255,17 +276,10 @@ fn what_takes_long_shows_a_sign_of_life_and_takes_it_away() {
     session.expect("Passphrase: ");
     session.send("one\r");
     // As slow as it has to be: the process in the background is stopped until the line has shown.
-    let child = eventually(|| {
-        let found = Command::new("pgrep")
-            .args(["-P", &session.child.id().to_string()])
-            .output()
-            .unwrap();
-        let pid = String::from_utf8(found.stdout).unwrap().trim().to_owned();
-        (!pid.is_empty()).then_some(pid)
-    });
-    signal("-STOP", &child);
+    let child = eventually(|| child_of(session.child.id()));
+    kill_process(child, Signal::STOP).unwrap();
     session.expect("unlocking the vault");
-    signal("-CONT", &child);
+    kill_process(child, Signal::CONT).unwrap();
     let status = session.child.wait().unwrap();
     let mounted = is_mounted(&session.directory);
     let dir = session.directory.path().join("plain");
@@ -309,7 +323,7 @@ fn control_c_while_a_mount_is_made_ends_both_processes_and_leaves_none() {
 
 #[test]
 fn passwd_asks_for_the_present_one_once_and_the_new_one_twice() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Directory::new();
     let mut session = Session::start_in(directory, "", &["init", "--kdf-memory", "8", "vault"]);
     session.expect("New passphrase: ");
     session.send("old\r");

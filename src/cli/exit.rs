@@ -142,6 +142,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
         | VaultError::NotPermitted(_)
         | VaultError::NoAttribute
         | VaultError::AttributeTooLong
+        | VaultError::AttributesFull
         | VaultError::TooManyLinks
         | VaultError::FileTooLong
         | VaultError::KeyUsedUp

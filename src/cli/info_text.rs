@@ -24,17 +24,19 @@ pub fn show(info: &Info) -> String {
 
 fn mount_lines(mount: &MountFacts) -> Vec<(&'static str, String)> {
     let MountFacts { status, options } = mount;
-    let served = status
+    let served_by = status
         .pid
-        .map_or("does not answer".to_owned(), |pid| format!("process {pid}"));
-    let mut lines = vec![("mounted on", shown(&status.dir)), ("served by", served)];
-    // The process says it, and anybody's process may.
-    lines.extend(
-        status
-            .state
-            .as_ref()
-            .map(|state| ("state", shown(Path::new(state)))),
-    );
+        .map_or("unknown".to_owned(), |pid| format!("process {pid}"));
+    // The process says it, and anybody's process may say anything.
+    let state = status.state.as_ref();
+    let state = state.map_or("does not answer".to_owned(), |state| {
+        shown(Path::new(state))
+    });
+    let mut lines = vec![
+        ("mounted on", shown(&status.dir)),
+        ("served by", served_by),
+        ("state", state),
+    ];
     lines.extend(
         options
             .as_ref()
@@ -114,7 +116,7 @@ mod tests {
         info.mount = Some(silent_mount());
         let text = show(&info);
         assert!(
-            text.contains("served by:   does not answer\n") && !text.contains("state:"),
+            text.contains("served by:   unknown\nstate:       does not answer\n"),
             "{text}"
         );
     }

@@ -37,8 +37,8 @@ pub fn run(args: &UnmountArgs) -> Result<(), CliError> {
     let status = mount::status(&args.dir);
     let daemon = status.as_ref().and_then(Daemon::of);
     // What was written is stored now, while there is somebody to tell that it could not be. A mount that did not say
-    // who serves it may be hung, and would hang this too.
-    let answers = status.as_ref().is_some_and(|status| status.pid.is_some());
+    // how it is may be hung, and would hang this too.
+    let answers = status.as_ref().is_some_and(|status| status.state.is_some());
     let stored = if answers { sync(&args.dir) } else { Ok(()) };
     unmount(&args.dir)?;
     if let Some(daemon) = daemon {
@@ -54,8 +54,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// The one that the mount names; a mount without extended attributes cannot, but the lock on its vault can. `None`
-    /// when nothing tells, or the process is gone.
+    /// The one that the kernel or the mount names, else the one that has the lock on its vault. `None` when nothing tells,
+    /// or the process is gone.
     fn of(status: &MountStatus) -> Option<Daemon> {
         let pid = status.pid.or_else(|| lock_holder(&status.vault))?;
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;

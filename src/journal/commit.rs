@@ -116,9 +116,7 @@ impl Journal {
     /// Writes what was pushed; gives how many frames there are.
     fn written(&self) -> Result<u64, JournalError> {
         let mut inner = self.inner.lock();
-        if let Some(cause) = &inner.failed {
-            return Err(JournalError::Failed { cause: cause.clone() });
-        }
+        inner.check()?;
         self.write_batch(&mut inner)?;
         Ok(inner.sequence)
     }
@@ -126,8 +124,7 @@ impl Journal {
     fn flush_now(&self) -> Result<(), JournalError> {
         // First what the frames are, then what they need: a claim pushed in between may be synced too early, never too late.
         let (sequence, blobs) = {
-            let mut inner = self.inner.lock();
-            self.write_batch(&mut inner)?;
+            let inner = self.inner.lock();
             (inner.sequence, log_blobs(&inner))
         };
         let tentative = std::mem::take(&mut *self.durability.tentative.lock());

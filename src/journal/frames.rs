@@ -45,16 +45,16 @@ pub(super) struct FramePlace {
     pub index: u64,
 }
 
-/// Appends the sealed form of `content` to `out`.
-pub(super) fn seal(context: &JournalContext, place: FramePlace, content: &[u8], out: &mut Vec<u8>) {
-    assert!(content.len() <= FRAME_LEN_MAX, "a frame's content is cut before it gets this long");
+/// Appends the sealed form of `plain` to `out`.
+pub(super) fn seal(context: &JournalContext, place: FramePlace, plain: &[u8], out: &mut Vec<u8>) {
+    assert!(plain.len() <= FRAME_LEN_MAX, "a frame's content is cut before it gets this long");
     let nonce = Nonce::random();
-    let len = u32::try_from(content.len()).expect("bounded above");
-    out.reserve(content.len() + FRAME_COST);
+    let len = u32::try_from(plain.len()).expect("bounded above");
+    out.reserve(plain.len() + FRAME_COST);
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&nonce.0);
     let start = out.len();
-    out.extend_from_slice(content);
+    out.extend_from_slice(plain);
     let aad = associated(context, place.purpose, place.number, place.index);
     let tag = context.key.aead().seal(&nonce, &aad, &mut out[start..]);
     out.extend_from_slice(&tag.0);
@@ -128,12 +128,12 @@ fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
     }
     let taken = len + FRAME_COST;
     let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().expect("the length was checked");
-    let mut content = rest[..len].to_vec();
+    let mut plain = rest[..len].to_vec();
     let mut tag = Tag::default();
     tag.0.copy_from_slice(&rest[len..len + TAG_LEN]);
-    let aad = associated(context, place.purpose, place.number, place.index);
-    match context.key.aead().open(&Nonce(*nonce), &aad, &mut content, &tag) {
-        Ok(()) => Found::Frame { content, taken },
+    let bound_to = associated(context, place.purpose, place.number, place.index);
+    match context.key.aead().open(&Nonce(*nonce), &bound_to, &mut plain, &tag) {
+        Ok(()) => Found::Frame { content: plain, taken },
         Err(_) => Found::Nothing { next: Some(taken) },
     }
 }

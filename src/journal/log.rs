@@ -24,8 +24,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Pushed records are written at the latest when they are this long: one frame of this size costs little more than its bytes.
-const BATCH_LEN: usize = 256 << 10;
+/// Pushed and promised records should be written when they are this long: a frame of this size costs little more than its
+/// bytes, and is far below the longest.
+const BATCH_LEN: usize = 2 << 20;
 /// Length of a `FrameHead`.
 const FRAME_HEAD: usize = 16;
 
@@ -79,11 +80,14 @@ pub(super) struct Inner {
     /// Sequence number of the next frame.
     pub sequence: u64,
     pub failed: Option<String>,
+    /// Its files are gone: every record is refused.
+    closed: bool,
 }
 
 impl Inner {
-    fn check(&self) -> Result<(), JournalError> {
+    pub fn check(&self) -> Result<(), JournalError> {
         match &self.failed {
+            None if self.closed => Err(JournalError::Failed { cause: "it was closed".to_owned() }),
             None => Ok(()),
             Some(cause) => Err(JournalError::Failed { cause: cause.clone() }),
         }
@@ -105,11 +109,11 @@ impl Journal {
         let reserve = Reserve::open(Arc::clone(&store))?;
         let segment = Segment::create(&*store, recovered.next_segment)?;
         store.sync_dir(&super::journal_dir())?;
-        let mut batch = Vec::with_capacity(BATCH_LEN);
+        let mut batch = Vec::new();
         batch.resize(FRAME_HEAD, 0);
         let number = segment.number;
         let inner =
-            Inner { segment, previous: None, batch, recovered: recovered.segments.clone(), promised: 0, sequence: recovered.first_sequence + recovered.frames.len() as u64, failed: None };
+            Inner { segment, previous: None, batch, recovered: recovered.segments.clone(), promised: 0, sequence: recovered.first_sequence + recovered.frames.len() as u64, failed: None, closed: false };
         let durability = Durability::new(recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64);
         let (segment, segment_len) = (AtomicU64::new(number), AtomicU64::new(0));
         Ok(Journal { context, store, inner: Mutex::new(inner), durability, reserve, segment, segment_len })
@@ -129,6 +133,7 @@ impl Journal {
             promised: 0,
             sequence: 0,
             failed: None,
+            closed: false,
         };
         let reserve = Reserve::none(Arc::clone(&store));
         let (segment, segment_len) = (AtomicU64::new(recovered.next_segment), AtomicU64::new(0));
@@ -178,6 +183,13 @@ impl Journal {
         self.add(records, promised, true)
     }
 
+    /// Should what was pushed be written? Never done without being asked: a frame must hold all that was acknowledged before
+    /// any of it, and what is only promised yet is pushed by the vault.
+    pub fn is_full(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.batch.len() as u64 + inner.promised >= BATCH_LEN as u64
+    }
+
     /// Writes what was pushed.
     ///
     /// # Errors
@@ -191,16 +203,18 @@ impl Journal {
     fn add(&self, records: &[Record], promised: u64, write: bool) -> Result<(), JournalError> {
         let mut inner = self.inner.lock();
         inner.check()?;
-        inner.promised = inner.promised.saturating_sub(promised);
+        let promised = promised.min(inner.promised);
+        inner.promised -= promised;
         let before = inner.batch.len();
         for record in records {
             record.encode(&mut inner.batch);
         }
         if let Err(error) = inner.ensure(0) {
             inner.batch.truncate(before);
+            inner.promised += promised;
             return Err(error);
         }
-        if write || inner.batch.len() >= BATCH_LEN {
+        if write {
             self.write_batch(&mut inner)?;
         }
         Ok(())
@@ -246,6 +260,9 @@ impl Journal {
     ///
     /// # Errors
     /// What the store says; then the old segment stays the current one.
+    ///
+    /// # Panics
+    /// If the segment before the current one was not finished.
     pub fn switch(&self, head: &[Record]) -> Result<u64, JournalError> {
         let mut inner = self.inner.lock();
         inner.check()?;
@@ -315,9 +332,13 @@ impl Journal {
     pub fn remove(&self) -> Result<(), JournalError> {
         let mut inner = self.inner.lock();
         inner.check()?;
-        inner.failed = Some("it was closed".to_owned());
+        inner.closed = true;
         self.reserve.remove()?;
-        self.store.remove(&segment_path(inner.segment.number))?;
+        // The last one first: a segment whose predecessor is missing counts as damage.
+        let recovered = std::mem::take(&mut inner.recovered);
+        for number in [inner.segment.number].into_iter().chain(recovered.into_iter().rev()) {
+            self.store.remove(&segment_path(number))?;
+        }
         self.store.sync_dir(&super::journal_dir())?;
         Ok(())
     }

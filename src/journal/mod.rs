@@ -46,6 +46,9 @@ fn journal_path(name: &str) -> ObjectPath {
 }
 
 /// The directory of the journal in the store.
+///
+/// # Panics
+/// Never: its name is a plain component.
 pub fn journal_dir() -> ObjectPath {
     ObjectPath::new(DIRECTORY).expect("a plain component")
 }

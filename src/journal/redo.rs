@@ -134,6 +134,10 @@ pub fn execute(store: &dyn Store, op: &RedoOp) -> Result<(), StoreError> {
         RedoOp::Rename { from, to } => store.rename(from, to),
         RedoOp::WriteAt { path, offset, bytes } => store.open(path, true)?.write_at(*offset, bytes),
         RedoOp::SetLen { path, len } => store.open(path, true)?.set_len(*len),
-        RedoOp::Punch { path, offset, len } => store.open(path, true)?.punch(*offset, *len),
+        // Where nothing lies there is nothing to give back.
+        RedoOp::Punch { path, offset, len } => match store.open(path, false) {
+            Err(StoreError::NotFound(_)) => Ok(()),
+            opened => opened?.punch(*offset, *len),
+        },
     }
 }

@@ -51,24 +51,22 @@ impl Segment {
         if needed <= self.allocated {
             return Ok(());
         }
-        let wanted = needed.next_multiple_of(ALLOCATE_STEP);
-        let got = match self.blob.allocate(self.allocated, wanted - self.allocated) {
-            Ok(()) => wanted,
-            Err(_) => {
-                // What is left may hold this much yet.
-                self.blob.allocate(self.allocated, needed - self.allocated)?;
-                needed
-            }
-        };
-        self.allocated = got;
+        let ahead = needed.next_multiple_of(ALLOCATE_STEP);
+        if self.blob.allocate(self.allocated, ahead - self.allocated).is_ok() {
+            self.allocated = ahead;
+            return Ok(());
+        }
+        // What is left may hold this much yet.
+        self.blob.allocate(self.allocated, needed - self.allocated)?;
+        self.allocated = needed;
         Ok(())
     }
 
     /// Seals and writes one frame.
-    pub fn write(&mut self, context: &JournalContext, content: &[u8]) -> Result<(), JournalError> {
+    pub fn write(&mut self, context: &JournalContext, plain: &[u8]) -> Result<(), JournalError> {
         self.sealed.clear();
         let place = frames::FramePlace { purpose: Purpose::Log, number: self.number, index: self.frames };
-        frames::seal(context, place, content, &mut self.sealed);
+        frames::seal(context, place, plain, &mut self.sealed);
         self.ensure(self.sealed.len() as u64)?;
         self.blob.write_at(self.len, &self.sealed)?;
         self.len += self.sealed.len() as u64;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 const SUID: u16 = 0o4000;
 const SGID: u16 = 0o2000;
 const GROUP_EXECUTE: u16 = 0o010;
-/// Linux's own limits (XATTR_NAME_MAX, XATTR_SIZE_MAX), and one for all attributes of a file: listing them must fit a reply.
+/// Linux's own limits (`XATTR_NAME_MAX`, `XATTR_SIZE_MAX`), and one for all attributes of a file: listing them must fit a reply.
 const XATTR_NAME_MAX: usize = 255;
 const XATTR_SIZE_MAX: usize = 64 << 10;
 const XATTR_TOTAL_MAX: usize = 256 << 10;
@@ -107,7 +107,7 @@ impl Core {
             }
             let cost = |name: &[u8], value: &[u8]| name.len() + value.len() + 16;
             let others: usize = state.xattrs.iter().filter(|(known, _)| *known != name).map(|(n, v)| cost(n, v)).sum();
-            if others + cost(name, value) > XATTR_TOTAL_MAX { Err(VaultError::AttributeTooLong) } else { Ok(()) }
+            if others + cost(name, value) > XATTR_TOTAL_MAX { Err(VaultError::AttributesFull) } else { Ok(()) }
         })
     }
 

@@ -1,10 +1,10 @@
 //! The two threads of a vault that is open for writing: one writes what waits in memory to the log every 100 ms, one runs
 //! checkpoints.
-use super::core::Core;
+use super::core::{Core, Signal};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{Builder, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What was acknowledged is in the log at the latest after this time, so that a killed daemon loses no more.
@@ -50,11 +50,20 @@ fn write_tails(core: &Core) {
                 return;
             }
         }
-        std::thread::sleep(TAIL_INTERVAL);
+        core.signal.pause(TAIL_INTERVAL);
         core.tail_waits.store(false, Relaxed);
         if let Err(error) = core.write_tails() {
             log::error!("writing the log failed: {error}");
         }
+    }
+}
+
+impl Signal {
+    /// Sleeps, but not past the end of the mount.
+    fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state.lock();
+        while !state.stop && !self.wake.wait_until(&mut state, until).timed_out() {}
     }
 }
 

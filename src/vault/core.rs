@@ -1,7 +1,7 @@
 //! What all operations of an open vault share.
 //!
 //! Lock order, first to last: `checkpoint` (one checkpoint at a time), `gate` (read by every change, written by a
-//! checkpoint while it takes its snapshot), node states (smaller inode number first; a parent's before its child's in
+//! checkpoint while it takes its snapshot), `settling`, node states (smaller inode number first; a parent's before its child's in
 //! doubt by inode number too), then any one of the small locks here (`dirty`, `tails`, `links`, the table's, a payload's
 //! index), then the journal's. None of them is held across a sync; the gate is not held while a change waits for a
 //! checkpoint.
@@ -25,7 +25,10 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -53,9 +56,13 @@ pub(super) struct Core {
     /// Files with something unlogged.
     pub tails: Mutex<Vec<Arc<Node>>>,
     tail_count: AtomicU64,
+    /// One thread settles at a time: whoever finds nothing to settle relies on it being in the log.
+    pub settling: Mutex<()>,
     pub links: Mutex<LinksDir>,
     /// Payloads that nothing uses any more, to be removed by the next checkpoint.
     pub dead: Mutex<Vec<PayloadId>>,
+    /// Names among the new payloads that nothing claims; what lies at those payloads' own places is another matter.
+    pub unclaimed: Mutex<Vec<PayloadId>>,
     /// Directories that were removed, likewise.
     pub dead_dirs: Mutex<Vec<DirId>>,
     /// Payloads of files that no entry leads to but that are in use.
@@ -143,8 +150,10 @@ impl Core {
             dirty: Mutex::default(),
             tails: Mutex::default(),
             tail_count: AtomicU64::new(0),
+            settling: Mutex::new(()),
             links: Mutex::new(links),
             dead: Mutex::default(),
+            unclaimed: Mutex::default(),
             dead_dirs: Mutex::default(),
             touching: Mutex::default(),
             held: AtomicU64::new(0),
@@ -285,22 +294,24 @@ impl Core {
         if !file.listed {
             file.listed = true;
             self.tails.lock().push(Arc::clone(node));
-            self.tail_count.fetch_add(1, Relaxed);
+            self.tail_count.fetch_add(1, SeqCst);
         }
     }
 
-    /// Takes the list of files with something unlogged.
-    pub fn take_tails(&self) -> Vec<Arc<Node>> {
-        if self.tail_count.load(Relaxed) == 0 {
-            return Vec::new();
-        }
+    /// Has any file something unlogged, or is it on its way into the log right now?
+    pub fn has_tails(&self) -> bool {
+        self.tail_count.load(SeqCst) > 0
+    }
+
+    /// Gives the list of files with something unlogged to `settle`; they count until that is done.
+    pub fn take_tails(&self, settle: impl FnOnce(&[Arc<Node>])) {
         let tails = std::mem::take(&mut *self.tails.lock());
-        self.tail_count.fetch_sub(tails.len() as u64, Relaxed);
-        tails
+        settle(&tails);
+        self.tail_count.fetch_sub(tails.len() as u64, SeqCst);
     }
 
     /// Is content of this length kept in the guard?
-    pub fn fits_inline(&self, size: u64) -> bool {
+    pub fn fits_inline(size: u64) -> bool {
         size <= INLINE_MAX
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Listing {
     gone: HashMap<Name, Tag>,
     /// The stored names are not those that the guard sums up.
     pub damaged: bool,
+    /// The guard of an entry did not open: a listing must not end as if it were whole.
+    pub unreadable: bool,
 }
 
 /// One entry.
@@ -80,6 +82,19 @@ impl DirData {
         }
     }
 
+    /// Was everything there that this directory should hold? Told at the end of a listing.
+    pub fn whole(&self) -> Result<()> {
+        let listing = self.listing()?;
+        if listing.damaged {
+            return Err(self.damaged());
+        }
+        if listing.unreadable {
+            let object = format!("directory {}", self.id);
+            return Err(VaultError::Damaged { object, what: "the guard of an entry does not open" });
+        }
+        Ok(())
+    }
+
     pub fn damaged(&self) -> VaultError {
         let object = format!("directory {}", self.id);
         VaultError::Damaged { object, what: "its stored entries are not those its guard sums up" }
@@ -106,7 +121,7 @@ impl Listing {
     /// Of names just listed, none of whose guards has been read.
     pub fn new(names: Vec<Name>, damaged: bool) -> Listing {
         let mut listing =
-            Listing { by_name: HashMap::with_capacity(names.len()), by_cookie: BTreeMap::new(), next_cookie: 1, gone: HashMap::new(), damaged };
+            Listing { by_name: HashMap::with_capacity(names.len()), by_cookie: BTreeMap::new(), next_cookie: 1, gone: HashMap::new(), damaged, unreadable: false };
         for name in names {
             listing.insert(&name, 0);
         }

@@ -80,9 +80,12 @@ pub enum VaultError {
     /// No such extended attribute.
     #[error("no such attribute")]
     NoAttribute,
-    /// An extended attribute or all of them together are too long.
+    /// The name or the value of an extended attribute is too long.
     #[error("the attribute is too long")]
     AttributeTooLong,
+    /// All extended attributes of a file together would be too long.
+    #[error("the file has no room for the attribute")]
+    AttributesFull,
     /// The link count would pass its limit.
     #[error("too many links")]
     TooManyLinks,
@@ -133,6 +136,8 @@ impl VaultError {
             VaultError::NotPermitted(_) => libc::EPERM,
             VaultError::NoAttribute => libc::ENODATA,
             VaultError::AttributeTooLong => libc::E2BIG,
+            // As of a file system whose attributes share one block.
+            VaultError::AttributesFull => libc::ENOSPC,
             VaultError::TooManyLinks => libc::EMLINK,
             VaultError::FileTooLong | VaultError::KeyUsedUp => libc::EFBIG,
             VaultError::NoData => libc::ENXIO,

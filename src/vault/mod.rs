@@ -59,7 +59,7 @@ impl Vault {
 
     /// The node of an entry (+1); `NotFound` when there is none.
     pub fn lookup(&self, parent: u64, name: &[u8]) -> Result<Stat> {
-        Ok(self.core.remember(&self.core.lookup(parent, name)?))
+        Ok(Core::remember(&self.core.lookup(parent, name)?))
     }
 
     /// The kernel gives back lookups.
@@ -87,12 +87,12 @@ impl Vault {
 
     /// Makes a node (+1). A set-group-id directory gives its group, and the bit to directories.
     pub fn make(&self, parent: u64, name: &[u8], kind: NewKind<'_>, mode: u16, uid: u32, gid: u32) -> Result<Stat> {
-        Ok(self.core.remember(&self.core.make(parent, name, kind, mode, uid, gid)?))
+        Ok(Core::remember(&self.core.make(parent, name, kind, mode, uid, gid)?))
     }
 
     /// Makes another entry of a file (+1).
     pub fn link(&self, ino: u64, parent: u64, name: &[u8]) -> Result<Stat> {
-        Ok(self.core.remember(&self.core.link(ino, parent, name)?))
+        Ok(Core::remember(&self.core.link(ino, parent, name)?))
     }
 
     /// Removes an entry of anything but a directory.
@@ -110,9 +110,9 @@ impl Vault {
         self.core.rename(parent, name, new_parent, new_name, mode)
     }
 
-    /// Fills `into` from `offset` on; gives the count, which is short only at the end of the file.
-    pub fn read(&self, ino: u64, offset: u64, into: &mut [u8]) -> Result<usize> {
-        self.core.read(&self.core.node(ino)?, offset, into)
+    /// Fills `buffer` from `offset` on; gives the count, which is short only at the end of the file.
+    pub fn read(&self, ino: u64, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        self.core.read(&self.core.node(ino)?, offset, buffer)
     }
 
     /// Writes; gives the count, which is short only when the disk is full. `kill_priv`: clear suid and sgid.

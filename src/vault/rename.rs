@@ -33,9 +33,9 @@ impl Core {
             // Two links of one file: nothing is to be done, says POSIX.
             return Ok(());
         }
-        self.refuse_loop(&node, &to.dir)?;
+        refuse_loop(&node, &to.dir)?;
         if let Some(target) = target.as_ref().filter(|_| mode == RenameMode::Exchange) {
-            self.refuse_loop(target, &from.dir)?;
+            refuse_loop(target, &from.dir)?;
         } else if let Some(target) = &target {
             refuse_kinds(&node, target)?;
             if target.kind == Kind::Directory {
@@ -92,21 +92,21 @@ impl Core {
         self.apply_unlink(locked, &from.dir, &from.name, node, time)?;
         self.apply_link(locked, &to.dir, &to.name, node, time)
     }
+}
 
-    /// A directory does not go below itself.
-    fn refuse_loop(&self, node: &Arc<Node>, dir: &Arc<Node>) -> Result<()> {
-        if node.kind != Kind::Directory {
-            return Ok(());
-        }
-        let mut at = Some(Arc::clone(dir));
-        while let Some(dir) = at {
-            if dir.ino == node.ino {
-                return Err(VaultError::Invalid("a directory cannot be moved below itself"));
-            }
-            at = dir.parent();
-        }
-        Ok(())
+/// A directory does not go below itself.
+fn refuse_loop(node: &Arc<Node>, dir: &Arc<Node>) -> Result<()> {
+    if node.kind != Kind::Directory {
+        return Ok(());
     }
+    let mut at = Some(Arc::clone(dir));
+    while let Some(dir) = at {
+        if dir.ino == node.ino {
+            return Err(VaultError::Invalid("a directory cannot be moved below itself"));
+        }
+        at = dir.parent();
+    }
+    Ok(())
 }
 
 /// Is the entry still what it was when it was looked up?

@@ -177,7 +177,8 @@ impl Core {
                 self.bury_dir(&mut locked, node);
                 locked.of(node).dirty = 0;
             } else if !orphan && let NodeContent::File(file) = &node.state.read().content {
-                used.extend(file.payload().map(|payload| payload.id));
+                // One that is not among the new ones may still have left a file there, in which nothing was claimed.
+                used.extend(file.payload().filter(|payload| payload.birth == Birth::New).map(|payload| payload.id));
             }
         }
         for node in changed {
@@ -196,7 +197,7 @@ impl Core {
         let ids = names.iter().filter_map(|name| crate::format::parse_new_payload_name(name));
         let unclaimed: Vec<PayloadId> = ids.filter(|id| !used.contains(id)).collect();
         if !unclaimed.is_empty() {
-            self.dead.lock().extend(unclaimed);
+            self.unclaimed.lock().extend(unclaimed);
             self.note_change();
         }
         Ok(())

@@ -25,7 +25,7 @@ impl Table {
 
     fn shard(&self, ino: u64) -> &RwLock<HashMap<u64, Arc<Node>>> {
         // Inode numbers are random but for the root's.
-        &self.shards[(ino % SHARDS as u64) as usize]
+        &self.shards[usize::try_from(ino % SHARDS as u64).unwrap_or(0)]
     }
 
     pub fn get(&self, ino: u64) -> Option<Arc<Node>> {

@@ -21,11 +21,11 @@ use zeroize::Zeroizing;
 
 /// As ext4 has it.
 const LINKS_MAX: usize = 65_000;
-/// PATH_MAX without the final NUL.
+/// `PATH_MAX` without the final NUL.
 const TARGET_LEN_MAX: usize = 4095;
 const SGID: u16 = 0o2000;
 /// Guards read ahead, in parallel, while a directory is listed.
-const READ_AHEAD: usize = 256;
+const READ_AHEAD: usize = 64;
 
 /// A name as the kernel gives it.
 pub(super) fn entry_name(name: &[u8]) -> Result<Name> {
@@ -214,23 +214,25 @@ impl Core {
         let dir = self.directory(ino)?;
         let mut at = after;
         loop {
-            let (batch, damaged) = {
+            let batch = {
                 let state = dir.state.read();
                 let listing = state.dir()?.listing()?;
-                let batch: Vec<_> =
-                    listing.after(at).take(READ_AHEAD).map(|(cookie, name, entry)| (cookie, name.clone(), entry.ino)).collect();
-                (batch, listing.damaged)
+                let rest = listing.after(at).take(READ_AHEAD);
+                rest.map(|(cookie, name, entry)| (cookie, name.clone(), entry.ino)).collect::<Vec<_>>()
             };
-            let Some((last, ..)) = batch.last() else {
-                return if damaged { Err(dir.state.read().dir()?.damaged()) } else { Ok(()) };
-            };
+            let Some((last, ..)) = batch.last() else { return dir.state.read().dir()?.whole() };
             at = *last;
             for (cookie, name, child) in self.children(&dir, batch) {
                 let child = match child {
                     Ok(child) => child,
                     // Removed while it was read: not an entry any more.
                     Err(VaultError::NotFound) => continue,
-                    Err(error) => return Err(error),
+                    // The good ones are served; the end of the listing tells of the loss.
+                    Err(error) => {
+                        log::error!("an entry cannot be listed: {error}");
+                        dir.state.write().dir_mut()?.listing_mut()?.unreadable = true;
+                        continue;
+                    }
                 };
                 let entry = DirEntry { ino: child.ino, kind: child.kind, name: name.as_bytes(), next: cookie };
                 if !each(&entry, &child) {
@@ -295,7 +297,7 @@ impl Core {
     }
 
     /// Attributes, counting a lookup.
-    pub fn remember(&self, node: &Arc<Node>) -> Stat {
+    pub fn remember(node: &Arc<Node>) -> Stat {
         node.remember(1);
         node.stat()
     }

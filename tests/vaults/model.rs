@@ -343,9 +343,6 @@ impl Model {
     }
 
     pub fn copy_range(&mut self, from: (NodeId, u64), to: (NodeId, u64), len: usize) -> Answer<usize> {
-        if len == 0 {
-            return Ok(0);
-        }
         let bytes = self.read(from.0, from.1, len)?;
         if bytes.is_empty() { Ok(0) } else { self.write(to.0, to.1, &bytes, true) }
     }

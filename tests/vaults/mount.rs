@@ -7,7 +7,10 @@ use super::{
     objects::{left_over, remove_everything},
     op::{Op, Remount},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use wardfs::{
     store::Store,
     vault::{OpenOptions, Vault},
@@ -49,6 +52,38 @@ impl<'a> Mount<'a> {
                 self = self.remount(*how).map_err(|what| (number, Box::new(Trouble { what, errno: None, running })))?;
             } else if let Err(trouble) = self.kernel.run(&self.vault, op) {
                 return Err((number, trouble));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The same, while another thread does nothing but checkpoints.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_under_checkpoints(mut self, ops: &[Op]) -> Result<Mount<'a>, (usize, Box<Trouble>)> {
+        let mut done = 0;
+        for part in ops.split_inclusive(|op| matches!(op, Op::Remount(_))) {
+            let (calls, remount) = match part.split_last() {
+                Some((Op::Remount(how), calls)) => (calls, Some(*how)),
+                _ => (part, None),
+            };
+            let Mount { vault, kernel, .. } = &mut self;
+            let vault = &*vault;
+            let over = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| while !over.load(Relaxed) && vault.checkpoint().is_ok() {});
+                let result = calls.iter().enumerate().try_for_each(|(number, op)| {
+                    kernel.run(vault, op).map_err(|trouble| (done + number, trouble))
+                });
+                over.store(true, Relaxed);
+                result
+            })?;
+            done += part.len();
+            if let Some(how) = remount {
+                let running = (self.kernel.model.clone(), None);
+                let trouble = |what| (done - 1, Box::new(Trouble { what, errno: None, running }));
+                self = self.remount(how).map_err(trouble)?;
             }
         }
         Ok(self)

@@ -10,6 +10,7 @@ use super::failure::{Failure, absent};
 use super::{Adapter, kinds};
 
 /// What is to be made, and where.
+#[derive(Clone, Copy)]
 pub(super) struct NewEntry<'a> {
     pub parent: u64,
     pub name: &'a [u8],
@@ -28,7 +29,7 @@ impl Adapter {
     /// Makes a node. The kernel has applied the umask, except where lists are on.
     pub(super) fn make(&self, caller: Caller, entry: NewEntry<'_>) -> Result<Stat, Failure> {
         if self.options.acl && !matches!(entry.kind, NewKind::Symlink(_)) {
-            return self.make_inheriting(caller, entry);
+            return self.make_inheriting(caller, &entry);
         }
         let NewEntry {
             parent,

@@ -17,9 +17,9 @@ impl Adapter {
     pub(super) fn make_inheriting(
         &self,
         caller: Caller,
-        entry: NewEntry<'_>,
+        entry: &NewEntry<'_>,
     ) -> Result<Stat, Failure> {
-        let NewEntry {
+        let &NewEntry {
             parent,
             name,
             kind,

@@ -10,7 +10,7 @@ use crate::{
     vault::{
         core::Core,
         error::Result,
-        file::{Birth, FileBody, FileData, Payload},
+        file::{Birth, FileBody, FileData, Payload, stored_bytes},
         node::{Node, NodeContent},
     },
 };
@@ -37,7 +37,7 @@ impl Core {
 
     /// Writes a payload's frames while its file is locked: a reader must not find new frames under old entries.
     fn apply_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
-        let ContentSnap::Payload { file, payload } = &snap.content else { return Ok(()) };
+        let ContentSnap::Payload { payload, .. } = &snap.content else { return Ok(()) };
         let mut state = snap.node.state.write();
         let present = match &mut state.content {
             NodeContent::File(file) => present_payload(file, payload),
@@ -45,12 +45,11 @@ impl Core {
         };
         // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
         folded.ops.iter().try_for_each(|op| self.execute(op))?;
-        let Some((file_allocated, present)) = present else { return Ok(()) };
+        let Some((allocated, present)) = present else { return Ok(()) };
         if payload.birth == Birth::New || present.birth == Birth::Placing {
             present.birth = Birth::Placed;
         }
-        *file_allocated = (*file_allocated + folded.allocated).saturating_sub(file.allocated);
-        learn(present, folded, segment);
+        learn(present, allocated, folded, segment);
         Ok(())
     }
 
@@ -73,6 +72,7 @@ impl Core {
             };
         }
         drop(links);
+        snapshot.nodes.iter().for_each(|snap| release_slots(snap, snapshot.segment));
         for (node, tag, generation, seals) in &plan.sealed {
             self.clean(node, snapshot.segment, *tag, *generation, *seals);
         }
@@ -112,8 +112,19 @@ fn present_payload<'a>(file: &'a mut FileData, snap: &PayloadSnap) -> Option<(&'
     }
 }
 
+/// Slots that were kept off for this checkpoint may be written straight again. Not before the redo file is gone: executed
+/// once more, it would punch them once more.
+fn release_slots(snap: &NodeSnap, segment: u64) {
+    let ContentSnap::Payload { payload, .. } = &snap.content else { return };
+    if let NodeContent::File(file) = &mut snap.node.state.write().content
+        && let Some((_, present)) = present_payload(file, payload)
+    {
+        present.busy.retain(|busy| busy.segment > segment);
+    }
+}
+
 /// Entries of new frames; patches that are in them go.
-fn learn(payload: &mut Payload, folded: &Folded, segment: u64) {
+fn learn(payload: &mut Payload, allocated: &mut u64, folded: &Folded, segment: u64) {
     let index = payload.index.get_mut();
     for frame in &folded.frames {
         let cleared = payload.busy.iter().any(|busy| busy.cleared && busy.segment > segment && busy.chunks.contains(&frame.chunk));
@@ -121,10 +132,10 @@ fn learn(payload: &mut Payload, folded: &Folded, segment: u64) {
             continue;
         }
         index.folded(frame.chunk, frame.entry);
+        *allocated = (*allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
         if payload.overlay.get(frame.chunk).is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch)) {
             payload.overlay.remove(frame.chunk);
         }
     }
     index.stored(&folded.blocks, segment);
-    payload.busy.retain(|busy| busy.segment > segment);
 }

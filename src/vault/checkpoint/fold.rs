@@ -1,26 +1,27 @@
 //! Patches become whole chunks, sealed; so do the index blocks above them.
 use super::snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot};
 use crate::{
-    format::{IndexBlock, IndexEntry, IndexRoot, RedoOp, index_path, new_payload_path, payload_path},
+    format::{ChunkSize, IndexBlock, IndexEntry, IndexRoot, RedoOp, index_path, new_payload_path, payload_path},
+    store::ObjectPath,
     vault::{
         VaultError,
         core::Core,
         error::Result,
         file::{
             Birth,
-            index::{IndexSource, StoredBlock},
+            index::{Index, IndexSource, StoredBlock},
             overlay::Patch,
             stored_bytes,
         },
     },
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// A payload's new frames and index.
 pub(super) struct Folded {
     pub frames: Vec<Frame>,
     pub blocks: Vec<StoredBlock>,
-    /// What is done to the payload: placed, its frames and index blocks written.
+    /// What is done to the payload: placed, its cleared slots punched, its frames and index blocks written.
     pub ops: Vec<RedoOp>,
     pub root: IndexRoot,
     /// Stored bytes of all frames afterwards.
@@ -31,6 +32,8 @@ pub(super) struct Folded {
 pub(super) struct Frame {
     pub chunk: u64,
     pub entry: IndexEntry,
+    /// What it replaces.
+    pub old: IndexEntry,
     /// What it holds, so that the patch can go when nothing was added to it since.
     pub patch: Arc<Patch>,
 }
@@ -53,16 +56,20 @@ impl Core {
         if payload.birth == Birth::New {
             ops.push(RedoOp::Rename { from: new_payload_path(&payload.id), to: path.clone() });
         }
+        // An earlier punch must not hit a later frame.
+        if matches!(payload.birth, Birth::New | Birth::Placed) {
+            ops.extend(payload.cleared.iter().map(|chunks| punch(&path, file.chunk, chunks)));
+        }
         let mut allocated = file.allocated;
         for frame in frames {
             let Some((frame, bytes)) = frame? else { continue };
             if frame.entry.present {
                 let offset = file.chunk.frame_offset(frame.chunk);
                 ops.push(RedoOp::WriteAt { path: path.clone(), offset, bytes });
+            } else if frame.old.present {
+                ops.push(punch(&path, file.chunk, &(frame.chunk..frame.chunk + 1)));
             }
-            let old = index.entry(frame.chunk);
-            allocated -= if old.present { stored_bytes(&old).min(allocated) } else { 0 };
-            allocated += if frame.entry.present { stored_bytes(&frame.entry) } else { 0 };
+            allocated = (allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
             index.set(frame.chunk, frame.entry);
             folded.push(frame);
         }
@@ -85,9 +92,9 @@ impl Core {
             return Ok(None);
         }
         let mut plain = vec![0; chunk_len];
-        let entry = payload.index.entry(chunk);
-        if entry.present && !patch.covers(len) {
-            match self.read_base(snap, payload, chunk, &entry, &mut plain) {
+        let old = payload.index.entry(chunk);
+        if old.present && !patch.covers(len) {
+            match self.read_base(snap, payload, chunk, &old, &mut plain) {
                 Ok(()) => {}
                 Err(error @ VaultError::Chunk { .. }) => {
                     // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
@@ -100,21 +107,25 @@ impl Core {
         patch.apply(0, &mut plain[..len]);
         let mut bytes = Vec::new();
         let entry = payload.codec.seal(chunk, &plain[..len], &mut bytes);
-        Ok(Some((Frame { chunk, entry, patch: Arc::clone(patch) }, bytes)))
+        Ok(Some((Frame { chunk, entry, old, patch: Arc::clone(patch) }, bytes)))
     }
 
     /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one.
     fn read_base(&self, snap: &NodeSnap, payload: &PayloadSnap, chunk: u64, entry: &IndexEntry, plain: &mut [u8]) -> Result<()> {
         let state = snap.node.state.read();
-        match state.file()?.payload().filter(|present| present.id == payload.id) {
-            Some(present) => self.open_chunks(&snap.node, present, chunk, std::slice::from_ref(entry), plain),
-            // Replaced since; its file is still there.
-            None => {
-                let file = state.file()?;
-                let index = crate::vault::file::index::Index::new();
-                let old = self.payload(snap.node.id, &snap.key, file, payload.id, index, payload.birth);
-                self.open_chunks(&snap.node, &old, chunk, std::slice::from_ref(entry), plain)
-            }
+        let file = state.file()?;
+        let entry = std::slice::from_ref(entry);
+        if let Some(present) = file.payload().filter(|present| present.id == payload.id) {
+            return self.open_chunks(&snap.node, present, chunk, entry, plain);
         }
+        // Replaced since; its file is still there.
+        let old = self.payload(snap.node.id, &snap.key, file, payload.id, Index::new(), payload.birth);
+        self.open_chunks(&snap.node, &old, chunk, entry, plain)
     }
+}
+
+/// Gives back the space of some slots.
+fn punch(path: &ObjectPath, chunk: ChunkSize, chunks: &Range<u64>) -> RedoOp {
+    let (offset, end) = (chunk.frame_offset(chunks.start), chunk.frame_offset(chunks.end));
+    RedoOp::Punch { path: path.clone(), offset, len: end - offset }
 }

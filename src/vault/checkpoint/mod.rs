@@ -55,7 +55,7 @@ impl Core {
         let mut redo = self.journal.redo(snapshot.segment)?;
         plan.each_op(&mut |op| redo.add(op).map_err(VaultError::from))?;
         // What the old segment claims in payloads must be there when it is gone.
-        self.journal.flush()?;
+        self.sync_everything()?;
         redo.commit()?;
         self.apply(snapshot, plan)?;
         Ok(self.store.sync()?)

@@ -284,5 +284,6 @@ fn removes(snapshot: &Snapshot, plan: &mut Plan) {
             [crate::format::new_payload_path(payload), crate::format::payload_path(payload), crate::format::index_path(payload)];
         plan.removes.extend(paths.map(RedoOp::Remove));
     }
+    plan.removes.extend(snapshot.unclaimed.iter().map(|payload| RedoOp::Remove(crate::format::new_payload_path(payload))));
     plan.removes.extend(snapshot.dead_dirs.iter().map(|dir| RedoOp::RemoveDir(dir_path(dir))));
 }

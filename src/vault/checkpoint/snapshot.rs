@@ -13,6 +13,7 @@ use crate::{
 };
 use std::{
     collections::HashSet,
+    ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -25,6 +26,7 @@ pub(super) struct Snapshot {
     /// Directories, the deepest first, the root last.
     pub dirs: Vec<NodeSnap>,
     pub dead: Vec<PayloadId>,
+    pub unclaimed: Vec<PayloadId>,
     pub dead_dirs: Vec<DirId>,
     /// Files that lay apart and lost their last link.
     pub gone: Vec<FileId>,
@@ -69,6 +71,8 @@ pub(super) struct PayloadSnap {
     pub birth: Birth,
     pub codec: Arc<ChunkCodec>,
     pub patches: Vec<(u64, Arc<Patch>)>,
+    /// Chunks that were punched or cut off: their slots give their space back.
+    pub cleared: Vec<Range<u64>>,
     pub index: IndexSnapshot,
 }
 
@@ -85,10 +89,11 @@ impl Core {
         let _gate = self.gate.write();
         self.settle_all()?;
         let dead = std::mem::take(&mut *self.dead.lock());
+        let unclaimed = std::mem::take(&mut *self.unclaimed.lock());
         let dead_dirs = std::mem::take(&mut *self.dead_dirs.lock());
         let changed = std::mem::take(&mut *self.dirty.lock());
         *self.oldest_change.lock() = None;
-        if changed.is_empty() && dead.is_empty() && dead_dirs.is_empty() {
+        if changed.is_empty() && dead.is_empty() && unclaimed.is_empty() && dead_dirs.is_empty() {
             return Ok(None);
         }
         self.journal.reserve().begin();
@@ -97,7 +102,7 @@ impl Core {
         let head = if payloads.is_empty() { Vec::new() } else { vec![Record::Orphans { payloads }] };
         let segment = self.journal.switch(&head)?;
         let gone = std::mem::take(&mut self.links.lock().gone).into_iter().collect();
-        let mut snapshot = Snapshot { segment, nodes: Vec::new(), dirs: Vec::new(), dead, dead_dirs, gone };
+        let mut snapshot = Snapshot { segment, nodes: Vec::new(), dirs: Vec::new(), dead, unclaimed, dead_dirs, gone };
         let mut dirs = Vec::new();
         for node in self.with_ancestors(changed)? {
             let Some(place) = node.place() else { continue };
@@ -185,7 +190,9 @@ impl Core {
         if birth == Birth::Unborn && !patches.is_empty() {
             payload.birth = Birth::Placing;
         }
-        let payload = PayloadSnap { id: payload.id, birth, codec: Arc::clone(&payload.codec), patches, index };
+        let cleared = payload.busy.iter().filter(|busy| busy.cleared && busy.segment <= segment);
+        let cleared = cleared.map(|busy| busy.chunks.clone()).collect();
+        let payload = PayloadSnap { id: payload.id, birth, codec: Arc::clone(&payload.codec), patches, cleared, index };
         Ok(ContentSnap::Payload { file, payload })
     }
 }

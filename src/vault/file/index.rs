@@ -8,7 +8,7 @@ use crate::{
     crypto::Aead,
     format::{FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX, VaultId, index_path},
     store::{Store, StoreError},
-    vault::{VaultError, error::Result},
+    vault::{VaultError, error::Result, file::stored_bytes},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -120,6 +120,23 @@ impl Index {
             return Ok(at);
         }
         Ok(capacity)
+    }
+
+    /// Stored bytes of the frames of a range of chunks; `None` when that takes a look at more than `most` blocks.
+    pub fn stored_in(&mut self, source: &IndexSource<'_>, chunks: Range<u64>, most: usize) -> Result<Option<u64>> {
+        let end = chunks.end.min(FANOUT.saturating_pow(u32::from(self.top) + 1));
+        let mut sum = 0;
+        let mut at = chunks.start;
+        for _ in 0..most {
+            at = self.skip_holes(source, at)?;
+            if at >= end {
+                return Ok(Some(sum));
+            }
+            let until = end.min((at / FANOUT + 1) * FANOUT);
+            sum += self.entries(source, at, span(at, until))?.iter().map(stored_bytes).sum::<u64>();
+            at = until;
+        }
+        Ok(None)
     }
 
     /// Makes holes of a range of chunks; blocks that become empty as a whole are not read.

@@ -2,7 +2,7 @@
 //!
 //! No checkpoint stores them and no recovery looks for them. So their patches would stay in memory for ever; instead they
 //! are folded here, and chunks are overwritten in place, which needs no log.
-use super::overlay::Patch;
+use super::{overlay::Patch, write::write_frames};
 use crate::vault::{
     VaultError,
     core::Core,
@@ -43,7 +43,7 @@ impl Core {
         let entries = payload.codec.seal_run(&self.pool, chunk, &plain, &mut slots);
         if entries.iter().any(|entry| entry.present) {
             let blob = self.born(payload)?;
-            self.write_frames(&blob, size, chunk, &entries, &slots)?;
+            write_frames(&blob, size, chunk, &entries, &slots)?;
         }
         self.claim(node.id, &key, file, chunk, &entries)?;
         state.seals += 1;

@@ -71,7 +71,9 @@ impl Overlay {
     /// Removes the patches of a range of chunks.
     pub fn remove_range(&mut self, chunks: std::ops::Range<u64>) {
         let found: Vec<u64> = self.chunks.range(chunks).map(|(chunk, _)| *chunk).collect();
-        found.into_iter().for_each(|chunk| self.remove(chunk));
+        for chunk in found {
+            self.remove(chunk);
+        }
     }
 }
 

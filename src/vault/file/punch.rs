@@ -70,11 +70,11 @@ impl Core {
         let file = state.file_mut()?;
         file.unlogged.remove(range.clone());
         let (chunk, size) = (file.chunk, file.size);
-        let Some(payload) = file.payload_mut() else {
+        if file.payload().is_none() {
             let len = usize::try_from(range.end - range.start).unwrap_or(0);
             file.patch(range.start, &vec![0; len], segment);
             return Ok(());
-        };
+        }
         let first = range.start.div_ceil(chunk.len() as u64);
         let last = if range.end >= size { chunk.count(size) } else { chunk.chunk_of(range.end) };
         let len = chunk.len() as u64;
@@ -84,9 +84,7 @@ impl Core {
             self.zero_in_chunk(node, &key, file, range.start..seam)?;
             return self.zero_in_chunk(node, &key, file, seam..range.end);
         }
-        payload.overlay.remove_range(first..last);
-        self.with_source(node.id, &key, payload, |source| payload.index.lock().clear(source, first..last, segment))?;
-        payload.keep_off(first..last, segment, true);
+        self.clear_chunks(node, &key, file, first..last)?;
         self.zero_in_chunk(node, &key, file, range.start..first * len)?;
         self.zero_in_chunk(node, &key, file, (last * len).min(range.end)..range.end)
     }

@@ -1,6 +1,7 @@
 //! Truncating and extending. What is cut off is gone at once for readers; its slots stay untouched until the checkpoint.
 use super::{FILE_LEN_MAX, FileBody, FileData};
 use crate::{
+    crypto::FileKey,
     format::{PayloadId, Record, Time},
     vault::{
         VaultError,
@@ -24,7 +25,7 @@ impl Core {
         if inline {
             self.load_inline(node, state)?;
         }
-        let moved = (inline && !self.fits_inline(size)).then(PayloadId::random);
+        let moved = (inline && !Self::fits_inline(size)).then(PayloadId::random);
         if let Some(payload) = moved {
             self.settle(node, state)?;
             records.push(Record::Payload { file: node.id, payload });
@@ -63,11 +64,9 @@ impl Core {
                 file.body = FileBody::Inline(Some(Arc::default()));
                 file.allocated = 0;
             }
-            FileBody::Payload(payload) if size < old => {
-                payload.overlay.remove_range(keep..u64::MAX);
-                self.with_source(node.id, &key, payload, |source| payload.index.lock().shrink_to(source, keep, segment))?;
-                payload.keep_off(keep..had, segment, true);
-                file.allocated = scaled(file.allocated, keep, had);
+            FileBody::Payload(_) if size < old => {
+                self.clear_chunks(node, &key, file, keep..had)?;
+                self.shrink_index(node, &key, file, keep)?;
                 self.zero_tail(node, &key, file, size, old)?;
             }
             FileBody::Payload(payload) => payload.index.get_mut().grow_to(keep, segment),
@@ -75,8 +74,14 @@ impl Core {
         Ok(())
     }
 
+    fn shrink_index(&self, node: &Node, key: &FileKey, file: &mut FileData, chunks: u64) -> Result<()> {
+        let segment = self.journal.segment();
+        let Some(payload) = file.payload_mut() else { return Ok(()) };
+        self.with_source(node.id, key, payload, |source| payload.index.lock().shrink_to(source, chunks, segment))
+    }
+
     /// Bytes of the last chunk past the new size must read as zeros when the file grows again.
-    fn zero_tail(&self, node: &Node, key: &crate::crypto::FileKey, file: &mut FileData, size: u64, old: u64) -> Result<()> {
+    fn zero_tail(&self, node: &Node, key: &FileKey, file: &mut FileData, size: u64, old: u64) -> Result<()> {
         let within = file.chunk.within(size);
         if within == 0 {
             return Ok(());
@@ -84,10 +89,4 @@ impl Core {
         let end = (size - within as u64 + file.chunk.len() as u64).min(old);
         self.zero_in_chunk(node, key, file, size..end)
     }
-}
-
-/// A part of the stored bytes, by the share of the chunks that stay.
-fn scaled(bytes: u64, keep: u64, had: u64) -> u64 {
-    let share = u128::from(bytes) * u128::from(keep) / u128::from(had.max(1));
-    u64::try_from(share).unwrap_or(u64::MAX)
 }

@@ -18,13 +18,19 @@ const WRITE_LEN_MAX: u64 = 64 << 10;
 impl Core {
     /// Pushes what all files have unlogged.
     pub fn settle_all(&self) -> Result<()> {
-        let mut failed = None;
-        for node in self.take_tails() {
-            let mut state = node.state.write();
-            if let Err(error) = self.settle(&node, &mut state) {
-                failed.get_or_insert(error);
-            }
+        if !self.has_tails() {
+            return Ok(());
         }
+        let _one = self.settling.lock();
+        let mut failed = None;
+        self.take_tails(|tails| {
+            for node in tails {
+                let mut state = node.state.write();
+                if let Err(error) = self.settle(node, &mut state) {
+                    failed.get_or_insert(error);
+                }
+            }
+        });
         failed.map_or(Ok(()), Err)
     }
 
@@ -42,9 +48,17 @@ impl Core {
             self.journal.release(promised);
             return Ok(());
         }
-        self.touch(node)?;
-        ranges.iter().for_each(|range| file.render(node, range, &attrs, &mut records));
-        Ok(self.journal.push_promised(&records, promised)?)
+        for range in &ranges {
+            file.render(node, range, &attrs, &mut records);
+        }
+        let pushed = self.touch(node).and_then(|()| Ok(self.journal.push_promised(&records, promised)?));
+        if pushed.is_err() {
+            // Still unlogged: a later sync must not find nothing to do.
+            file.promised += promised;
+            ranges.into_iter().for_each(|range| file.unlogged.add(range));
+            self.list_tail(node, file);
+        }
+        pushed
     }
 }
 

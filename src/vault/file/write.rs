@@ -39,9 +39,16 @@ impl Core {
         let killed = kill_priv && super::super::attr::clear_privileges(&mut state.attrs);
         let done = self.write_locked(node, &mut state, offset, data)?;
         if killed && !state.is_orphan(node) {
+            // In the log the bytes come first, as they did.
+            self.settle(node, &mut state)?;
             let attrs = state.attrs;
             self.touch(node)?;
             self.journal.push(&[Record::Attrs { file: node.id, attrs }])?;
+        }
+        drop(state);
+        if self.journal.is_full() {
+            self.settle_all()?;
+            self.journal.write_pushed()?;
         }
         Ok(done)
     }
@@ -51,7 +58,7 @@ impl Core {
         let end = offset + data.len() as u64;
         let file = state.file()?;
         let inline = matches!(file.body, FileBody::Inline(_));
-        let done = if inline && self.fits_inline(end.max(file.size)) {
+        let done = if inline && Self::fits_inline(end.max(file.size)) {
             self.load_inline(node, state)?;
             self.write_patch(node, state, offset, data)?;
             data.len()
@@ -220,7 +227,7 @@ impl Core {
         let entries = payload.codec.seal_run(&self.pool, first, plain, &mut slots);
         if entries.iter().any(|entry| entry.present) {
             let blob = self.born(payload)?;
-            self.write_frames(&blob, chunk, first, &entries, &slots)?;
+            write_frames(&blob, chunk, first, &entries, &slots)?;
             self.journal.depends_on(node.ino, &blob);
         }
         let start = first * chunk.len() as u64;
@@ -237,13 +244,6 @@ impl Core {
         Ok(())
     }
 
-    pub fn write_frames(&self, blob: &Arc<dyn Blob>, chunk: ChunkSize, first: u64, entries: &[IndexEntry], slots: &[u8]) -> Result<()> {
-        for piece in write_pieces(chunk, first, entries) {
-            blob.write_at(piece.offset, &slots[piece.range])?;
-        }
-        Ok(())
-    }
-
     /// What the `Chunks` record says, in memory.
     pub fn claim(&self, id: FileId, key: &FileKey, file: &mut FileData, first: u64, entries: &[IndexEntry]) -> Result<()> {
         let segment = self.journal.segment();
@@ -251,7 +251,7 @@ impl Core {
         let Some(payload) = file.payload_mut() else { return Err(VaultError::Invalid("no payload")) };
         payload.overlay.remove_range(first..count);
         payload.index.get_mut().grow_to(count, segment);
-        let stored: u64 = entries.iter().filter(|entry| entry.present).map(stored_bytes).sum();
+        let stored: u64 = entries.iter().map(stored_bytes).sum();
         self.with_source(id, key, payload, |source| payload.index.lock().set(source, first, entries, segment))?;
         file.allocated += stored;
         Ok(())
@@ -271,9 +271,17 @@ impl Core {
     }
 }
 
-/// Bytes that a frame takes in its payload.
+/// Writes the frames of consecutive chunks out of a buffer laid out by slots.
+pub(super) fn write_frames(blob: &Arc<dyn Blob>, chunk: ChunkSize, first: u64, entries: &[IndexEntry], slots: &[u8]) -> Result<()> {
+    for piece in write_pieces(chunk, first, entries) {
+        blob.write_at(piece.offset, &slots[piece.range])?;
+    }
+    Ok(())
+}
+
+/// Bytes that a chunk's frame takes in its payload; a hole takes none.
 pub(in crate::vault) fn stored_bytes(entry: &IndexEntry) -> u64 {
-    u64::from(entry.stored_len) + crate::format::FRAME_OVERHEAD as u64
+    if entry.present { u64::from(entry.stored_len) + crate::format::FRAME_OVERHEAD as u64 } else { 0 }
 }
 
 impl FileData {

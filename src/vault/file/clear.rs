@@ -1,0 +1,41 @@
+//! Making holes of whole chunks, and what space that gives back.
+use super::FileData;
+use crate::{
+    crypto::FileKey,
+    vault::{core::Core, error::Result, node::Node},
+};
+use std::ops::Range;
+
+/// Index blocks looked at to tell how much is given back; beyond that (4 GiB of content in chunks of 16 KiB) it is estimated.
+const BLOCKS_MAX: usize = 1024;
+
+impl Core {
+    /// Makes holes of chunks. Readers see zeros at once; the slots stay as they are until the next checkpoint, for what the
+    /// store would recover to still has data there.
+    pub fn clear_chunks(&self, node: &Node, key: &FileKey, file: &mut FileData, chunks: Range<u64>) -> Result<()> {
+        if chunks.start >= chunks.end {
+            return Ok(());
+        }
+        let segment = self.journal.segment();
+        let (allocated, count) = (file.allocated, file.chunk.count(file.size).max(chunks.end));
+        let Some(payload) = file.payload_mut() else { return Ok(()) };
+        payload.overlay.remove_range(chunks.clone());
+        let freed = self.with_source(node.id, key, payload, |source| {
+            let mut index = payload.index.lock();
+            // Damaged blocks must not keep anybody from cutting them off.
+            let freed = index.stored_in(source, chunks.clone(), BLOCKS_MAX).unwrap_or(None);
+            index.clear(source, chunks.clone(), segment)?;
+            Result::Ok(freed)
+        })?;
+        let freed = freed.unwrap_or_else(|| share(allocated, chunks.end - chunks.start, count));
+        payload.keep_off(chunks, segment, true);
+        file.allocated = allocated.saturating_sub(freed);
+        Ok(())
+    }
+}
+
+/// What so many of all chunks hold on average.
+fn share(bytes: u64, chunks: u64, of: u64) -> u64 {
+    let share = u128::from(bytes) * u128::from(chunks) / u128::from(of.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,34 @@
+//! Claims about real mounts: what programs do to files through the kernel, and what is there afterwards.
+//!
+//! Every test makes a vault of its own, mounts it with this build's program and unmounts it at the end, which must go well
+//! and without one warning from the daemon. Where nothing can be mounted the tests say that they were skipped; where
+//! `CI=true` they fail.
+//!
+//! ```text
+//! fixture     vaults, mounts, their ends      commands    running what people run
+//! tree        trees of files to compare       machine, needs    an ordinary user, what the machine can do: the cli's
+//! ```
+//!
+//! The other files hold the tests, by topic.
+
+#[path = "../cli/machine.rs"]
+mod machine;
+#[path = "../cli/needs.rs"]
+mod needs;
+
+mod access;
+mod attributes;
+mod commands;
+mod content;
+mod directories;
+mod durability;
+mod fixture;
+mod links;
+mod lists;
+mod lives;
+mod mapped;
+mod messages;
+mod names;
+mod programs;
+mod sparse;
+mod tree;

@@ -1,0 +1,142 @@
+//! How many messages the kernel sends for what people do: they are what a mount costs.
+//!
+//! Counted from outside, by strace at the daemon's reads of `/dev/fuse`: a FUSE message begins with its length and its
+//! opcode, 32 bits each.
+
+use crate::{
+    commands::shell,
+    fixture::{Mount, mounted},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Opcodes of the kernel (`enum fuse_opcode`) that these tests are about.
+const NAMES: [(u32, &str); 24] = [
+    (1, "LOOKUP"),
+    (2, "FORGET"),
+    (3, "GETATTR"),
+    (4, "SETATTR"),
+    (9, "MKDIR"),
+    (14, "OPEN"),
+    (15, "READ"),
+    (16, "WRITE"),
+    (17, "STATFS"),
+    (18, "RELEASE"),
+    (20, "FSYNC"),
+    (21, "SETXATTR"),
+    (22, "GETXATTR"),
+    (23, "LISTXATTR"),
+    (25, "FLUSH"),
+    (27, "OPENDIR"),
+    (28, "READDIR"),
+    (29, "RELEASEDIR"),
+    (34, "ACCESS"),
+    (35, "CREATE"),
+    (42, "BATCH_FORGET"),
+    (44, "READDIRPLUS"),
+    (46, "LSEEK"),
+    (52, "STATX"),
+];
+
+/// How often each kind of message came.
+#[derive(Debug, Default)]
+struct Messages(BTreeMap<String, usize>);
+
+impl Messages {
+    fn of(&self, name: &str) -> usize {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+
+    /// Those that somebody waits for.
+    fn waited_for(&self) -> usize {
+        self.0.iter().filter(|(name, _)| !name.ends_with("FORGET")).map(|(_, count)| count).sum()
+    }
+}
+
+/// Runs a script on the mount and counts messages.
+fn count(mount: &Mount, script: &str) -> Messages {
+    let trace = mount.outside("trace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-P", "/dev/fuse", "-e", "trace=read", "-xx", "-s", "8", "-p", &mount.pid().to_string(), "-o"]);
+    let mut strace = strace.arg(&trace).stderr(Stdio::null()).spawn().expect("strace is there");
+    wait_for("strace to attach", || threads(mount.pid()).all(|status| !status.contains("TracerPid:\t0\n")));
+    shell(&mount.dir(), script);
+    // What nobody waited for comes a moment later.
+    thread::sleep(Duration::from_millis(100));
+    shell(&mount.outside(""), &format!("kill -INT {}", strace.id()));
+    strace.wait().unwrap();
+    let mut messages = Messages::default();
+    for opcode in fs::read_to_string(&trace).unwrap().lines().filter_map(opcode) {
+        let name = NAMES.iter().find(|(code, _)| *code == opcode).map_or_else(|| format!("opcode {opcode}"), |(_, name)| (*name).to_owned());
+        *messages.0.entry(name).or_default() += 1;
+    }
+    messages
+}
+
+/// `/proc/PID/task/*/status`.
+fn threads(pid: u32) -> impl Iterator<Item = String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+}
+
+fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited too long for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The opcode in a line such as `7 read(5, "\x38\x00\x00\x00\x01\x00\x00\x00"..., 1052672) = 56`.
+fn opcode(line: &str) -> Option<u32> {
+    let (_, bytes) = line.split_once("\"\\x")?;
+    let (bytes, _) = bytes.split_once('"')?;
+    let bytes: Vec<u8> = bytes.split("\\x").map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>().ok()?;
+    Some(u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?))
+}
+
+#[test]
+fn a_traced_read_tells_its_opcode() {
+    let line = r#"77 read(5, "\x38\x00\x00\x00\x2c\x01\x00\x00"..., 1052672) = 56"#;
+    assert_eq!(opcode(line), Some(0x12c));
+    assert_eq!(opcode(&line.replace("77 read(5, ", "77 <... read resumed>")), Some(0x12c));
+    assert_eq!(opcode("77 read(5,  <unfinished ...>"), None);
+}
+
+/// The numbers of the design notes on the mount, for a tree of 40 files in five directories.
+#[test]
+fn common_work_sends_few_messages() {
+    mounted(|mount| {
+        shell(
+            &mount.outside(""),
+            "mkdir tree; for d in 1 2 3 4; do mkdir tree/$d; for f in $(seq 10); do seq $((d * f * 90)) > tree/$d/$f; done; done; tar cf tree.tar tree",
+        );
+        let mut sent = Vec::new();
+        let mut counted = |what: &'static str, limit: usize, script: &str| {
+            let messages = count(mount, script);
+            println!("{what}: {} {messages:?}", messages.waited_for());
+            sent.push((what, limit, messages));
+        };
+        counted("tar x", 275, "tar xf ../tree.tar");
+        mount.forget_all();
+        counted("ls -lR", 12, "ls -lR > /dev/null");
+        counted("cat", 50, "find . -type f -exec cat {} + > /dev/null");
+        // The first read of a file after it was loaded asks for its time of access.
+        counted("grep -r", 45, "grep -r zzz . || true");
+        counted("grep -r, warm", 3, "grep -r zzz . || true");
+        counted("50 appends", 56, "for i in $(seq 50); do echo line >> tree/1/1; done");
+        counted("ls -lR, warm", 3, "ls -lR > /dev/null");
+        let total = |name: &str| sent.iter().map(|(_, _, messages)| messages.of(name)).sum::<usize>();
+        for (name, most) in [("OPEN", 1), ("OPENDIR", 1), ("FLUSH", 1), ("RELEASE", 0), ("RELEASEDIR", 0), ("ACCESS", 1), ("READDIR", 0)] {
+            assert!(total(name) <= most, "{} of {name}", total(name));
+        }
+        for (what, limit, messages) in &sent {
+            assert!(messages.waited_for() <= *limit, "{what}: {} messages where {limit} are enough: {messages:?}", messages.waited_for());
+        }
+    });
+}

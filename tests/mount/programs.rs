@@ -1,0 +1,100 @@
+//! Programs that people trust with their data, at work on a mount.
+
+use crate::{
+    commands::{run, shell},
+    fixture::{mounted, mounted_with},
+    tree::{self, describe},
+};
+
+const GIT: &str = "export HOME=$PWD/..; git() { command git -c user.name=n -c user.email=e@f -c init.defaultBranch=main -c gc.auto=0 \"$@\"; }";
+
+#[test]
+fn git_keeps_a_repository() {
+    mounted(|mount| {
+        let dir = mount.dir();
+        let git = |script: &str| shell(&dir, &format!("{GIT}; {script}"));
+        git("git init -q repo; cd repo; for i in $(seq 200); do mkdir -p $((i % 7)); seq $i $((i * 50)) > $((i % 7))/$i; done
+             git add .; git commit -qm first; seq 99999 > big; git mv 0/7 1/moved; git rm -q 2/2; git add .; git commit -qm second
+             git branch side HEAD~1; git checkout -q side; echo side > side; git add side; git commit -qm third; git merge -q main
+             git tag -m tag v1; git gc -q; git fsck --strict --no-progress");
+        git("git clone -q repo clone; cd clone; git fsck --strict --no-progress; [ -z \"$(git status --porcelain)\" ]; git log --oneline | wc -l");
+        let log = git("cd repo; git log --format=%H; git status --porcelain");
+        mount.remount();
+        assert_eq!(git("cd repo; git log --format=%H; git status --porcelain"), log);
+        git("cd repo; git fsck --strict --no-progress; cd ../clone; git fsck --strict --no-progress; git worktree add -q ../tree; diff -r --exclude=.git . ../tree");
+    });
+}
+
+#[test]
+fn sqlite_keeps_a_database() {
+    for mode in ["delete", "wal", "truncate", "persist"] {
+        mounted(|mount| {
+            let dir = mount.dir();
+            let sql = |sql: &str| shell(&dir, &format!("sqlite3 -cmd '.timeout 20000' db \"{sql}\""));
+            sql(&format!("pragma journal_mode={mode}; create table t (id integer primary key, who text, x blob)"));
+            let insert = "for i in $(seq 40); do sqlite3 -cmd '.timeout 20000' db \
+                \"insert into t (who, x) select '$who', randomblob(300) from (values (1), (2), (3))\"; done";
+            shell(&mount.dir(), &format!("(who=a; {insert}) & (who=b; {insert}) & wait"));
+            sql("begin; delete from t where id % 7 = 0; update t set x = randomblob(5000) where id % 5 = 0; commit; vacuum");
+            let state = "pragma integrity_check; select count(*), sum(length(x)) from t";
+            let before = sql(state);
+            assert!(before.starts_with("ok\n206|"), "{mode}: {before}");
+            mount.crash();
+            assert_eq!(sql(state), before, "{mode}: synced, so it survives");
+            mount.remount();
+            assert_eq!(sql(state), before, "{mode}");
+        });
+    }
+}
+
+#[test]
+fn rsync_brings_everything_there_and_back() {
+    mounted_with(&[], "acl,dev", |mount| {
+        let (there, back) = (mount.path("there"), mount.outside("back"));
+        let from = mount.outside("from");
+        std::fs::create_dir(&from).unwrap();
+        tree::grow(&from);
+        shell(&from, "setfattr -n user.x -v y 'text 4096'; setfacl -m u:7:rx a -d -m g:8:w a; mknod null c 1 3; touch -h -d @-5.5 symlink");
+        let rsync = |from: &std::path::Path, to: &std::path::Path| {
+            let (from, to) = (format!("{}/", from.display()), format!("{}/", to.display()));
+            run("rsync", ["-aHAX", "--sparse", "--delete", &from, &to]);
+            // A second run finds nothing to do.
+            assert_eq!(run("rsync", ["-aHAX", "--sparse", "--delete", "-i", &from, &to]), "");
+        };
+        rsync(&from, &there);
+        assert_eq!(describe(&there), describe(&from));
+        mount.remount();
+        rsync(&there, &back);
+        assert_eq!(describe(&back), describe(&from));
+        let all = |dir| shell(dir, "getfattr -R -d -m 'user.*' . ; getfacl -Rn .");
+        assert_eq!(all(&back), all(&from));
+        shell(&from, "rm -r a; echo changed > 'text 100'");
+        rsync(&from, &there);
+        assert_eq!(describe(&there), describe(&from));
+    });
+}
+
+#[test]
+fn archives_are_packed_and_unpacked() {
+    mounted(|mount| {
+        shell(&mount.dir(), "mkdir tree");
+        tree::grow(&mount.path("tree"));
+        shell(&mount.dir(), "tar cf tree.tar --format=posix --sparse -C tree .; mkdir again; tar xpf tree.tar -C again; tar df tree.tar -C again");
+        assert_eq!(describe(&mount.path("again")), describe(&mount.path("tree")));
+        mount.remount();
+        assert_eq!(describe(&mount.path("again")), describe(&mount.path("tree")));
+        shell(&mount.dir(), "gzip -k tree.tar; gunzip -c tree.tar.gz | cmp - tree.tar; tar df tree.tar -C tree");
+    });
+}
+
+#[test]
+fn a_program_builds_here() {
+    mounted(|mount| {
+        shell(
+            &mount.dir(),
+            "for i in $(seq 30); do echo \"int f$i(void) { return $i; }\" > f$i.c; done
+             { for i in $(seq 30); do echo \"int f$i(void);\"; done; echo 'int main(void) { return f30() - 30 + f1() - 1; }'; } > main.c
+             for f in *.c; do cc -c $f & done; wait; ar rc lib.a f*.o; cc -o main main.o lib.a; ./main",
+        );
+    });
+}
