@@ -1,11 +1,11 @@
 //! wardfs: a transparent encrypted file system.
-pub mod sys;
-pub mod crypto;
-pub mod store;
-pub mod format;
-pub mod engine;
-pub mod codec;
-pub mod journal;
-pub mod vault;
-pub mod mount;
 pub mod cli;
+pub mod codec;
+pub mod crypto;
+pub mod engine;
+pub mod format;
+pub mod journal;
+pub mod mount;
+pub mod store;
+pub mod sys;
+pub mod vault;

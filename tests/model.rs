@@ -27,17 +27,24 @@ enum Beside {
 fn run(image: Image, options: &OpenOptions, ops: &[Op], beside: Beside) -> Result<(), String> {
     let store = image.in_memory();
     let handles = || Arc::new(store.clone()) as Arc<dyn Store>;
-    let mount = Mount::new(&handles, options.clone(), Kernel::new()).map_err(|error| error.to_string())?;
+    let mount =
+        Mount::new(&handles, options.clone(), Kernel::new()).map_err(|error| error.to_string())?;
     let mount = match beside {
         Beside::Nothing => mount.run(ops),
         Beside::Checkpoints => mount.run_under_checkpoints(ops),
     };
-    let mount = mount.map_err(|(number, trouble)| format!("operation {number}: {}", trouble.what))?;
+    let mount =
+        mount.map_err(|(number, trouble)| format!("operation {number}: {}", trouble.what))?;
     mount.finish()
 }
 
 /// Runs from seeds until the time is over; a failing list is shortened and shown.
-fn run_seeds(secs: u64, count_max: u64, beside: Beside, options: impl Fn(&mut Seeded) -> OpenOptions) {
+fn run_seeds(
+    secs: u64,
+    count_max: u64,
+    beside: Beside,
+    options: impl Fn(&mut Seeded) -> OpenOptions,
+) {
     log_to_stderr();
     let budget = Budget::secs(secs);
     let mut runs = 0;
@@ -51,11 +58,16 @@ fn run_seeds(secs: u64, count_max: u64, beside: Beside, options: impl Fn(&mut Se
             eprintln!("seed {seed}, {image:?}: {what}; making it shorter");
             // With threads a fault shows now and then.
             let tries = if options.threads == Some(1) { 1 } else { 50 };
-            let try_often = |ops: &[Op]| (0..tries).find_map(|_| caught(|| run(image, &options, ops, beside)).err());
+            let try_often = |ops: &[Op]| {
+                (0..tries).find_map(|_| caught(|| run(image, &options, ops, beside)).err())
+            };
             let short = shrink(ops, |ops| try_often(ops).is_some());
             let what = try_often(&short);
             let short: Vec<String> = short.iter().map(|op| format!("\n  {op:?}")).collect();
-            panic!("seed {seed}, {image:?}, {options:?}: {what:?}\nafter {}", short.concat());
+            panic!(
+                "seed {seed}, {image:?}, {options:?}: {what:?}\nafter {}",
+                short.concat()
+            );
         }
         runs += 1;
     }
@@ -64,7 +76,12 @@ fn run_seeds(secs: u64, count_max: u64, beside: Beside, options: impl Fn(&mut Se
 
 #[test]
 fn a_vault_is_a_plain_file_system() {
-    run_seeds(20, 300, Beside::Nothing, |source| options([1 << 40, 256 << 10, 64 << 10, 4 << 10][usize::try_from(source.below(4)).expect("small")]));
+    run_seeds(20, 300, Beside::Nothing, |source| {
+        options(
+            [1 << 40, 256 << 10, 64 << 10, 4 << 10]
+                [usize::try_from(source.below(4)).expect("small")],
+        )
+    });
 }
 
 #[test]
@@ -79,5 +96,8 @@ fn a_vault_with_threads_is_a_plain_file_system() {
 
 #[test]
 fn a_vault_under_checkpoints_is_a_plain_file_system() {
-    run_seeds(10, 300, Beside::Checkpoints, |_| OpenOptions { threads: Some(3), ..options(1 << 40) });
+    run_seeds(10, 300, Beside::Checkpoints, |_| OpenOptions {
+        threads: Some(3),
+        ..options(1 << 40)
+    });
 }

@@ -18,6 +18,7 @@ use rustix::{
 };
 use std::{
     io::{self, PipeReader, PipeWriter, Read, Write},
+    os::fd::AsFd,
     os::unix::process::ExitStatusExt,
     process::ExitStatus,
 };
@@ -90,6 +91,8 @@ pub fn start<T>(
     match sys::fork()? {
         Fork::Child => {
             drop(reader);
+            // An inherited file would keep another mount busy, an inherited pipe its reader waiting. Old kernels cannot.
+            let _ = sys::close_inherited(writer.as_fd());
             let exit = run(payload, serve, Ready { pipe: Some(writer) });
             std::process::exit(i32::from(exit.code()))
         }

@@ -148,6 +148,8 @@ impl CliError {
             CliError::Mountpoint(error) => mountpoint_hint(error),
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
+            // fusermount3 has said what it misses.
+            CliError::Mount(MountError::FusermountRefused { .. }) => None,
             CliError::NotStored { .. } | CliError::FailedBefore { .. } => Some(
                 "what was acknowledged before lies in the vault's journal and is there again at the next mount".to_owned(),
             ),
@@ -192,6 +194,9 @@ fn mountpoint_hint(error: &MountpointError) -> Option<String> {
         }
         Unusable::Mounted => {
             format!("`wardfs info {dir}` tells more; `wardfs unmount {dir}` ends it")
+        }
+        Unusable::Dead => {
+            format!("`wardfs unmount {dir}` takes it away; the next mount finishes what it left")
         }
         Unusable::Vault | Unusable::InVault | Unusable::HidesVault => {
             "name an empty directory beside the vault".to_owned()

@@ -258,6 +258,7 @@ pub(super) mod tests {
             vault: "/v".into(),
             pid: None,
             state: None,
+            dead: false,
         };
         MountFacts {
             status,

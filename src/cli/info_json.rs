@@ -32,7 +32,7 @@ fn vault_object(vault: &VaultInfo) -> Value {
 
 fn mount(mount: &MountFacts) -> Value {
     let MountFacts { status, options } = mount;
-    json!({ "dir": path(&status.dir), "pid": status.pid, "state": status.state, "options": options })
+    json!({ "dir": path(&status.dir), "pid": status.pid, "state": status.state, "dead": status.dead, "options": options })
 }
 
 /// `false`, `{"pid": 1234}`, `{"pid": null}`; null when it cannot be found out.

@@ -24,9 +24,11 @@ pub fn show(info: &Info) -> String {
 
 fn mount_lines(mount: &MountFacts) -> Vec<(&'static str, String)> {
     let MountFacts { status, options } = mount;
-    let served_by = status
-        .pid
-        .map_or("unknown".to_owned(), |pid| format!("process {pid}"));
+    let served_by = match status.pid {
+        _ if status.dead => "nobody: the process that served it is gone".to_owned(),
+        Some(pid) => format!("process {pid}"),
+        None => "unknown".to_owned(),
+    };
     // The process says it, and anybody's process may say anything.
     let state = status.state.as_ref();
     let state = state.map_or("does not answer".to_owned(), |state| {

@@ -41,6 +41,9 @@ pub enum Unusable {
     /// A wardfs mount is there already.
     #[error("a vault is mounted there already")]
     Mounted,
+    /// A wardfs mount is there, and nobody serves it any more.
+    #[error("a vault was mounted there, and the process that served it is gone")]
+    Dead,
     /// Without root one may only mount on what one could change anyway.
     #[error("this user may not write there, as mounting without root needs")]
     NotWritable,
@@ -71,8 +74,12 @@ pub fn check(vault: &Path, dir: &Path) -> Result<PathBuf, MountpointError> {
 
 fn usable(vault: &Path, dir: &Path) -> Result<PathBuf, Unusable> {
     // By the mount table, before anything looks into it: that mount may be dead or hung.
-    if mount::is_mounted(dir) {
-        return Err(Unusable::Mounted);
+    if let Some(status) = mount::status(dir) {
+        return Err(if status.dead {
+            Unusable::Dead
+        } else {
+            Unusable::Mounted
+        });
     }
     let dir = fs::canonicalize(dir).map_err(why)?;
     let vault = fs::canonicalize(vault).map_err(why)?;

@@ -55,8 +55,11 @@ struct Daemon {
 
 impl Daemon {
     /// The one that the kernel or the mount names, else the one that has the lock on its vault. `None` when nothing tells,
-    /// or the process is gone.
+    /// or the process is gone: who has the vault then serves another mount of it.
     fn of(status: &MountStatus) -> Option<Daemon> {
+        if status.dead {
+            return None;
+        }
         let pid = status.pid.or_else(|| lock_holder(&status.vault))?;
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
         let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;

@@ -63,6 +63,10 @@ impl NewVaultDir {
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 Err(VaultDirError::Occupied(path.to_owned()))
             }
+            // A link to nowhere.
+            Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
+                Err(VaultDirError::Occupied(path.to_owned()))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => NewVaultDir::missing(path),
             Err(source) => Err(VaultDirError::Io {
                 action: NEW,
@@ -220,7 +224,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         symlink(dir.path().join("elsewhere"), &link).unwrap();
-        let outcome = NewVaultDir::check(&link).and_then(|place| place.create());
-        assert!(outcome.is_err() && !dir.path().join("elsewhere").exists());
+        let refused = NewVaultDir::check(&link).unwrap_err();
+        assert!(matches!(refused, VaultDirError::Occupied(_)));
     }
 }

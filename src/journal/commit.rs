@@ -3,6 +3,7 @@
 //! A flush makes the log durable and every payload that a logged claim points into. The two go side by side; a claim whose
 //! payload did not make it is found out at recovery, and cut, which is allowed as nobody was told yet that it is durable.
 use super::{Journal, JournalError, log::Inner};
+use crate::format::PayloadId;
 use crate::store::{Blob, ObjectPath, StoreError};
 use parking_lot::{Condvar, Mutex};
 use std::sync::{
@@ -29,7 +30,7 @@ const TENTATIVE_MAX: usize = 32;
 
 #[derive(Default)]
 struct Tentative {
-    blobs: Vec<(u64, Arc<dyn Blob>)>,
+    blobs: Vec<(PayloadId, Arc<dyn Blob>)>,
     directories: Vec<ObjectPath>,
     /// Too many to name.
     whole_store: bool,
@@ -40,13 +41,16 @@ impl Tentative {
         self.blobs.is_empty() && self.directories.is_empty() && !self.whole_store
     }
 
-    fn add(&mut self, key: u64, blob: &Arc<dyn Blob>) {
-        if self.whole_store || self.blobs.iter().rev().any(|(known, _)| *known == key) {
+    fn add(&mut self, payload: PayloadId, blob: &Arc<dyn Blob>) {
+        if self.whole_store || self.blobs.iter().rev().any(|(known, _)| *known == payload) {
             return;
         }
-        self.blobs.push((key, Arc::clone(blob)));
+        self.blobs.push((payload, Arc::clone(blob)));
         if self.blobs.len() > TENTATIVE_MAX {
-            *self = Tentative { whole_store: true, ..Tentative::default() };
+            *self = Tentative {
+                whole_store: true,
+                ..Tentative::default()
+            };
         }
     }
 }
@@ -67,9 +71,9 @@ impl Durability {
 }
 
 impl Journal {
-    /// Frames will claim what lies in this object; `key` tells objects apart (the same key is kept once).
-    pub fn depends_on(&self, key: u64, blob: &Arc<dyn Blob>) {
-        self.durability.tentative.lock().add(key, blob);
+    /// Frames will claim what lies in this payload.
+    pub fn depends_on(&self, payload: PayloadId, blob: &Arc<dyn Blob>) {
+        self.durability.tentative.lock().add(payload, blob);
     }
 
     /// Frames will claim names in this directory.
@@ -128,7 +132,11 @@ impl Journal {
             (inner.sequence, log_blobs(&inner))
         };
         let tentative = std::mem::take(&mut *self.durability.tentative.lock());
-        let synced = if tentative.is_empty() { sync_blobs(&blobs) } else { self.sync_both(&blobs, &tentative) };
+        let synced = if tentative.is_empty() {
+            sync_blobs(&blobs)
+        } else {
+            self.sync_both(&blobs, &tentative)
+        };
         if let Err(error) = synced {
             self.fail(&error.to_string());
             return Err(error.into());
@@ -141,7 +149,9 @@ impl Journal {
         std::thread::scope(|scope| {
             let log = scope.spawn(|| sync_blobs(log));
             let payloads = self.sync_tentative(tentative);
-            log.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(payloads)
+            log.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                .and(payloads)
         })
     }
 
@@ -149,8 +159,14 @@ impl Journal {
         if tentative.whole_store {
             return self.store.sync();
         }
-        tentative.blobs.iter().try_for_each(|(_, blob)| blob.sync())?;
-        tentative.directories.iter().try_for_each(|directory| self.store.sync_dir(directory))
+        tentative
+            .blobs
+            .iter()
+            .try_for_each(|(_, blob)| blob.sync())?;
+        tentative
+            .directories
+            .iter()
+            .try_for_each(|directory| self.store.sync_dir(directory))
     }
 }
 

@@ -47,7 +47,10 @@ pub(super) struct FramePlace {
 
 /// Appends the sealed form of `plain` to `out`.
 pub(super) fn seal(context: &JournalContext, place: FramePlace, plain: &[u8], out: &mut Vec<u8>) {
-    assert!(plain.len() <= FRAME_LEN_MAX, "a frame's content is cut before it gets this long");
+    assert!(
+        plain.len() <= FRAME_LEN_MAX,
+        "a frame's content is cut before it gets this long"
+    );
     let nonce = Nonce::random();
     let len = u32::try_from(plain.len()).expect("bounded above");
     out.reserve(plain.len() + FRAME_COST);
@@ -80,13 +83,25 @@ pub(super) struct FrameReader {
 
 impl FrameReader {
     pub fn new(blob: Arc<dyn Blob>) -> FrameReader {
-        FrameReader { blob, start: 0, buffer: Vec::new(), passed: 0 }
+        FrameReader {
+            blob,
+            start: 0,
+            buffer: Vec::new(),
+            passed: 0,
+        }
     }
 
     /// The frame at the present position, which does not move.
-    pub fn peek(&mut self, context: &JournalContext, place: FramePlace) -> Result<Found, StoreError> {
+    pub fn peek(
+        &mut self,
+        context: &JournalContext,
+        place: FramePlace,
+    ) -> Result<Found, StoreError> {
         self.fill(4)?;
-        let len = self.rest().first_chunk::<4>().map_or(0, |head| u32::from_le_bytes(*head) as usize);
+        let len = self
+            .rest()
+            .first_chunk::<4>()
+            .map_or(0, |head| u32::from_le_bytes(*head) as usize);
         if len > 0 && len <= FRAME_LEN_MAX {
             self.fill(len + FRAME_COST)?;
         }
@@ -113,7 +128,9 @@ impl FrameReader {
         self.passed = 0;
         let have = self.buffer.len();
         self.buffer.resize(len.max(READ_LEN), 0);
-        let got = self.blob.read_at(self.start + have as u64, &mut self.buffer[have..])?;
+        let got = self
+            .blob
+            .read_at(self.start + have as u64, &mut self.buffer[have..])?;
         self.buffer.truncate(have + got);
         Ok(())
     }
@@ -121,19 +138,30 @@ impl FrameReader {
 
 /// Opens the frame at the front of `bytes`.
 fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
-    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Found::Nothing { next: None } };
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+        return Found::Nothing { next: None };
+    };
     let len = u32::from_le_bytes(*head) as usize;
     if len == 0 || len > FRAME_LEN_MAX || rest.len() < len + NONCE_LEN + TAG_LEN {
         return Found::Nothing { next: None };
     }
     let taken = len + FRAME_COST;
-    let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().expect("the length was checked");
+    let (nonce, rest) = rest
+        .split_first_chunk::<NONCE_LEN>()
+        .expect("the length was checked");
     let mut plain = rest[..len].to_vec();
     let mut tag = Tag::default();
     tag.0.copy_from_slice(&rest[len..len + TAG_LEN]);
     let bound_to = associated(context, place.purpose, place.number, place.index);
-    match context.key.aead().open(&Nonce(*nonce), &bound_to, &mut plain, &tag) {
-        Ok(()) => Found::Frame { content: plain, taken },
+    match context
+        .key
+        .aead()
+        .open(&Nonce(*nonce), &bound_to, &mut plain, &tag)
+    {
+        Ok(()) => Found::Frame {
+            content: plain,
+            taken,
+        },
         Err(_) => Found::Nothing { next: Some(taken) },
     }
 }

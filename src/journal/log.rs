@@ -50,7 +50,10 @@ impl FrameHead {
     pub fn decode(content: &[u8]) -> Option<(FrameHead, &[u8])> {
         let (sequence, rest) = content.split_first_chunk::<8>()?;
         let (durable, rest) = rest.split_first_chunk::<8>()?;
-        let head = FrameHead { sequence: u64::from_le_bytes(*sequence), durable: u64::from_le_bytes(*durable) };
+        let head = FrameHead {
+            sequence: u64::from_le_bytes(*sequence),
+            durable: u64::from_le_bytes(*durable),
+        };
         Some((head, rest))
     }
 }
@@ -87,9 +90,13 @@ pub(super) struct Inner {
 impl Inner {
     pub fn check(&self) -> Result<(), JournalError> {
         match &self.failed {
-            None if self.closed => Err(JournalError::Failed { cause: "it was closed".to_owned() }),
+            None if self.closed => Err(JournalError::Failed {
+                cause: "it was closed".to_owned(),
+            }),
             None => Ok(()),
-            Some(cause) => Err(JournalError::Failed { cause: cause.clone() }),
+            Some(cause) => Err(JournalError::Failed {
+                cause: cause.clone(),
+            }),
         }
     }
 
@@ -104,27 +111,56 @@ impl Journal {
     ///
     /// # Errors
     /// What the store says.
-    pub fn start(store: Arc<dyn Store>, context: JournalContext, recovered: &Recovered) -> Result<Journal, JournalError> {
+    pub fn start(
+        store: Arc<dyn Store>,
+        context: JournalContext,
+        recovered: &Recovered,
+    ) -> Result<Journal, JournalError> {
         // First, as it removes the old one: on a full disk that is the space for the segment and the checkpoint to come.
         let reserve = Reserve::open(Arc::clone(&store))?;
-        let segment = Segment::create(&*store, recovered.next_segment)?;
+        for unused in recovered.unused() {
+            store.remove(&segment_path(unused))?;
+        }
         store.sync_dir(&super::journal_dir())?;
-        let mut batch = Vec::new();
-        batch.resize(FRAME_HEAD, 0);
+        let segment = Segment::create(&*store, recovered.next_segment())?;
+        store.sync_dir(&super::journal_dir())?;
+        let batch = vec![0; FRAME_HEAD];
         let number = segment.number;
-        let inner =
-            Inner { segment, previous: None, batch, recovered: recovered.segments.clone(), promised: 0, sequence: recovered.first_sequence + recovered.frames.len() as u64, failed: None, closed: false };
-        let durability = Durability::new(recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64);
+        let inner = Inner {
+            segment,
+            previous: None,
+            batch,
+            recovered: recovered.used().collect(),
+            promised: 0,
+            sequence: recovered.first_sequence + recovered.frames.len() as u64,
+            failed: None,
+            closed: false,
+        };
+        let durability = Durability::new(
+            recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64,
+        );
         let (segment, segment_len) = (AtomicU64::new(number), AtomicU64::new(0));
-        Ok(Journal { context, store, inner: Mutex::new(inner), durability, reserve, segment, segment_len })
+        Ok(Journal {
+            context,
+            store,
+            inner: Mutex::new(inner),
+            durability,
+            reserve,
+            segment,
+            segment_len,
+        })
     }
 
     /// A journal of a vault that will not change: it writes no file, and every record is refused.
     ///
     /// # Errors
     /// What the store says.
-    pub fn idle(store: Arc<dyn Store>, context: JournalContext, recovered: &Recovered) -> Result<Journal, JournalError> {
-        let segment = Segment::nowhere(recovered.next_segment);
+    pub fn idle(
+        store: Arc<dyn Store>,
+        context: JournalContext,
+        recovered: &Recovered,
+    ) -> Result<Journal, JournalError> {
+        let segment = Segment::nowhere(recovered.next_segment());
         let inner = Inner {
             segment,
             previous: None,
@@ -136,9 +172,17 @@ impl Journal {
             closed: false,
         };
         let reserve = Reserve::none(Arc::clone(&store));
-        let (segment, segment_len) = (AtomicU64::new(recovered.next_segment), AtomicU64::new(0));
+        let (segment, segment_len) = (AtomicU64::new(recovered.next_segment()), AtomicU64::new(0));
         let durability = Durability::new(0);
-        Ok(Journal { context, store, inner: Mutex::new(inner), durability, reserve, segment, segment_len })
+        Ok(Journal {
+            context,
+            store,
+            inner: Mutex::new(inner),
+            durability,
+            reserve,
+            segment,
+            segment_len,
+        })
     }
 
     /// Number of the segment that records go to now.
@@ -239,9 +283,17 @@ impl Journal {
 
     pub(super) fn write_batch(&self, inner: &mut Inner) -> Result<(), JournalError> {
         if inner.batch.len() == FRAME_HEAD {
-            return Ok(());
+            Ok(())
+        } else {
+            self.write_frame(inner)
         }
-        let head = FrameHead { sequence: inner.sequence, durable: self.durability.durable() };
+    }
+
+    fn write_frame(&self, inner: &mut Inner) -> Result<(), JournalError> {
+        let head = FrameHead {
+            sequence: inner.sequence,
+            durable: self.durability.durable(),
+        };
         inner.batch[..FRAME_HEAD].copy_from_slice(&head.encode());
         let Inner { segment, batch, .. } = &mut *inner;
         if let Err(error) = segment.write(&self.context, batch) {
@@ -267,7 +319,14 @@ impl Journal {
         let mut inner = self.inner.lock();
         inner.check()?;
         self.write_batch(&mut inner)?;
-        assert!(inner.previous.is_none(), "a checkpoint is finished before the next one begins");
+        if inner.segment.frames == 0 {
+            // A segment that is followed by another has a frame: else nobody could tell that its frames were lost.
+            self.write_frame(&mut inner)?;
+        }
+        assert!(
+            inner.previous.is_none(),
+            "a checkpoint is finished before the next one begins"
+        );
         let next = Segment::create(&*self.store, inner.segment.number + 1)?;
         self.store.sync_dir(&super::journal_dir())?;
         let old = std::mem::replace(&mut inner.segment, next);
@@ -298,7 +357,11 @@ impl Journal {
     /// What the store says.
     pub fn finish(&self, number: u64) -> Result<(), JournalError> {
         let recovered = std::mem::take(&mut self.inner.lock().recovered);
-        for old in recovered.into_iter().filter(|&old| old < number).chain([number]) {
+        for old in recovered
+            .into_iter()
+            .filter(|&old| old < number)
+            .chain([number])
+        {
             self.store.remove(&segment_path(old))?;
         }
         // The redo file goes last: while a segment is there that it replaces, it must be there too.
@@ -306,13 +369,19 @@ impl Journal {
         self.store.remove(&super::redo::redo_path(number))?;
         // Durable before the next checkpoint: an old redo file must not come back after newer data lies in its places.
         self.store.sync_dir(&super::journal_dir())?;
-        self.inner.lock().previous.take_if(|(previous, _)| *previous == number);
+        self.inner
+            .lock()
+            .previous
+            .take_if(|(previous, _)| *previous == number);
         Ok(())
     }
 
     /// Makes every later write fail: after this only a new mount can tell what holds.
     pub fn fail(&self, cause: &str) {
-        self.inner.lock().failed.get_or_insert_with(|| cause.to_owned());
+        self.inner
+            .lock()
+            .failed
+            .get_or_insert_with(|| cause.to_owned());
     }
 
     /// What made the journal fail, if it did.
@@ -336,7 +405,10 @@ impl Journal {
         self.reserve.remove()?;
         // The last one first: a segment whose predecessor is missing counts as damage.
         let recovered = std::mem::take(&mut inner.recovered);
-        for number in [inner.segment.number].into_iter().chain(recovered.into_iter().rev()) {
+        for number in [inner.segment.number]
+            .into_iter()
+            .chain(recovered.into_iter().rev())
+        {
             self.store.remove(&segment_path(number))?;
         }
         self.store.sync_dir(&super::journal_dir())?;

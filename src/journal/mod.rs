@@ -23,9 +23,9 @@ mod tests;
 
 pub use error::JournalError;
 pub use log::Journal;
-pub use reserve::Reserve;
 pub use recover::{LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, read_log};
-pub use redo::{RedoWriter, execute};
+pub use redo::{RedoWriter, execute, settle_dirs};
+pub use reserve::Reserve;
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
 use std::sync::Arc;
@@ -42,7 +42,8 @@ pub struct JournalContext {
 const DIRECTORY: &str = "journal";
 
 fn journal_path(name: &str) -> ObjectPath {
-    ObjectPath::new(format!("{DIRECTORY}/{name}")).expect("a journal file's name is a plain component")
+    ObjectPath::new(format!("{DIRECTORY}/{name}"))
+        .expect("a journal file's name is a plain component")
 }
 
 /// The directory of the journal in the store.

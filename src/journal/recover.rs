@@ -15,6 +15,8 @@ use crate::{format::Record, store::Store};
 pub struct LoggedFrame {
     /// What was done, in order.
     pub records: Vec<Record>,
+    /// Number of the segment that it was read from.
+    segment: u64,
 }
 
 /// The log, oldest frame first.
@@ -25,10 +27,10 @@ pub struct Recovered {
     pub durable: usize,
     /// Sequence number of the first frame.
     pub first_sequence: u64,
-    /// Segments that hold these frames; to be forgotten by `Journal::finish` when the store holds them.
-    pub segments: Vec<u64>,
-    /// Number that the next segment takes.
-    pub next_segment: u64,
+    /// The last segment that the store holds.
+    applied: u64,
+    /// All segments after that, used or not.
+    found: Vec<u64>,
 }
 
 impl Recovered {
@@ -37,13 +39,54 @@ impl Recovered {
         self.frames.truncate(count);
         self.durable = self.durable.min(count);
     }
+
+    /// Were there any segments, used or not?
+    pub fn has_segments(&self) -> bool {
+        !self.found.is_empty()
+    }
+
+    /// The last segment with a frame that counts.
+    fn last_used(&self) -> u64 {
+        self.frames
+            .last()
+            .map_or(self.applied, |frame| frame.segment)
+    }
+
+    /// Number that the next segment takes.
+    pub(super) fn next_segment(&self) -> u64 {
+        self.last_used() + 1
+    }
+
+    /// Segments that hold these frames; to be forgotten by `Journal::finish` when the store holds them.
+    pub(super) fn used(&self) -> impl Iterator<Item = u64> {
+        let last = self.last_used();
+        self.found
+            .iter()
+            .copied()
+            .filter(move |&number| number <= last)
+    }
+
+    /// Segments after them, of which nothing counts, the last one first: they go in this order, as a gap in the numbers counts
+    /// as damage. They must be gone before the next one begins: a segment that another one follows is taken for one that had
+    /// frames.
+    pub(super) fn unused(&self) -> impl Iterator<Item = u64> {
+        let last = self.last_used();
+        self.found
+            .iter()
+            .rev()
+            .copied()
+            .filter(move |&number| number > last)
+    }
 }
 
 /// The redo files that were closed, in order: each may have been applied in part.
 ///
 /// # Errors
 /// What the store says.
-pub fn closed_redo_files(store: &dyn Store, context: &JournalContext) -> Result<Vec<u64>, JournalError> {
+pub fn closed_redo_files(
+    store: &dyn Store,
+    context: &JournalContext,
+) -> Result<Vec<u64>, JournalError> {
     let mut closed = Vec::new();
     for number in Files::list(store)?.redos {
         if redo::is_closed(store, context, number)? {
@@ -57,7 +100,11 @@ pub fn closed_redo_files(store: &dyn Store, context: &JournalContext) -> Result<
 ///
 /// # Errors
 /// What the store says, or a file that does not decode.
-pub fn execute_redo_file(store: &dyn Store, context: &JournalContext, number: u64) -> Result<(), JournalError> {
+pub fn execute_redo_file(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+) -> Result<(), JournalError> {
     redo::execute_file(store, context, number)?;
     Ok(store.sync()?)
 }
@@ -69,9 +116,13 @@ pub fn execute_redo_file(store: &dyn Store, context: &JournalContext, number: u6
 pub fn clean(store: &dyn Store, applied: u64) -> Result<(), JournalError> {
     let files = Files::list(store)?;
     let old = files.segments.iter().filter(|&&number| number <= applied);
-    old.map(|&number| segment_path(number)).try_for_each(|path| store.remove(&path))?;
+    old.map(|&number| segment_path(number))
+        .try_for_each(|path| store.remove(&path))?;
     store.sync_dir(&super::journal_dir())?;
-    files.redos.iter().try_for_each(|&number| store.remove(&redo::redo_path(number)))?;
+    files
+        .redos
+        .iter()
+        .try_for_each(|&number| store.remove(&redo::redo_path(number)))?;
     Ok(store.sync_dir(&super::journal_dir())?)
 }
 
@@ -79,18 +130,32 @@ pub fn clean(store: &dyn Store, applied: u64) -> Result<(), JournalError> {
 ///
 /// # Errors
 /// What the store says; a frame that was durable once and is damaged or missing now.
-pub fn read_log(store: &dyn Store, context: &JournalContext, applied: u64) -> Result<Recovered, JournalError> {
+pub fn read_log(
+    store: &dyn Store,
+    context: &JournalContext,
+    applied: u64,
+) -> Result<Recovered, JournalError> {
     let mut segments = Files::list(store)?.segments;
     segments.retain(|&number| number > applied);
-    let mut reader = Reader { store, context, frames: Vec::new(), first: None, durable: 0, broken: None };
+    let mut reader = Reader {
+        store,
+        context,
+        frames: Vec::new(),
+        first: None,
+        durable: 0,
+        broken: None,
+    };
     for (expected, &number) in (applied + 1..).zip(&segments) {
         if number != expected {
-            return Err(JournalError::Damaged { segment: expected, frame: 0, what: "the segment is missing" });
+            return Err(JournalError::Damaged {
+                segment: expected,
+                frame: 0,
+                what: "the segment is missing",
+            });
         }
         reader.read_segment(number)?;
     }
-    let next_segment = segments.last().copied().unwrap_or(applied) + 1;
-    Ok(reader.finish(segments, next_segment))
+    Ok(reader.finish(segments, applied))
 }
 
 struct Files {
@@ -100,9 +165,14 @@ struct Files {
 
 impl Files {
     fn list(store: &dyn Store) -> Result<Files, JournalError> {
-        let mut files = Files { segments: Vec::new(), redos: Vec::new() };
+        let mut files = Files {
+            segments: Vec::new(),
+            redos: Vec::new(),
+        };
         for name in store.list(&super::journal_dir())? {
-            let Ok(name) = String::from_utf8(name) else { continue };
+            let Ok(name) = String::from_utf8(name) else {
+                continue;
+            };
             files.segments.extend(segment_number(&name));
             files.redos.extend(redo::redo_number(&name));
         }
@@ -133,7 +203,11 @@ impl Reader<'_> {
         let mut file = FrameReader::new(self.store.open(&segment_path(number), false)?);
         let mut torn = None;
         for index in 0.. {
-            let place = FramePlace { purpose: Purpose::Log, number, index };
+            let place = FramePlace {
+                purpose: Purpose::Log,
+                number,
+                index,
+            };
             match file.peek(self.context, place)? {
                 Found::Frame { content, taken } => {
                     self.take_frame(&content, number, index, torn.is_some())?;
@@ -146,28 +220,48 @@ impl Reader<'_> {
                 }
             }
         }
+        if torn == Some(0) {
+            // It had a frame before the next segment began.
+            self.broken.get_or_insert((number, 0));
+        }
         Ok(())
     }
 
-    fn take_frame(&mut self, content: &[u8], segment: u64, index: u64, torn: bool) -> Result<(), JournalError> {
-        let damaged = |what| JournalError::Damaged { segment, frame: index, what };
-        let (head, mut rest) = FrameHead::decode(content).ok_or_else(|| damaged("it is shorter than its head"))?;
+    fn take_frame(
+        &mut self,
+        content: &[u8],
+        segment: u64,
+        index: u64,
+        torn: bool,
+    ) -> Result<(), JournalError> {
+        let damaged = |what| JournalError::Damaged {
+            segment,
+            frame: index,
+            what,
+        };
+        let (head, mut rest) =
+            FrameHead::decode(content).ok_or_else(|| damaged("it is shorter than its head"))?;
         self.durable = self.durable.max(head.durable);
-        if torn || self.broken.is_some() || !self.follows(head.sequence, index) {
+        // The log begins where the first segment does, whether its first frame is there or not; one without any had one.
+        let begins = head.sequence.saturating_sub(index);
+        let first = *self
+            .first
+            .get_or_insert(begins.saturating_sub(u64::from(self.broken.is_some())));
+        if torn || self.broken.is_some() || !self.follows(first, head.sequence, index) {
             self.broken.get_or_insert((segment, index));
             return Ok(());
         }
         let mut records = Vec::new();
         while !rest.is_empty() {
-            records.push(Record::decode(&mut rest).map_err(|_| damaged("a record does not decode"))?);
+            records
+                .push(Record::decode(&mut rest).map_err(|_| damaged("a record does not decode"))?);
         }
-        self.frames.push(LoggedFrame { records });
+        self.frames.push(LoggedFrame { records, segment });
         Ok(())
     }
 
     /// A segment's first frame may begin before the end of the last segment: a recovery in between cut the rest.
-    fn follows(&mut self, sequence: u64, index: u64) -> bool {
-        let first = *self.first.get_or_insert(sequence);
+    fn follows(&mut self, first: u64, sequence: u64, index: u64) -> bool {
         if index == 0 && (first..self.next_sequence()).contains(&sequence) {
             let keep = usize::try_from(sequence - first).unwrap_or(usize::MAX);
             self.frames.truncate(keep);
@@ -175,10 +269,17 @@ impl Reader<'_> {
         sequence == self.next_sequence()
     }
 
-    fn finish(self, segments: Vec<u64>, next_segment: u64) -> Recovered {
+    fn finish(self, found: Vec<u64>, applied: u64) -> Recovered {
         let first_sequence = self.first.unwrap_or(0);
-        let durable = usize::try_from(self.durable.saturating_sub(first_sequence)).unwrap_or(usize::MAX);
-        Recovered { frames: self.frames, durable, first_sequence, segments, next_segment }
+        let durable =
+            usize::try_from(self.durable.saturating_sub(first_sequence)).unwrap_or(usize::MAX);
+        Recovered {
+            frames: self.frames,
+            durable,
+            first_sequence,
+            applied,
+            found,
+        }
     }
 }
 
@@ -191,7 +292,11 @@ impl Recovered {
         if self.durable <= self.frames.len() {
             return Ok(());
         }
-        let segment = self.segments.last().copied().unwrap_or(0);
-        Err(JournalError::Damaged { segment, frame: self.frames.len() as u64, what: "frames that were durable are gone" })
+        let segment = self.last_used();
+        Err(JournalError::Damaged {
+            segment,
+            frame: self.frames.len() as u64,
+            what: "frames that were durable are gone",
+        })
     }
 }

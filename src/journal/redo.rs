@@ -8,7 +8,7 @@ use super::{
     journal_path,
 };
 use crate::{
-    format::RedoOp,
+    format::{RedoOp, new_payload_dir},
     store::{Blob, ObjectPath, Store, StoreError},
 };
 use std::sync::Arc;
@@ -23,7 +23,9 @@ pub(super) fn redo_path(number: u64) -> ObjectPath {
 }
 
 pub(super) fn redo_number(name: &str) -> Option<u64> {
-    name.strip_prefix("redo.").filter(|digits| digits.len() == 16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+    name.strip_prefix("redo.")
+        .filter(|digits| digits.len() == 16)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
 }
 
 /// A redo file being written.
@@ -39,10 +41,23 @@ pub struct RedoWriter {
 }
 
 impl RedoWriter {
-    pub(super) fn create(store: Arc<dyn Store>, context: JournalContext, number: u64) -> Result<RedoWriter, JournalError> {
+    pub(super) fn create(
+        store: Arc<dyn Store>,
+        context: JournalContext,
+        number: u64,
+    ) -> Result<RedoWriter, JournalError> {
         store.remove(&redo_path(number))?;
         let blob = store.open(&redo_path(number), true)?;
-        Ok(RedoWriter { store, context, number, blob, offset: 0, index: 0, content: Vec::new(), sealed: Vec::new() })
+        Ok(RedoWriter {
+            store,
+            context,
+            number,
+            blob,
+            offset: 0,
+            index: 0,
+            content: Vec::new(),
+            sealed: Vec::new(),
+        })
     }
 
     /// Adds an operation.
@@ -51,7 +66,11 @@ impl RedoWriter {
     /// What the store says.
     pub fn add(&mut self, op: &RedoOp) -> Result<(), JournalError> {
         op.encode(&mut self.content);
-        if self.content.len() >= FRAME_LEN { self.write_frame() } else { Ok(()) }
+        if self.content.len() >= FRAME_LEN {
+            self.write_frame()
+        } else {
+            Ok(())
+        }
     }
 
     fn write_frame(&mut self) -> Result<(), JournalError> {
@@ -59,7 +78,11 @@ impl RedoWriter {
             return Ok(());
         }
         self.sealed.clear();
-        let place = frames::FramePlace { purpose: Purpose::Redo, number: self.number, index: self.index };
+        let place = frames::FramePlace {
+            purpose: Purpose::Redo,
+            number: self.number,
+            index: self.index,
+        };
         frames::seal(&self.context, place, &self.content, &mut self.sealed);
         self.blob.write_at(self.offset, &self.sealed)?;
         self.offset += self.sealed.len() as u64;
@@ -82,13 +105,24 @@ impl RedoWriter {
 }
 
 /// Was the file closed? Only then may its checkpoint have begun.
-pub(super) fn is_closed(store: &dyn Store, context: &JournalContext, number: u64) -> Result<bool, JournalError> {
+pub(super) fn is_closed(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+) -> Result<bool, JournalError> {
     each_frame(store, context, number, &mut |_| Ok(()))
 }
 
 /// Executes all operations of a closed file.
-pub(super) fn execute_file(store: &dyn Store, context: &JournalContext, number: u64) -> Result<(), JournalError> {
-    each_frame(store, context, number, &mut |content| execute_frame(store, number, content))?;
+pub(super) fn execute_file(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+) -> Result<(), JournalError> {
+    let mut renamed = false;
+    each_frame(store, context, number, &mut |content| {
+        execute_frame(store, number, content, &mut renamed)
+    })?;
     Ok(())
 }
 
@@ -101,8 +135,14 @@ fn each_frame(
 ) -> Result<bool, JournalError> {
     let mut file = FrameReader::new(store.open(&redo_path(number), false)?);
     for index in 0.. {
-        let place = frames::FramePlace { purpose: Purpose::Redo, number, index };
-        let Found::Frame { content, taken } = file.peek(context, place)? else { return Ok(false) };
+        let place = frames::FramePlace {
+            purpose: Purpose::Redo,
+            number,
+            index,
+        };
+        let Found::Frame { content, taken } = file.peek(context, place)? else {
+            return Ok(false);
+        };
         if content == [SEAL] {
             return Ok(true);
         }
@@ -112,13 +152,33 @@ fn each_frame(
     Ok(false)
 }
 
-fn execute_frame(store: &dyn Store, number: u64, mut content: &[u8]) -> Result<(), JournalError> {
+fn execute_frame(
+    store: &dyn Store,
+    number: u64,
+    mut content: &[u8],
+    renamed: &mut bool,
+) -> Result<(), JournalError> {
     while !content.is_empty() {
-        let bad = |_| JournalError::BadFile { name: format!("redo.{number:016x}"), what: "an operation does not decode" };
+        let bad = |_| JournalError::BadFile {
+            name: format!("redo.{number:016x}"),
+            what: "an operation does not decode",
+        };
         let op = RedoOp::decode(&mut content).map_err(bad)?;
+        if matches!(op, RedoOp::Rename { .. }) && !std::mem::replace(renamed, true) {
+            settle_dirs(store)?;
+        }
         execute(store, &op)?;
     }
     Ok(())
+}
+
+/// Before the first payload is renamed: a directory that was just made must not be lost with what is moved into it. All
+/// other operations can be done again from what the redo file holds.
+///
+/// # Errors
+/// What the store says.
+pub fn settle_dirs(store: &dyn Store) -> Result<(), StoreError> {
+    store.sync_dir(&new_payload_dir().parent())
 }
 
 /// Does one operation to the store; doing it again changes nothing.
@@ -132,7 +192,11 @@ pub fn execute(store: &dyn Store, op: &RedoOp) -> Result<(), StoreError> {
         RedoOp::Remove(path) => store.remove(path),
         RedoOp::RemoveDir(path) => store.remove_dir(path),
         RedoOp::Rename { from, to } => store.rename(from, to),
-        RedoOp::WriteAt { path, offset, bytes } => store.open(path, true)?.write_at(*offset, bytes),
+        RedoOp::WriteAt {
+            path,
+            offset,
+            bytes,
+        } => store.open(path, true)?.write_at(*offset, bytes),
         RedoOp::SetLen { path, len } => store.open(path, true)?.set_len(*len),
         // Where nothing lies there is nothing to give back.
         RedoOp::Punch { path, offset, len } => match store.open(path, false) {

@@ -58,8 +58,18 @@ impl Reserve {
 
     /// Nothing held back.
     pub(super) fn none(store: Arc<dyn Store>) -> Reserve {
-        let state = State { blob: None, size: 0, pending: 0, applying: 0, tight: false };
-        Reserve { store, state: Mutex::new(state), released: Condvar::new() }
+        let state = State {
+            blob: None,
+            size: 0,
+            pending: 0,
+            applying: 0,
+            tight: false,
+        };
+        Reserve {
+            store,
+            state: Mutex::new(state),
+            released: Condvar::new(),
+        }
     }
 
     /// Holds back `bytes` more. Must be called without a lock that a checkpoint needs.
@@ -101,7 +111,9 @@ impl Reserve {
         if state.blob.is_none() {
             state.blob = Some(self.store.open(&reserve_path(), true)?);
         }
-        let Some(blob) = &state.blob else { return Ok(()) };
+        let Some(blob) = &state.blob else {
+            return Ok(());
+        };
         let wanted = needed.next_multiple_of(STEP);
         if blob.allocate(state.size, wanted - state.size).is_ok() {
             state.size = wanted;
@@ -144,7 +156,8 @@ impl Reserve {
     /// Has the disk so much that nobody needs to give any back?
     fn is_plenty(&self, state: &State) -> bool {
         self.store.space().is_ok_and(|space| {
-            space.available.saturating_mul(u64::from(space.block_size)) > state.applying.saturating_mul(2) + AMPLE
+            space.available.saturating_mul(u64::from(space.block_size))
+                > state.applying.saturating_mul(2) + AMPLE
         })
     }
 

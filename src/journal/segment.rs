@@ -16,7 +16,9 @@ pub(super) fn segment_path(number: u64) -> ObjectPath {
 
 /// The number in a segment's file name.
 pub(super) fn segment_number(name: &str) -> Option<u64> {
-    name.strip_prefix("log.").filter(|digits| digits.len() == 16).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+    name.strip_prefix("log.")
+        .filter(|digits| digits.len() == 16)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
 }
 
 /// A segment being written.
@@ -35,14 +37,28 @@ pub(super) struct Segment {
 impl Segment {
     pub fn create(store: &dyn Store, number: u64) -> Result<Segment, StoreError> {
         let blob = store.open(&segment_path(number), true)?;
-        let mut segment = Segment { number, blob, len: 0, frames: 0, allocated: 0, sealed: Vec::new() };
+        let mut segment = Segment {
+            number,
+            blob,
+            len: 0,
+            frames: 0,
+            allocated: 0,
+            sealed: Vec::new(),
+        };
         segment.ensure(ALLOCATE_STEP / 2)?;
         Ok(segment)
     }
 
     /// A segment that nothing can be written to.
     pub fn nowhere(number: u64) -> Segment {
-        Segment { number, blob: Arc::new(Nowhere), len: 0, frames: 0, allocated: 0, sealed: Vec::new() }
+        Segment {
+            number,
+            blob: Arc::new(Nowhere),
+            len: 0,
+            frames: 0,
+            allocated: 0,
+            sealed: Vec::new(),
+        }
     }
 
     /// Makes sure that `extra` more bytes can be written without asking the disk for space.
@@ -52,12 +68,17 @@ impl Segment {
             return Ok(());
         }
         let ahead = needed.next_multiple_of(ALLOCATE_STEP);
-        if self.blob.allocate(self.allocated, ahead - self.allocated).is_ok() {
+        if self
+            .blob
+            .allocate(self.allocated, ahead - self.allocated)
+            .is_ok()
+        {
             self.allocated = ahead;
             return Ok(());
         }
         // What is left may hold this much yet.
-        self.blob.allocate(self.allocated, needed - self.allocated)?;
+        self.blob
+            .allocate(self.allocated, needed - self.allocated)?;
         self.allocated = needed;
         Ok(())
     }
@@ -65,7 +86,11 @@ impl Segment {
     /// Seals and writes one frame.
     pub fn write(&mut self, context: &JournalContext, plain: &[u8]) -> Result<(), JournalError> {
         self.sealed.clear();
-        let place = frames::FramePlace { purpose: Purpose::Log, number: self.number, index: self.frames };
+        let place = frames::FramePlace {
+            purpose: Purpose::Log,
+            number: self.number,
+            index: self.frames,
+        };
         frames::seal(context, place, plain, &mut self.sealed);
         self.ensure(self.sealed.len() as u64)?;
         self.blob.write_at(self.len, &self.sealed)?;
@@ -83,7 +108,11 @@ struct Nowhere;
 
 fn refused() -> StoreError {
     let source = std::io::Error::from(std::io::ErrorKind::ReadOnlyFilesystem);
-    StoreError::Io { op: "write", path: super::DIRECTORY.to_owned(), source }
+    StoreError::Io {
+        op: "write",
+        path: super::DIRECTORY.to_owned(),
+        source,
+    }
 }
 
 impl Blob for Nowhere {

@@ -1,5 +1,8 @@
 //! What the journal promises, on stores in memory.
-use super::{Journal, JournalContext, JournalError, clean, closed_redo_files, execute_redo_file, journal_dir, read_log};
+use super::{
+    Journal, JournalContext, JournalError, clean, closed_redo_files, execute_redo_file,
+    journal_dir, read_log,
+};
 use crate::{
     crypto::{MasterKey, Suite},
     format::{FileId, Record, RedoOp, Time, VaultId},
@@ -9,7 +12,10 @@ use std::sync::Arc;
 
 fn context() -> JournalContext {
     let key = MasterKey::generate().journal_key(&[7; 16], Suite::Aes256Gcm);
-    JournalContext { key: Arc::new(key), vault: VaultId([7; 16]) }
+    JournalContext {
+        key: Arc::new(key),
+        vault: VaultId([7; 16]),
+    }
 }
 
 fn empty_store() -> MemoryStore {
@@ -25,7 +31,12 @@ fn start(store: &Arc<dyn Store>, context: &JournalContext, applied: u64) -> Jour
 
 /// A record that tells one write from another.
 fn write(number: u64) -> Record {
-    Record::Write { file: FileId([1; 16]), offset: number, bytes: vec![9; 100], time: Time::default() }
+    Record::Write {
+        file: FileId([1; 16]),
+        offset: number,
+        bytes: vec![9; 100],
+        time: Time::default(),
+    }
 }
 
 fn numbers(records: &[Record]) -> Vec<u64> {
@@ -36,10 +47,18 @@ fn numbers(records: &[Record]) -> Vec<u64> {
     records.iter().map(number).collect()
 }
 
-fn logged(store: &dyn Store, context: &JournalContext, applied: u64) -> Result<Vec<u64>, JournalError> {
+fn logged(
+    store: &dyn Store,
+    context: &JournalContext,
+    applied: u64,
+) -> Result<Vec<u64>, JournalError> {
     let recovered = read_log(store, context, applied)?;
     recovered.check_durable()?;
-    Ok(recovered.frames.iter().flat_map(|frame| numbers(&frame.records)).collect())
+    Ok(recovered
+        .frames
+        .iter()
+        .flat_map(|frame| numbers(&frame.records))
+        .collect())
 }
 
 fn segment(number: u64) -> ObjectPath {
@@ -76,7 +95,9 @@ fn a_frame_torn_at_any_byte_was_never_written() {
     let end = journal.segment_len();
     let bytes = store.get(&segment(1)).unwrap();
     for cut in whole..end {
-        store.put(&segment(1), &bytes[..usize::try_from(cut).unwrap()]).unwrap();
+        store
+            .put(&segment(1), &bytes[..usize::try_from(cut).unwrap()])
+            .unwrap();
         assert_eq!(logged(&*store, &context, 0).unwrap(), [1], "cut at {cut}");
     }
     store.put(&segment(1), &bytes).unwrap();
@@ -95,7 +116,11 @@ fn a_changed_frame_ends_the_log_and_never_gives_other_records() {
         changed[at] ^= 1;
         store.put(&segment(1), &changed).unwrap();
         let found = logged(&*store, &context, 0).unwrap();
-        assert_eq!(found, (1..=found.len() as u64).collect::<Vec<_>>(), "bit {at}");
+        assert_eq!(
+            found,
+            (1..=found.len() as u64).collect::<Vec<_>>(),
+            "bit {at}"
+        );
         assert!(found.len() < 3, "bit {at} was not noticed");
     }
 }
@@ -112,7 +137,10 @@ fn a_durable_frame_that_is_gone_is_damage() {
     let mut bytes = store.get(&segment(1)).unwrap();
     bytes[first + 30] ^= 1;
     store.put(&segment(1), &bytes).unwrap();
-    assert!(matches!(logged(&*store, &context, 0), Err(JournalError::Damaged { .. })));
+    assert!(matches!(
+        logged(&*store, &context, 0),
+        Err(JournalError::Damaged { .. })
+    ));
 }
 
 #[test]
@@ -136,7 +164,10 @@ fn a_missing_segment_is_damage() {
     journal.switch(&[]).unwrap();
     journal.commit(&[write(2)]).unwrap();
     store.remove(&segment(1)).unwrap();
-    assert!(matches!(logged(&*store, &context, 0), Err(JournalError::Damaged { segment: 1, .. })));
+    assert!(matches!(
+        logged(&*store, &context, 0),
+        Err(JournalError::Damaged { segment: 1, .. })
+    ));
 }
 
 #[test]
@@ -174,21 +205,33 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
     let journal = start(&store, &context, 0);
     journal.commit(&[write(1)]).unwrap();
     journal.switch(&[]).unwrap();
-    let put = |name: &str| RedoOp::Put { path: ObjectPath::new(name).unwrap(), bytes: b"stored".to_vec() };
+    let put = |name: &str| RedoOp::Put {
+        path: ObjectPath::new(name).unwrap(),
+        bytes: b"stored".to_vec(),
+    };
     let mut redo = journal.redo(1).unwrap();
     redo.add(&put("one")).unwrap();
     drop(redo);
-    assert_eq!(closed_redo_files(&*store, &context).unwrap(), Vec::<u64>::new());
+    assert_eq!(
+        closed_redo_files(&*store, &context).unwrap(),
+        Vec::<u64>::new()
+    );
     let mut redo = journal.redo(1).unwrap();
     redo.add(&put("one")).unwrap();
     redo.commit().unwrap();
     assert_eq!(closed_redo_files(&*store, &context).unwrap(), [1]);
     for _ in 0..2 {
         execute_redo_file(&*store, &context, 1).unwrap();
-        assert_eq!(store.get(&ObjectPath::new("one").unwrap()).unwrap(), b"stored");
+        assert_eq!(
+            store.get(&ObjectPath::new("one").unwrap()).unwrap(),
+            b"stored"
+        );
     }
     clean(&*store, 1).unwrap();
-    assert_eq!(closed_redo_files(&*store, &context).unwrap(), Vec::<u64>::new());
+    assert_eq!(
+        closed_redo_files(&*store, &context).unwrap(),
+        Vec::<u64>::new()
+    );
     assert!(!store.exists(&segment(1)).unwrap());
 }
 
@@ -197,12 +240,16 @@ fn a_redo_file_of_another_number_does_not_open() {
     let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
     let journal = start(&store, &context, 0);
     let mut redo = journal.redo(1).unwrap();
-    redo.add(&RedoOp::MakeDir(ObjectPath::new("d").unwrap())).unwrap();
+    redo.add(&RedoOp::MakeDir(ObjectPath::new("d").unwrap()))
+        .unwrap();
     redo.commit().unwrap();
     let bytes = store.get(&super::redo::redo_path(1)).unwrap();
     store.remove(&super::redo::redo_path(1)).unwrap();
     store.put(&super::redo::redo_path(2), &bytes).unwrap();
-    assert_eq!(closed_redo_files(&*store, &context).unwrap(), Vec::<u64>::new());
+    assert_eq!(
+        closed_redo_files(&*store, &context).unwrap(),
+        Vec::<u64>::new()
+    );
 }
 
 #[test]
@@ -212,7 +259,12 @@ fn a_full_disk_is_an_error_of_the_operation_and_the_log_goes_on() {
     store.make_dir(&journal_dir()).unwrap();
     let store: Arc<dyn Store> = store;
     let journal = start(&store, &context, 0);
-    let big = Record::Write { file: FileId([1; 16]), offset: 0, bytes: vec![1; 200 << 10], time: Time::default() };
+    let big = Record::Write {
+        file: FileId([1; 16]),
+        offset: 0,
+        bytes: vec![1; 200 << 10],
+        time: Time::default(),
+    };
     let mut count = 0;
     while journal.push(std::slice::from_ref(&big)).is_ok() {
         count += 1;
@@ -233,7 +285,10 @@ fn after_a_failed_sync_every_write_fails() {
     journal.commit(&[write(1)]).unwrap();
     faults.inject(Fault::io().on(Operation::BlobSync).once());
     assert!(journal.flush().is_err());
-    assert!(matches!(journal.commit(&[write(2)]), Err(JournalError::Failed { .. })));
+    assert!(matches!(
+        journal.commit(&[write(2)]),
+        Err(JournalError::Failed { .. })
+    ));
     assert!(matches!(journal.flush(), Err(JournalError::Failed { .. })));
 }
 
@@ -262,5 +317,71 @@ fn many_who_wait_share_a_flush() {
     assert_eq!(found, (0..THREADS * ROUNDS).collect::<Vec<_>>());
     let syncs = faults.count(Operation::BlobSync);
     journal.flush().unwrap();
-    assert_eq!(faults.count(Operation::BlobSync), syncs, "nothing was left to flush");
+    assert_eq!(
+        faults.count(Operation::BlobSync),
+        syncs,
+        "nothing was left to flush"
+    );
+}
+
+#[test]
+fn without_the_first_segment_the_second_does_not_count() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    journal.switch(&[]).unwrap();
+    journal.commit(&[write(2)]).unwrap();
+    // A power cut may keep what was written later and lose what was written earlier.
+    store.put(&segment(1), &[0; 4096]).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), Vec::<u64>::new());
+}
+
+#[test]
+fn a_segment_in_which_nothing_was_done_is_no_gap() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.switch(&[]).unwrap();
+    journal.commit(&[write(2)]).unwrap();
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [2]);
+}
+
+/// A journal whose first segment is finished, and of which so many frames are durable.
+fn in_second_segment(store: &Arc<dyn Store>, context: &JournalContext) -> Journal {
+    let journal = start(store, context, 0);
+    (1..=5).for_each(|number| journal.commit(&[write(number)]).unwrap());
+    journal.flush().unwrap();
+    journal.switch(&[]).unwrap();
+    journal.finish(1).unwrap();
+    journal
+}
+
+#[test]
+fn a_torn_first_frame_before_a_whole_one_is_no_damage() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = in_second_segment(&store, &context);
+    journal.commit(&[write(6)]).unwrap();
+    journal.commit(&[write(7)]).unwrap();
+    let mut bytes = store.get(&segment(2)).unwrap();
+    bytes[40] ^= 1;
+    store.put(&segment(2), &bytes).unwrap();
+    assert_eq!(logged(&*store, &context, 1).unwrap(), Vec::<u64>::new());
+}
+
+#[test]
+fn a_durable_segment_that_is_gone_is_damage_even_if_nothing_of_it_is_left() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = in_second_segment(&store, &context);
+    journal.commit(&[write(6)]).unwrap();
+    journal.switch(&[]).unwrap();
+    journal.commit(&[write(7)]).unwrap();
+    let lost = |store: &dyn Store| logged(store, &context, 1);
+    let bytes = store.get(&segment(2)).unwrap();
+    store.put(&segment(2), &[]).unwrap();
+    assert_eq!(lost(&*store).unwrap(), Vec::<u64>::new());
+    store.put(&segment(2), &bytes).unwrap();
+    journal.flush().unwrap();
+    journal.commit(&[write(8)]).unwrap();
+    assert_eq!(lost(&*store).unwrap(), [6, 7, 8]);
+    store.put(&segment(2), &[]).unwrap();
+    assert!(matches!(lost(&*store), Err(JournalError::Damaged { .. })));
 }

@@ -14,6 +14,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::{fs::statfs, io::Errno};
+
 use crate::vault::{State, Vault};
 
 use super::{FSTYPE, find_mount, processes};
@@ -45,6 +47,8 @@ pub struct MountStatus {
     /// `read-write`, `read-only` or `failed: ` and why. `None` when the mount did not answer: it is
     /// hung or dead, closed to us, or mounted with `noxattr`.
     pub state: Option<String>,
+    /// The process that served it is gone. Nobody answers any more, and nobody has anything to store.
+    pub dead: bool,
 }
 
 /// Asks the mount on `dir` about itself. `None` when no wardfs mount is there. Takes a few seconds
@@ -62,6 +66,7 @@ pub fn status(dir: &Path) -> Option<MountStatus> {
         // The kernel's word before the mount's own.
         pid: processes::server(mount.device).or_else(|| answers.pid.and_then(text)?.parse().ok()),
         state: answers.state.and_then(text),
+        dead: answers.dead,
     })
 }
 
@@ -70,6 +75,7 @@ struct Answers {
     vault: Option<Vec<u8>>,
     pid: Option<Vec<u8>>,
     state: Option<Vec<u8>>,
+    dead: bool,
 }
 
 /// Reads the attributes in a thread of its own, which is left behind if the mount does not answer.
@@ -81,6 +87,8 @@ fn ask(dir: &Path) -> Option<Answers> {
             vault: read(&dir, VAULT),
             pid: read(&dir, PID),
             state: read(&dir, STATE),
+            // Not by an attribute: of a mount with `noxattr` the kernel says itself that there are none.
+            dead: statfs(&dir).is_err_and(|errno| errno == Errno::NOTCONN),
         };
         // Nobody waits any more when this fails.
         let _ = sender.send(answers);

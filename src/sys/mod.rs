@@ -15,6 +15,7 @@ pub use descriptor::recv_fd;
 pub use memory::{advise_huge_pages, available_memory, can_hold};
 pub use mount::{MountFlags, mount_fuse, unmount};
 pub use process::{
-    Fork, ForkError, fork, fork_count, harden, set_umask, silence_standard_streams, start_session,
+    Fork, ForkError, close_inherited, fork, fork_count, harden, set_umask,
+    silence_standard_streams, start_session,
 };
 pub use secret::{SecretBytes, secrets_locked};

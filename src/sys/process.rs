@@ -10,6 +10,7 @@ use super::arena;
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit};
 use std::{
     fs, io,
+    os::fd::{AsRawFd, BorrowedFd},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -139,6 +140,29 @@ pub fn start_session() -> io::Result<()> {
 /// Sets the permission bits that new files never get, gives the ones before. Of the whole process.
 pub fn set_umask(mask: u32) -> u32 {
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask)).bits()
+}
+
+/// Closes every descriptor from 3 on but one, so that a process in the background holds nothing of who started it.
+///
+/// # Errors
+/// When the kernel refuses (Linux before 5.9); nothing is closed then.
+pub fn close_inherited(keep: BorrowedFd<'_>) -> io::Result<()> {
+    let keep = u32::try_from(keep.as_raw_fd()).map_err(io::Error::other)?;
+    for (first, last) in [
+        (3, keep.saturating_sub(1)),
+        (keep.saturating_add(1).max(3), u32::MAX),
+    ] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: the call takes numbers only. The caller is a freshly forked process in which nothing owns a descriptor
+        // from 3 on but what it keeps.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0_u32) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// Puts `/dev/null` in the place of standard input, output and error.

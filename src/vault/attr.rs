@@ -19,7 +19,11 @@ const XATTR_TOTAL_MAX: usize = 256 << 10;
 
 /// Clears what must not survive a change by somebody else; did it change anything?
 pub(super) fn clear_privileges(attrs: &mut Attrs) -> bool {
-    let sgid = if attrs.mode & GROUP_EXECUTE != 0 { SGID } else { 0 };
+    let sgid = if attrs.mode & GROUP_EXECUTE != 0 {
+        SGID
+    } else {
+        0
+    };
     let before = attrs.mode;
     attrs.mode &= !(SUID | sgid);
     attrs.mode != before
@@ -29,7 +33,11 @@ impl Core {
     /// Sets attributes.
     pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
         let node = self.node(ino)?;
-        let _gate = if set.size == Some(0) { self.removal(8192)? } else { self.change(8192)? };
+        let _gate = if set.size == Some(0) {
+            self.removal(8192)?
+        } else {
+            self.change(8192)?
+        };
         self.settle_all()?;
         // Memory changes before the log does: what the log will need is set aside first.
         self.journal.promise(RECORDS_COST)?;
@@ -47,7 +55,12 @@ impl Core {
         Ok(state.stat(&node))
     }
 
-    fn set_attr_locked(&self, node: &Arc<Node>, state: &mut NodeState, set: &SetAttr) -> Result<Vec<Record>> {
+    fn set_attr_locked(
+        &self,
+        node: &Arc<Node>,
+        state: &mut NodeState,
+        set: &SetAttr,
+    ) -> Result<Vec<Record>> {
         let time = now();
         let mut records = Vec::new();
         self.hold_inline(node, state)?;
@@ -71,7 +84,10 @@ impl Core {
         attrs.atime = resolve(set.atime, attrs.atime);
         attrs.mtime = resolve(set.mtime, attrs.mtime);
         attrs.ctime = set.ctime.unwrap_or(time);
-        records.push(Record::Attrs { file: node.id, attrs: *attrs });
+        records.push(Record::Attrs {
+            file: node.id,
+            attrs: *attrs,
+        });
         self.mark_dirty(node, state);
         Ok(records)
     }
@@ -80,14 +96,22 @@ impl Core {
     pub fn get_xattr(&self, ino: u64, name: &[u8]) -> Result<Vec<u8>> {
         let node = self.node(ino)?;
         let state = node.state.read();
-        state.xattrs.get(name).cloned().ok_or(VaultError::NoAttribute)
+        state
+            .xattrs
+            .get(name)
+            .cloned()
+            .ok_or(VaultError::NoAttribute)
     }
 
     /// All names, each ended by NUL.
     pub fn list_xattr(&self, ino: u64) -> Result<Vec<u8>> {
         let node = self.node(ino)?;
         let state = node.state.read();
-        Ok(state.xattrs.keys().flat_map(|name| name.iter().copied().chain([0])).collect())
+        Ok(state
+            .xattrs
+            .keys()
+            .flat_map(|name| name.iter().copied().chain([0]))
+            .collect())
     }
 
     /// Sets an extended attribute.
@@ -106,19 +130,38 @@ impl Core {
                 _ => {}
             }
             let cost = |name: &[u8], value: &[u8]| name.len() + value.len() + 16;
-            let others: usize = state.xattrs.iter().filter(|(known, _)| *known != name).map(|(n, v)| cost(n, v)).sum();
-            if others + cost(name, value) > XATTR_TOTAL_MAX { Err(VaultError::AttributesFull) } else { Ok(()) }
+            let others: usize = state
+                .xattrs
+                .iter()
+                .filter(|(known, _)| *known != name)
+                .map(|(n, v)| cost(n, v))
+                .sum();
+            if others + cost(name, value) > XATTR_TOTAL_MAX {
+                Err(VaultError::AttributesFull)
+            } else {
+                Ok(())
+            }
         })
     }
 
     /// Removes an extended attribute.
     pub fn remove_xattr(&self, ino: u64, name: &[u8]) -> Result<()> {
         self.change_xattr(ino, name, None, |state| {
-            if state.xattrs.contains_key(name) { Ok(()) } else { Err(VaultError::NoAttribute) }
+            if state.xattrs.contains_key(name) {
+                Ok(())
+            } else {
+                Err(VaultError::NoAttribute)
+            }
         })
     }
 
-    fn change_xattr(&self, ino: u64, name: &[u8], value: Option<&[u8]>, allowed: impl FnOnce(&NodeState) -> Result<()>) -> Result<()> {
+    fn change_xattr(
+        &self,
+        ino: u64,
+        name: &[u8],
+        value: Option<&[u8]>,
+        allowed: impl FnOnce(&NodeState) -> Result<()>,
+    ) -> Result<()> {
         let node = self.node(ino)?;
         let _gate = self.change(8192 + value.map_or(0, |value| value.len() as u64))?;
         self.settle_all()?;
@@ -128,7 +171,12 @@ impl Core {
         let ctime = now();
         if !state.is_orphan(&node) {
             self.touch(&node)?;
-            let record = Record::Xattr { file: node.id, name: name.to_vec(), value: value.map(<[u8]>::to_vec), ctime };
+            let record = Record::Xattr {
+                file: node.id,
+                name: name.to_vec(),
+                value: value.map(<[u8]>::to_vec),
+                ctime,
+            };
             self.commit(&[record])?;
         }
         state.apply_xattr(name, value, ctime);

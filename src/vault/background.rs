@@ -21,9 +21,15 @@ impl Background {
     /// Starts them.
     pub fn start(core: &Arc<Core>) -> std::io::Result<Background> {
         let (log, store) = (Arc::clone(core), Arc::clone(core));
-        let log = Builder::new().name("wardfs-log".into()).spawn(move || write_tails(&log))?;
-        let store = Builder::new().name("wardfs-checkpoint".into()).spawn(move || run_checkpoints(&store))?;
-        Ok(Background { threads: vec![log, store] })
+        let log = Builder::new()
+            .name("wardfs-log".into())
+            .spawn(move || write_tails(&log))?;
+        let store = Builder::new()
+            .name("wardfs-checkpoint".into())
+            .spawn(move || run_checkpoints(&store))?;
+        Ok(Background {
+            threads: vec![log, store],
+        })
     }
 
     /// Ends them; what they were doing is finished.

@@ -70,6 +70,10 @@ pub(super) struct Core {
     pub contents: Mutex<ContentCache>,
     /// Open payloads, the one opened first in front.
     pub open_blobs: Mutex<VecDeque<super::file::OpenBlob>>,
+    /// The last segment whose checkpoint this mount has finished.
+    pub applied: AtomicU64,
+    /// Nodes that were read for a listing, oldest first.
+    pub listed: Mutex<VecDeque<u64>>,
     /// When the oldest change was made that no checkpoint has taken.
     pub oldest_change: Mutex<Option<Instant>>,
     pub signal: Signal,
@@ -131,9 +135,22 @@ pub(super) struct CoreParts {
 
 impl Core {
     pub fn new(parts: CoreParts) -> Core {
-        let CoreParts { store, header, zone_key, journal, root, links, options } = parts;
+        let CoreParts {
+            store,
+            header,
+            zone_key,
+            journal,
+            root,
+            links,
+            options,
+        } = parts;
         let key = zone_key.name_key(&crate::format::DirId::LINKS.0);
-        let links = LinksDir { key, stored: links, tags: HashMap::new(), gone: HashSet::new() };
+        let links = LinksDir {
+            key,
+            stored: links,
+            tags: HashMap::new(),
+            gone: HashSet::new(),
+        };
         Core {
             store,
             vault: header.vault,
@@ -161,6 +178,8 @@ impl Core {
             orphans: Mutex::default(),
             contents: Mutex::default(),
             open_blobs: Mutex::default(),
+            applied: AtomicU64::new(0),
+            listed: Mutex::default(),
             oldest_change: Mutex::new(None),
             signal: Signal::default(),
             read_only: AtomicBool::new(false),
@@ -191,7 +210,11 @@ impl Core {
         self.begin(reserved_for(bytes), Reserve::add_for_removal)
     }
 
-    fn begin(&self, needed: u64, hold: fn(&Reserve, u64) -> std::result::Result<(), StoreError>) -> Result<RwLockReadGuard<'_, ()>> {
+    fn begin(
+        &self,
+        needed: u64,
+        hold: fn(&Reserve, u64) -> std::result::Result<(), StoreError>,
+    ) -> Result<RwLockReadGuard<'_, ()>> {
         self.writable()?;
         self.make_room()?;
         if let Err(error) = hold(self.journal.reserve(), needed) {
@@ -207,7 +230,9 @@ impl Core {
 
     /// So many bytes of a change need no storing any more.
     pub fn refund(&self, bytes: u64) {
-        self.journal.reserve().refund(reserved_for(bytes) - reserved_for(0));
+        self.journal
+            .reserve()
+            .refund(reserved_for(bytes) - reserved_for(0));
     }
 
     /// Refuses changes of a read-only vault.
@@ -255,7 +280,10 @@ impl Core {
     }
 
     fn failure(&self) -> Option<String> {
-        self.failure.lock().clone().or_else(|| self.journal.failure())
+        self.failure
+            .lock()
+            .clone()
+            .or_else(|| self.journal.failure())
     }
 
     pub fn state(&self) -> State {
@@ -355,13 +383,19 @@ fn reserved_for(bytes: u64) -> u64 {
 /// The time of day.
 pub(super) fn now() -> Time {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => Time { secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() },
+        Ok(since) => Time {
+            secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanos: since.subsec_nanos(),
+        },
         Err(before) => {
             let before = before.duration();
             let secs = -i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
             match before.subsec_nanos() {
                 0 => Time { secs, nanos: 0 },
-                nanos => Time { secs: secs - 1, nanos: 1_000_000_000 - nanos },
+                nanos => Time {
+                    secs: secs - 1,
+                    nanos: 1_000_000_000 - nanos,
+                },
             }
         }
     }

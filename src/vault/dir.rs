@@ -56,20 +56,35 @@ pub(super) struct Entry {
 
 impl DirData {
     pub fn new(id: DirId, key: NameKey, subdirs: u64, stored: StoredSums) -> DirData {
-        DirData { id, key, subdirs, stored, listing: None, changed: HashSet::new() }
+        DirData {
+            id,
+            key,
+            subdirs,
+            stored,
+            listing: None,
+            changed: HashSet::new(),
+        }
     }
 
     pub fn link_count(&self, orphan: bool) -> u32 {
-        if orphan { 0 } else { u32::try_from(self.subdirs.saturating_add(2)).unwrap_or(u32::MAX) }
+        if orphan {
+            0
+        } else {
+            u32::try_from(self.subdirs.saturating_add(2)).unwrap_or(u32::MAX)
+        }
     }
 
     /// The entries of a directory that has been read.
     pub fn listing(&self) -> Result<&Listing> {
-        self.listing.as_ref().ok_or(VaultError::Invalid("the directory was not read"))
+        self.listing
+            .as_ref()
+            .ok_or(VaultError::Invalid("the directory was not read"))
     }
 
     pub fn listing_mut(&mut self) -> Result<&mut Listing> {
-        self.listing.as_mut().ok_or(VaultError::Invalid("the directory was not read"))
+        self.listing
+            .as_mut()
+            .ok_or(VaultError::Invalid("the directory was not read"))
     }
 
     /// The entry of a name; a name that a damaged directory may have lost is an error.
@@ -90,14 +105,20 @@ impl DirData {
         }
         if listing.unreadable {
             let object = format!("directory {}", self.id);
-            return Err(VaultError::Damaged { object, what: "the guard of an entry does not open" });
+            return Err(VaultError::Damaged {
+                object,
+                what: "the guard of an entry does not open",
+            });
         }
         Ok(())
     }
 
     pub fn damaged(&self) -> VaultError {
         let object = format!("directory {}", self.id);
-        VaultError::Damaged { object, what: "its stored entries are not those its guard sums up" }
+        VaultError::Damaged {
+            object,
+            what: "its stored entries are not those its guard sums up",
+        }
     }
 
     /// Makes an entry.
@@ -120,8 +141,14 @@ impl DirData {
 impl Listing {
     /// Of names just listed, none of whose guards has been read.
     pub fn new(names: Vec<Name>, damaged: bool) -> Listing {
-        let mut listing =
-            Listing { by_name: HashMap::with_capacity(names.len()), by_cookie: BTreeMap::new(), next_cookie: 1, gone: HashMap::new(), damaged, unreadable: false };
+        let mut listing = Listing {
+            by_name: HashMap::with_capacity(names.len()),
+            by_cookie: BTreeMap::new(),
+            next_cookie: 1,
+            gone: HashMap::new(),
+            damaged,
+            unreadable: false,
+        };
         for name in names {
             listing.insert(&name, 0);
         }
@@ -148,14 +175,19 @@ impl Listing {
         let cookie = self.next_cookie;
         self.next_cookie += 1;
         let tag = self.gone.remove(name);
-        if let Some(old) = self.by_name.insert(name.clone(), Entry { ino, cookie, tag }) {
+        if let Some(old) = self
+            .by_name
+            .insert(name.clone(), Entry { ino, cookie, tag })
+        {
             self.by_cookie.remove(&old.cookie);
         }
         self.by_cookie.insert(cookie, name.clone());
     }
 
     fn remove(&mut self, name: &Name) {
-        let Some(entry) = self.by_name.remove(name) else { return };
+        let Some(entry) = self.by_name.remove(name) else {
+            return;
+        };
         self.by_cookie.remove(&entry.cookie);
         if let Some(tag) = entry.tag {
             self.gone.insert(name.clone(), tag);

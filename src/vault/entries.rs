@@ -8,25 +8,31 @@ use super::{
     node::{Node, NodeContent},
 };
 use crate::format::{Kind, Link, Name, Place, Record, Time};
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    iter::successors,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 impl Core {
     /// Makes sure that the log names the places of this node and of the directories above it, before it says more of them.
     /// Must be called before the node's place changes, with the gate held.
     pub fn touch(&self, node: &Arc<Node>) -> Result<()> {
         let segment = self.journal.segment();
-        if node.touched.load(Relaxed) >= segment {
+        let is_missing = |node: &Arc<Node>| node.touched.load(Relaxed) < segment;
+        if !is_missing(node) {
             return Ok(());
         }
-        if let Some(parent) = node.parent() {
-            self.touch(&parent)?;
-        }
+        let upwards = successors(Some(Arc::clone(node)), |node| node.parent());
+        let missing: Vec<Arc<Node>> = upwards.take_while(is_missing).collect();
         let _order = self.touching.lock();
-        if node.touched.load(Relaxed) < segment
-            && let Some(place) = node.place()
-        {
-            self.journal.push(&[Record::Touch { file: node.id, place }])?;
-            node.touched.store(segment, Relaxed);
+        for node in missing.into_iter().rev().filter(is_missing) {
+            if let Some(place) = node.place() {
+                self.journal.push(&[Record::Touch {
+                    file: node.id,
+                    place,
+                }])?;
+                node.touched.store(segment, Relaxed);
+            }
         }
         Ok(())
     }
@@ -37,12 +43,22 @@ impl Core {
     }
 
     /// Makes an entry. Locked: the directory, the node, and `first_link_dir` when it has a link already.
-    pub fn apply_link(&self, locked: &mut Locked<'_>, dir: &Arc<Node>, name: &Name, node: &Arc<Node>, time: Time) -> Result<()> {
+    pub fn apply_link(
+        &self,
+        locked: &mut Locked<'_>,
+        dir: &Arc<Node>,
+        name: &Name,
+        node: &Arc<Node>,
+        time: Time,
+    ) -> Result<()> {
         let state = locked.of(dir);
         let data = state.dir_mut()?;
         data.insert(name, node.ino);
         data.subdirs += u64::from(node.kind == Kind::Directory);
-        let link = Link { dir: data.id, name: name.clone() };
+        let link = Link {
+            dir: data.id,
+            name: name.clone(),
+        };
         (state.attrs.mtime, state.attrs.ctime) = (time, time);
         self.mark_dirty(dir, state);
 
@@ -85,17 +101,28 @@ impl Core {
     }
 
     /// Removes an entry. Locked: the directory and the node.
-    pub fn apply_unlink(&self, locked: &mut Locked<'_>, dir: &Arc<Node>, name: &Name, node: &Arc<Node>, time: Time) -> Result<()> {
+    pub fn apply_unlink(
+        &self,
+        locked: &mut Locked<'_>,
+        dir: &Arc<Node>,
+        name: &Name,
+        node: &Arc<Node>,
+        time: Time,
+    ) -> Result<()> {
         let state = locked.of(dir);
         let data = state.dir_mut()?;
         data.remove(name);
-        data.subdirs = data.subdirs.saturating_sub(u64::from(node.kind == Kind::Directory));
+        data.subdirs = data
+            .subdirs
+            .saturating_sub(u64::from(node.kind == Kind::Directory));
         let dir_id = data.id;
         (state.attrs.mtime, state.attrs.ctime) = (time, time);
         self.mark_dirty(dir, state);
 
         let state = locked.of(node);
-        state.links.retain(|link| link.dir != dir_id || link.name != *name);
+        state
+            .links
+            .retain(|link| link.dir != dir_id || link.name != *name);
         state.attrs.ctime = time;
         self.mark_dirty(node, state);
         if state.links.is_empty() {

@@ -1,5 +1,8 @@
 //! Errors of the vault, and the one table that turns them into errno.
-use crate::{codec::CodecError, crypto::KdfError, format::FormatError, journal::JournalError, store::StoreError};
+use crate::{
+    codec::CodecError, crypto::KdfError, format::FormatError, journal::JournalError,
+    store::StoreError,
+};
 use std::ffi::c_int;
 
 /// What can go wrong with a vault. No message holds a plaintext name or byte.
@@ -102,7 +105,9 @@ pub enum VaultError {
     #[error("the vault is read-only")]
     ReadOnly,
     /// A checkpoint failed; what was acknowledged lies in the journal.
-    #[error("a checkpoint failed ({cause}); everything acknowledged is in the journal: mount again")]
+    #[error(
+        "a checkpoint failed ({cause}); everything acknowledged is in the journal: mount again"
+    )]
     CheckpointFailed {
         /// What failed.
         cause: String,
@@ -116,9 +121,13 @@ impl VaultError {
     /// The errno that tells it to the kernel.
     pub fn errno(&self) -> c_int {
         match self {
-            VaultError::Store(error) | VaultError::Journal(JournalError::Store(error)) => store_errno(error),
+            VaultError::Store(error) | VaultError::Journal(JournalError::Store(error)) => {
+                store_errno(error)
+            }
             VaultError::Journal(
-                JournalError::Failed { .. } | JournalError::Damaged { .. } | JournalError::BadFile { .. },
+                JournalError::Failed { .. }
+                | JournalError::Damaged { .. }
+                | JournalError::BadFile { .. },
             )
             | VaultError::Format { .. }
             | VaultError::Damaged { .. }
@@ -155,11 +164,16 @@ impl VaultError {
 fn store_errno(error: &StoreError) -> c_int {
     match error {
         StoreError::Io { .. } | StoreError::Locked { .. } => error.raw_os_error(),
-        StoreError::NotFound(_) | StoreError::BadPath(_) | StoreError::NotAnObject { .. } => libc::EIO,
+        StoreError::NotFound(_) | StoreError::BadPath(_) | StoreError::NotAnObject { .. } => {
+            libc::EIO
+        }
     }
 }
 
 /// Adds the object's place to a format error.
 pub(super) fn in_object<T>(object: &str, result: std::result::Result<T, FormatError>) -> Result<T> {
-    result.map_err(|source| VaultError::Format { object: object.to_owned(), source })
+    result.map_err(|source| VaultError::Format {
+        object: object.to_owned(),
+        source,
+    })
 }

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     crypto::{FileKey, SetHash, Tag},
     format::{
-        Alias, Body, Content, Data, DirState, FileState, GuardHead, Kind, Link, Name, Place, StoredGuard, dir_path, guard_path,
-        link_guard_path,
+        Alias, Body, Content, Data, DirState, FileState, GuardHead, Kind, Link, Name, Place,
+        StoredGuard, dir_path, guard_path, link_guard_path,
     },
     store::{ObjectPath, StoreError},
 };
@@ -52,20 +52,30 @@ impl Core {
         let mut names = Vec::with_capacity(stored.len());
         let mut sums = StoredSums::default();
         for bytes in stored {
-            let Ok(stored) = String::from_utf8(bytes) else { continue };
+            let Ok(stored) = String::from_utf8(bytes) else {
+                continue;
+            };
             match self.entry_name(dir, &stored) {
                 Some(name) => {
                     sums.entries += 1;
                     sums.names.add(&dir.key.name_item(stored.as_bytes()));
                     names.push(name);
                 }
-                None => log::warn!("{path}: {stored:?} was never an entry and is ignored", path = path.as_str()),
+                None => log::warn!(
+                    "{path}: {stored:?} was never an entry and is ignored",
+                    path = path.as_str()
+                ),
             }
         }
         names.sort_unstable();
         let damaged = (sums.entries, sums.names) != (dir.stored.entries, dir.stored.names);
         if damaged {
-            log::error!("{}: {} entries are stored where {} should be, or others", path.as_str(), sums.entries, dir.stored.entries);
+            log::error!(
+                "{}: {} entries are stored where {} should be, or others",
+                path.as_str(),
+                sums.entries,
+                dir.stored.entries
+            );
         }
         Ok(Listing::new(names, damaged))
     }
@@ -87,7 +97,13 @@ impl Core {
             let aead = self.zone_key.alias_aead(&dir.id.0, self.suite);
             Alias::open(bytes, &aead, &self.vault, &dir.id).ok()?.0.name
         } else {
-            self.open_guard(&path, bytes).ok()?.body.links.into_iter().find(|link| link.dir == dir.id)?.name
+            self.open_guard(&path, bytes)
+                .ok()?
+                .body
+                .links
+                .into_iter()
+                .find(|link| link.dir == dir.id)?
+                .name
         };
         (dir.key.stored_name(name.as_bytes()) == stored).then_some(name)
     }
@@ -120,16 +136,25 @@ impl Core {
         let (dir_id, path) = {
             let state = dir.state.read();
             let data = state.dir()?;
-            (data.id, guard_path(&data.id, &data.key.stored_name(name.as_bytes())))
+            (
+                data.id,
+                guard_path(&data.id, &data.key.stored_name(name.as_bytes())),
+            )
         };
         let bytes = self.get_guard(&path)?;
         if Alias::is_alias(&bytes) {
             let aead = self.zone_key.alias_aead(&dir_id.0, self.suite);
-            let (alias, tag) = in_object(path.as_str(), Alias::open(bytes, &aead, &self.vault, &dir_id))?;
+            let (alias, tag) = in_object(
+                path.as_str(),
+                Alias::open(bytes, &aead, &self.vault, &dir_id),
+            )?;
             if alias.name != *name {
                 return Err(misplaced(&path));
             }
-            let link = Link { dir: dir_id, name: name.clone() };
+            let link = Link {
+                dir: dir_id,
+                name: name.clone(),
+            };
             let node = self.load_apart(&alias.file)?;
             if !node.state.read().links.contains(&link) {
                 return Err(misplaced(&link_guard_path(&alias.file)));
@@ -137,7 +162,10 @@ impl Core {
             return Ok((node, tag));
         }
         let guard = self.open_guard(&path, bytes)?;
-        let place = Place::Entry(Link { dir: dir_id, name: name.clone() });
+        let place = Place::Entry(Link {
+            dir: dir_id,
+            name: name.clone(),
+        });
         let tag = guard.tag;
         Ok((self.adopt(&path, guard, place, Some(Arc::clone(dir)))?, tag))
     }
@@ -158,9 +186,10 @@ impl Core {
 
     fn get_guard(&self, path: &ObjectPath) -> Result<Vec<u8>> {
         self.store.get(path).map_err(|error| match error {
-            StoreError::NotFound(path) => {
-                VaultError::Damaged { object: path.as_str().to_owned(), what: "the guard of an entry is missing" }
-            }
+            StoreError::NotFound(path) => VaultError::Damaged {
+                object: path.as_str().to_owned(),
+                what: "the guard of an entry is missing",
+            },
             other => other.into(),
         })
     }
@@ -169,23 +198,54 @@ impl Core {
     pub fn open_guard(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
         let object = path.as_str();
         let stored = in_object(object, StoredGuard::parse(bytes))?;
-        let damaged = |what| VaultError::Damaged { object: object.to_owned(), what };
+        let damaged = |what| VaultError::Damaged {
+            object: object.to_owned(),
+            what,
+        };
         if stored.head.zone != self.zone {
             return Err(damaged("it belongs to a zone that is not there"));
         }
         if stored.head.suite != self.suite {
             return Err(damaged("its suite is not the vault's"));
         }
-        let unwrap = |stanza| self.zone_key.unwrap_file(&self.vault.0, &stored.head.file.0, stanza).ok();
-        let key = stored.head.stanzas.iter().find_map(unwrap).ok_or_else(|| damaged("no key of this vault opens it"))?;
+        let unwrap = |stanza| {
+            self.zone_key
+                .unwrap_file(&self.vault.0, &stored.head.file.0, stanza)
+                .ok()
+        };
+        let key = stored
+            .head
+            .stanzas
+            .iter()
+            .find_map(unwrap)
+            .ok_or_else(|| damaged("no key of this vault opens it"))?;
         let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(object, stored.open(&key.guard_aead(self.suite), &self.vault))?;
-        Ok(ReadGuard { head, key, tag, body })
+        let body = in_object(
+            object,
+            stored.open(&key.guard_aead(self.suite), &self.vault),
+        )?;
+        Ok(ReadGuard {
+            head,
+            key,
+            tag,
+            body,
+        })
     }
 
     /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused.
-    pub fn adopt(&self, path: &ObjectPath, guard: ReadGuard, place: Place, parent: Option<Arc<Node>>) -> Result<Arc<Node>> {
-        let ReadGuard { head, key, tag, body } = guard;
+    pub fn adopt(
+        &self,
+        path: &ObjectPath,
+        guard: ReadGuard,
+        place: Place,
+        parent: Option<Arc<Node>>,
+    ) -> Result<Arc<Node>> {
+        let ReadGuard {
+            head,
+            key,
+            tag,
+            body,
+        } = guard;
         let in_place = match &place {
             Place::Root => body.links.is_empty(),
             Place::Links => !body.links.is_empty(),
@@ -225,30 +285,64 @@ impl Core {
             kind,
             lookups: AtomicU64::new(0),
             touched: AtomicU64::new(0),
-            place: Mutex::new(Placed { place: Some(place), parent }),
+            place: Mutex::new(Placed {
+                place: Some(place),
+                parent,
+            }),
             state: RwLock::new(state),
         };
         Ok(self.table.insert(Arc::new(node), dir))
     }
 
     /// Content of a node in memory, and inline bytes that a reader may want soon.
-    pub fn content(&self, file: &crate::format::FileId, key: &FileKey, content: Content) -> (NodeContent, Option<Vec<u8>>) {
+    pub fn content(
+        &self,
+        file: &crate::format::FileId,
+        key: &Arc<FileKey>,
+        content: Content,
+    ) -> (NodeContent, Option<Vec<u8>>) {
         match content {
             Content::File(state) => {
                 let (data, inline) = self.file_content(file, key, state);
                 (NodeContent::File(Box::new(data)), inline)
             }
-            Content::Directory(DirState { id, entries, subdirs, names, states, links: _ }) => {
-                let stored = StoredSums { entries, names, states };
-                (NodeContent::Dir(Box::new(DirData::new(id, self.zone_key.name_key(&id.0), subdirs, stored))), None)
+            Content::Directory(DirState {
+                id,
+                entries,
+                subdirs,
+                names,
+                states,
+                links: _,
+            }) => {
+                let stored = StoredSums {
+                    entries,
+                    names,
+                    states,
+                };
+                (
+                    NodeContent::Dir(Box::new(DirData::new(
+                        id,
+                        self.zone_key.name_key(&id.0),
+                        subdirs,
+                        stored,
+                    ))),
+                    None,
+                )
             }
             Content::Symlink(target) => (NodeContent::Symlink(target.into()), None),
-            Content::CharDevice(rdev) | Content::BlockDevice(rdev) => (NodeContent::Special(rdev), None),
+            Content::CharDevice(rdev) | Content::BlockDevice(rdev) => {
+                (NodeContent::Special(rdev), None)
+            }
             Content::Fifo | Content::Socket => (NodeContent::Special(0), None),
         }
     }
 
-    fn file_content(&self, id: &crate::format::FileId, key: &FileKey, state: FileState) -> (FileData, Option<Vec<u8>>) {
+    fn file_content(
+        &self,
+        id: &crate::format::FileId,
+        key: &Arc<FileKey>,
+        state: FileState,
+    ) -> (FileData, Option<Vec<u8>>) {
         let mut file = FileData::new(state.chunk, state.compress);
         file.size = state.size;
         match state.data {
@@ -256,11 +350,20 @@ impl Core {
                 file.body = FileBody::Inline(None);
                 (file, Some(bytes))
             }
-            Data::Payload { id: payload, allocated, root } => {
+            Data::Payload {
+                id: payload,
+                allocated,
+                root,
+            } => {
                 file.allocated = allocated;
                 // Of holes alone nothing may ever have been written.
-                let birth = if root.entries.is_empty() { Birth::Unborn } else { Birth::Placed };
-                let payload = self.payload(*id, key, &file, payload, Index::from_root(&root), birth);
+                let birth = if root.entries.is_empty() {
+                    Birth::Unborn
+                } else {
+                    Birth::Placed
+                };
+                let payload =
+                    self.payload(*id, key, &file, payload, Index::from_root(&root), birth);
                 file.body = FileBody::Payload(Box::new(payload));
                 (file, None)
             }
@@ -279,17 +382,29 @@ impl Core {
         };
         let guard = self.open_guard(&path, self.get_guard(&path)?)?;
         if guard.head.file != node.id || Some(guard.tag) != state.stored {
-            return Err(VaultError::Damaged { object: path.as_str().to_owned(), what: "it is not the guard that was read before" });
+            return Err(VaultError::Damaged {
+                object: path.as_str().to_owned(),
+                what: "it is not the guard that was read before",
+            });
         }
         match guard.body.content {
-            Content::File(FileState { data: Data::Inline(bytes), .. }) => Ok(bytes),
-            _ => Err(VaultError::Damaged { object: path.as_str().to_owned(), what: "it holds no content" }),
+            Content::File(FileState {
+                data: Data::Inline(bytes),
+                ..
+            }) => Ok(bytes),
+            _ => Err(VaultError::Damaged {
+                object: path.as_str().to_owned(),
+                what: "it holds no content",
+            }),
         }
     }
 }
 
 fn misplaced(path: &ObjectPath) -> VaultError {
-    VaultError::Damaged { object: path.as_str().to_owned(), what: "it was stored for another place" }
+    VaultError::Damaged {
+        object: path.as_str().to_owned(),
+        what: "it was stored for another place",
+    }
 }
 
 /// Sums of a directory without entries.

@@ -14,7 +14,12 @@ impl<'a> Locked<'a> {
         let mut nodes = nodes.to_vec();
         nodes.sort_unstable_by_key(|node| node.ino);
         nodes.dedup_by_key(|node| node.ino);
-        Locked { guards: nodes.into_iter().map(|node| (node.ino, node.state.write())).collect() }
+        Locked {
+            guards: nodes
+                .into_iter()
+                .map(|node| (node.ino, node.state.write()))
+                .collect(),
+        }
     }
 
     /// The state of one of the locked nodes.

@@ -24,8 +24,8 @@ mod types;
 pub use error::{Result, VaultError};
 pub use open::{change_passphrase, init, peek};
 pub use types::{
-    AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr, SetTime, Stat, StatFs, State, Whence,
-    XattrMode,
+    AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
+    SetTime, Stat, StatFs, State, Whence, XattrMode,
 };
 
 use self::{background::Background, core::Core, node::NodeContent};
@@ -49,7 +49,11 @@ impl Vault {
         let background = if core.options.background && !core.options.read_only {
             let started = Background::start(&core);
             Some(started.map_err(|source| {
-                VaultError::Store(crate::store::StoreError::Io { op: "start a thread", path: String::new(), source })
+                VaultError::Store(crate::store::StoreError::Io {
+                    op: "start a thread",
+                    path: String::new(),
+                    source,
+                })
             })?)
         } else {
             None
@@ -86,8 +90,18 @@ impl Vault {
     }
 
     /// Makes a node (+1). A set-group-id directory gives its group, and the bit to directories.
-    pub fn make(&self, parent: u64, name: &[u8], kind: NewKind<'_>, mode: u16, uid: u32, gid: u32) -> Result<Stat> {
-        Ok(Core::remember(&self.core.make(parent, name, kind, mode, uid, gid)?))
+    pub fn make(
+        &self,
+        parent: u64,
+        name: &[u8],
+        kind: NewKind<'_>,
+        mode: u16,
+        uid: u32,
+        gid: u32,
+    ) -> Result<Stat> {
+        Ok(Core::remember(
+            &self.core.make(parent, name, kind, mode, uid, gid)?,
+        ))
     }
 
     /// Makes another entry of a file (+1).
@@ -106,7 +120,14 @@ impl Vault {
     }
 
     /// Moves an entry.
-    pub fn rename(&self, parent: u64, name: &[u8], new_parent: u64, new_name: &[u8], mode: RenameMode) -> Result<()> {
+    pub fn rename(
+        &self,
+        parent: u64,
+        name: &[u8],
+        new_parent: u64,
+        new_name: &[u8],
+        mode: RenameMode,
+    ) -> Result<()> {
         self.core.rename(parent, name, new_parent, new_name, mode)
     }
 
@@ -117,7 +138,9 @@ impl Vault {
 
     /// Writes; gives the count, which is short only when the disk is full. `kill_priv`: clear suid and sgid.
     pub fn write(&self, ino: u64, offset: u64, data: &[u8], kill_priv: bool) -> Result<usize> {
-        let written = self.core.write(&self.core.node(ino)?, offset, data, kill_priv);
+        let written = self
+            .core
+            .write(&self.core.node(ino)?, offset, data, kill_priv);
         self.core.wake_log();
         written
     }
@@ -129,12 +152,22 @@ impl Vault {
     }
 
     /// Calls `each` from the entry after cookie `after` on (0: from the start) until it gives false. Without `.` and `..`.
-    pub fn read_dir(&self, ino: u64, after: u64, each: &mut dyn FnMut(&DirEntry<'_>) -> bool) -> Result<()> {
+    pub fn read_dir(
+        &self,
+        ino: u64,
+        after: u64,
+        each: &mut dyn FnMut(&DirEntry<'_>) -> bool,
+    ) -> Result<()> {
         self.core.read_dir(ino, after, &mut |entry, _| each(entry))
     }
 
     /// The same with attributes; every entry for which `each` gives true counts (+1).
-    pub fn read_dir_plus(&self, ino: u64, after: u64, each: &mut dyn FnMut(&DirEntry<'_>, &Stat) -> bool) -> Result<()> {
+    pub fn read_dir_plus(
+        &self,
+        ino: u64,
+        after: u64,
+        each: &mut dyn FnMut(&DirEntry<'_>, &Stat) -> bool,
+    ) -> Result<()> {
         self.core.read_dir(ino, after, &mut |entry, node| {
             let more = each(entry, &node.stat());
             if more {
@@ -153,8 +186,22 @@ impl Vault {
     /// Space of the file system that holds the vault.
     pub fn stat_fs(&self) -> Result<StatFs> {
         let space = self.core.store.space()?;
-        let crate::store::Space { block_size, blocks, free, available, files, files_free } = space;
-        Ok(StatFs { block_size, blocks, free, available, files, files_free })
+        let crate::store::Space {
+            block_size,
+            blocks,
+            free,
+            available,
+            files,
+            files_free,
+        } = space;
+        Ok(StatFs {
+            block_size,
+            blocks,
+            free,
+            available,
+            files,
+            files_free,
+        })
     }
 
     /// The value of an extended attribute.
@@ -188,9 +235,18 @@ impl Vault {
     }
 
     /// `copy_file_range(2)`.
-    pub fn copy_range(&self, from: u64, from_offset: u64, to: u64, to_offset: u64, len: u64) -> Result<u64> {
+    pub fn copy_range(
+        &self,
+        from: u64,
+        from_offset: u64,
+        to: u64,
+        to_offset: u64,
+        len: u64,
+    ) -> Result<u64> {
         let (from, to) = (self.core.node(from)?, self.core.node(to)?);
-        let copied = self.core.copy_range((&from, from_offset), (&to, to_offset), len);
+        let copied = self
+            .core
+            .copy_range((&from, from_offset), (&to, to_offset), len);
         self.core.wake_log();
         copied
     }

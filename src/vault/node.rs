@@ -5,7 +5,7 @@
 //!
 //! The state lock is taken after the gate and before the journal's; of two nodes, the one with the smaller inode number
 //! first. It may be held over reads and writes of this file's own payload, never over a sync.
-use super::{dir::DirData, error::Result, file::FileData, types::Stat, types::ROOT_INO};
+use super::{dir::DirData, error::Result, file::FileData, types::ROOT_INO, types::Stat};
 use crate::{
     crypto::{FileKey, Tag},
     format::{Attrs, DirId, FileId, Kind, Link, Place, Xattrs, ZoneId},
@@ -106,18 +106,57 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    /// Lets the directories above go one after the other, and not each within the drop of the one below: a tree can be
+    /// deeper than a stack.
+    fn drop(&mut self) {
+        let mut above = self.place.get_mut().parent.take();
+        while let Some(mut node) = above.and_then(Arc::into_inner) {
+            above = node.place.get_mut().parent.take();
+        }
+    }
+}
+
 impl NodeState {
     pub fn stat(&self, node: &Node) -> Stat {
         let (nlink, size, blocks, rdev) = match &self.content {
             NodeContent::File(file) => (self.link_count(), file.size, file.blocks(), 0),
-            NodeContent::Dir(dir) => (dir.link_count(self.links.is_empty() && !node.is_root()), 4096, 8, 0),
+            NodeContent::Dir(dir) => (
+                dir.link_count(self.links.is_empty() && !node.is_root()),
+                4096,
+                8,
+                0,
+            ),
             NodeContent::Symlink(target) => (self.link_count(), target.len() as u64, 0, 0),
             NodeContent::Special(rdev) => (self.link_count(), 0, 0, *rdev),
         };
-        let Attrs { mode, uid, gid, atime, mtime, ctime, btime } = self.attrs;
+        let Attrs {
+            mode,
+            uid,
+            gid,
+            atime,
+            mtime,
+            ctime,
+            btime,
+        } = self.attrs;
         let rdev = u32::try_from(rdev).unwrap_or(u32::MAX);
         let block_size = 4096;
-        Stat { ino: node.ino, kind: node.kind, mode, nlink, uid, gid, rdev, size, blocks, block_size, atime, mtime, ctime, btime }
+        Stat {
+            ino: node.ino,
+            kind: node.kind,
+            mode,
+            nlink,
+            uid,
+            gid,
+            rdev,
+            size,
+            blocks,
+            block_size,
+            atime,
+            mtime,
+            ctime,
+            btime,
+        }
     }
 
     fn link_count(&self) -> u32 {

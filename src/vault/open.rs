@@ -9,8 +9,9 @@ use super::{
 use crate::{
     crypto::{FileKey, KdfParams, MasterKey, SetHash, SlotKey, ZoneKey, fill_random},
     format::{
-        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, ParsedHeader, Place, SLOTS, Slot, StoredGuard,
-        VaultId, Xattrs, ZoneFile, ZoneId, header_copy_path, header_path, new_payload_dir, root_guard_path, seal_guard, zone_path,
+        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, ParsedHeader,
+        Place, SLOTS, Slot, StoredGuard, VaultId, Xattrs, ZoneFile, ZoneId, header_copy_path,
+        header_path, new_payload_dir, root_guard_path, seal_guard, zone_path,
     },
     journal::{self, Journal, JournalContext},
     store::{Lock, ObjectPath, Store, StoreError},
@@ -34,12 +35,27 @@ pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Resu
     let root_zone = ZoneId::random();
     let mut slots = vec![Slot::Empty; SLOTS];
     slots[0] = new_slot(&vault, &master, passphrase, options.kdf)?;
-    let header = Header { vault, suite: options.suite, chunk: options.chunk, compress: options.compress, root_zone, slots };
+    let header = Header {
+        vault,
+        suite: options.suite,
+        chunk: options.chunk,
+        compress: options.compress,
+        root_zone,
+        slots,
+    };
     let zone = ZoneKey::generate();
-    for dir in [ObjectPath::new("guards")?, ObjectPath::new("zones")?, new_payload_dir(), journal::journal_dir()] {
+    for dir in [
+        ObjectPath::new("guards")?,
+        ObjectPath::new("zones")?,
+        new_payload_dir(),
+        journal::journal_dir(),
+    ] {
         store.make_dir(&dir)?;
     }
-    let zone_file = ZoneFile { zone: root_zone, wrapped: master.wrap_zone(&vault.0, &root_zone.0, &zone) };
+    let zone_file = ZoneFile {
+        zone: root_zone,
+        wrapped: master.wrap_zone(&vault.0, &root_zone.0, &zone),
+    };
     store.replace(&zone_path(&root_zone), &zone_file.encode())?;
     store.replace(&root_guard_path(), &root_guard(&header, &zone, options))?;
     store.sync()?;
@@ -51,18 +67,55 @@ fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8>
     let key = FileKey::generate();
     let file = FileId::random();
     let stanza = zone.wrap_file(&header.vault.0, &file.0, &key);
-    let head = GuardHead { suite: header.suite, file, zone: header.root_zone, stanzas: vec![stanza] };
+    let head = GuardHead {
+        suite: header.suite,
+        file,
+        zone: header.root_zone,
+        stanzas: vec![stanza],
+    };
     let time = super::core::now();
     let (names, states) = (SetHash::default(), SetHash::default());
-    let links = Some(LinksState { entries: 0, names, states });
-    let content = Content::Directory(DirState { id: DirId::random(), entries: 0, subdirs: 0, names, states, links });
+    let links = Some(LinksState {
+        entries: 0,
+        names,
+        states,
+    });
+    let content = Content::Directory(DirState {
+        id: DirId::random(),
+        entries: 0,
+        subdirs: 0,
+        names,
+        states,
+        links,
+    });
     let (uid, gid) = (options.uid, options.gid);
-    let attrs = Attrs { mode: 0o755, uid, gid, atime: time, mtime: time, ctime: time, btime: time };
-    let body = Body { links: Vec::new(), attrs, xattrs: Xattrs::new(), content, seal_count: 1, generation: 0, description: Vec::new() };
+    let attrs = Attrs {
+        mode: 0o755,
+        uid,
+        gid,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        btime: time,
+    };
+    let body = Body {
+        links: Vec::new(),
+        attrs,
+        xattrs: Xattrs::new(),
+        content,
+        seal_count: 1,
+        generation: 0,
+        description: Vec::new(),
+    };
     seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
 }
 
-fn new_slot(vault: &VaultId, master: &MasterKey, passphrase: &[u8], kdf: KdfParams) -> Result<Slot> {
+fn new_slot(
+    vault: &VaultId,
+    master: &MasterKey,
+    passphrase: &[u8],
+    kdf: KdfParams,
+) -> Result<Slot> {
     let mut salt = [0; 32];
     fill_random(&mut salt);
     let wrapped = SlotKey::derive(passphrase, &salt, &kdf)?.wrap_master(&vault.0, master);
@@ -101,7 +154,10 @@ fn headers(store: &dyn Store) -> Result<Vec<ParsedHeader>> {
 /// # Errors
 /// `NotAVault`, a header that does not parse, what the store says.
 pub fn peek(store: &dyn Store) -> Result<Header> {
-    let first = headers(store)?.into_iter().next().ok_or(VaultError::NotAVault)?;
+    let first = headers(store)?
+        .into_iter()
+        .next()
+        .ok_or(VaultError::NotAVault)?;
     Ok(first.unverified().clone())
 }
 
@@ -114,7 +170,9 @@ fn unlock(store: &dyn Store, passphrase: &[u8]) -> Result<(Header, MasterKey)> {
     for parsed in headers(store)? {
         let unverified = parsed.unverified().clone();
         for slot in &unverified.slots {
-            let Slot::Passphrase { kdf, salt, wrapped } = slot else { continue };
+            let Slot::Passphrase { kdf, salt, wrapped } = slot else {
+                continue;
+            };
             if tried.contains(slot) && tried.len() > SLOTS {
                 continue;
             }
@@ -137,15 +195,30 @@ fn unlock(store: &dyn Store, passphrase: &[u8]) -> Result<(Header, MasterKey)> {
 ///
 /// # Errors
 /// `WrongPassphrase`, `EmptyPassphrase`, what key derivation or the store says.
-pub fn change_passphrase(store: &dyn Store, old: &[u8], new: &[u8], kdf: Option<KdfParams>) -> Result<()> {
+pub fn change_passphrase(
+    store: &dyn Store,
+    old: &[u8],
+    new: &[u8],
+    kdf: Option<KdfParams>,
+) -> Result<()> {
     if new.is_empty() {
         return Err(VaultError::EmptyPassphrase);
     }
     let (mut header, master) = unlock(store, old)?;
     let vault = header.vault;
     for slot in &mut header.slots {
-        let Slot::Passphrase { kdf: used, salt, wrapped } = &*slot else { continue };
-        if SlotKey::derive(old, salt, used)?.unwrap_master(&vault.0, wrapped).is_ok() {
+        let Slot::Passphrase {
+            kdf: used,
+            salt,
+            wrapped,
+        } = &*slot
+        else {
+            continue;
+        };
+        if SlotKey::derive(old, salt, used)?
+            .unwrap_master(&vault.0, wrapped)
+            .is_ok()
+        {
             *slot = new_slot(&vault, &master, new, kdf.unwrap_or(*used))?;
             break;
         }
@@ -154,16 +227,31 @@ pub fn change_passphrase(store: &dyn Store, old: &[u8], new: &[u8], kdf: Option<
 }
 
 /// Unlocks a vault, finishes what a crash interrupted, and loads the root.
-pub(super) fn open(store: Arc<dyn Store>, passphrase: &[u8], options: OpenOptions) -> Result<Arc<Core>> {
+pub(super) fn open(
+    store: Arc<dyn Store>,
+    passphrase: &[u8],
+    options: OpenOptions,
+) -> Result<Arc<Core>> {
     // A vault that is not one says so before anything is locked or derived.
     peek(&*store)?;
-    let clean = options.read_only && store.list(&journal::journal_dir()).is_ok_and(|files| files.is_empty());
+    let clean = options.read_only
+        && store
+            .list(&journal::journal_dir())
+            .is_ok_and(|files| files.is_empty());
     store.lock(if clean { Lock::Shared } else { Lock::Exclusive })?;
     let (header, master) = unlock(&*store, passphrase)?;
     let zone_key = read_zone(&*store, &header, &master)?;
-    let context = JournalContext { key: Arc::new(master.journal_key(&header.vault.0, header.suite)), vault: header.vault };
+    let context = JournalContext {
+        key: Arc::new(master.journal_key(&header.vault.0, header.suite)),
+        vault: header.vault,
+    };
     drop(master);
-    let opening = Opening { store, header, context, options };
+    let opening = Opening {
+        store,
+        header,
+        context,
+        options,
+    };
     if clean {
         return opening.unchanging(zone_key);
     }
@@ -178,7 +266,10 @@ pub(super) fn open(store: Arc<dyn Store>, passphrase: &[u8], options: OpenOption
 
 fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
     let path = zone_path(&header.root_zone);
-    let damaged = |what| VaultError::Damaged { object: path.as_str().to_owned(), what };
+    let damaged = |what| VaultError::Damaged {
+        object: path.as_str().to_owned(),
+        what,
+    };
     let bytes = store.get(&path).map_err(|error| match error {
         StoreError::NotFound(_) => damaged("the root zone's key is missing"),
         other => other.into(),
@@ -204,22 +295,45 @@ impl Opening {
         let path = root_guard_path();
         let object = path.as_str();
         let stored = in_object(object, StoredGuard::parse(self.store.get(&path)?))?;
-        let damaged = |what| VaultError::Damaged { object: object.to_owned(), what };
-        let unwrap = |stanza| zone_key.unwrap_file(&self.header.vault.0, &stored.head.file.0, stanza).ok();
-        let key = stored.head.stanzas.iter().find_map(unwrap).ok_or_else(|| damaged("no key of this vault opens it"))?;
+        let damaged = |what| VaultError::Damaged {
+            object: object.to_owned(),
+            what,
+        };
+        let unwrap = |stanza| {
+            zone_key
+                .unwrap_file(&self.header.vault.0, &stored.head.file.0, stanza)
+                .ok()
+        };
+        let key = stored
+            .head
+            .stanzas
+            .iter()
+            .find_map(unwrap)
+            .ok_or_else(|| damaged("no key of this vault opens it"))?;
         let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(object, stored.open(&key.guard_aead(self.header.suite), &self.header.vault))?;
+        let body = in_object(
+            object,
+            stored.open(&key.guard_aead(self.header.suite), &self.header.vault),
+        )?;
         if !matches!(&body.content, Content::Directory(dir) if dir.links.is_some()) {
             return Err(damaged("it is not a root directory"));
         }
-        Ok(ReadGuard { head, key, tag, body })
+        Ok(ReadGuard {
+            head,
+            key,
+            tag,
+            body,
+        })
     }
 
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
     fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
         for number in journal::closed_redo_files(&*self.store, &self.context)? {
-            // A root that does not open was torn by this very checkpoint.
-            let due = self.read_root(zone_key).map_or(true, |root| number == root.body.generation + 1 || number == root.body.generation);
+            // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
+            // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
+            let due = self
+                .read_root(zone_key)
+                .map_or(true, |root| number >= root.body.generation);
             if due {
                 log::warn!("finishing a checkpoint that was cut short");
                 journal::execute_redo_file(&*self.store, &self.context, number)?;
@@ -240,17 +354,24 @@ impl Opening {
                 None => recovered.check_durable()?,
                 Some(count) => recovered.cut(count),
             }
-            let journal = Journal::start(Arc::clone(&self.store), self.context.clone(), &recovered)?;
+            let journal =
+                Journal::start(Arc::clone(&self.store), self.context.clone(), &recovered)?;
             let core = self.core(zone_key, root, journal)?;
             match core.replay(&recovered.frames, recovered.durable)? {
                 None => {
                     core.after_replay()?;
+                    if recovered.has_segments() {
+                        core.leave_behind()?;
+                    }
                     let core = Arc::new(core);
                     core.checkpoint_now()?;
                     return Ok(core);
                 }
                 Some(frame) => {
-                    log::warn!("{} logged frames are dropped: what the first of them claims was not on disk", recovered.frames.len() - frame);
+                    log::warn!(
+                        "{} logged frames are dropped: what the first of them claims was not on disk",
+                        recovered.frames.len() - frame
+                    );
                     cut = Some(frame);
                     zone_key = core.into_zone_key();
                 }
@@ -269,10 +390,17 @@ impl Opening {
     }
 
     fn core(&self, zone_key: ZoneKey, root: ReadGuard, journal: Journal) -> Result<Core> {
-        let Content::Directory(DirState { links: Some(links), .. }) = &root.body.content else {
+        let Content::Directory(DirState {
+            links: Some(links), ..
+        }) = &root.body.content
+        else {
             return Err(VaultError::Invalid("the root was checked before"));
         };
-        let links = StoredSums { entries: links.entries, names: links.names, states: links.states };
+        let links = StoredSums {
+            entries: links.entries,
+            names: links.names,
+            states: links.states,
+        };
         let parts = CoreParts {
             store: Arc::clone(&self.store),
             header: self.header.clone(),

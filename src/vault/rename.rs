@@ -18,14 +18,29 @@ struct Place {
 
 impl Core {
     /// Moves an entry, over what is there or in exchange for it as `mode` says.
-    pub fn rename(&self, parent: u64, name: &[u8], new_parent: u64, new_name: &[u8], mode: RenameMode) -> Result<()> {
-        let from = Place { name: entry_name(name)?, dir: self.directory(parent)? };
-        let to = Place { name: entry_name(new_name)?, dir: self.directory(new_parent)? };
+    pub fn rename(
+        &self,
+        parent: u64,
+        name: &[u8],
+        new_parent: u64,
+        new_name: &[u8],
+        mode: RenameMode,
+    ) -> Result<()> {
+        let from = Place {
+            name: entry_name(name)?,
+            dir: self.directory(parent)?,
+        };
+        let to = Place {
+            name: entry_name(new_name)?,
+            dir: self.directory(new_parent)?,
+        };
         let node = self.child(&from.dir, &from.name)?;
         let target = match self.child(&to.dir, &to.name) {
             Ok(_) if mode == RenameMode::NoReplace => return Err(VaultError::Exists),
             Ok(target) => Some(target),
-            Err(VaultError::NotFound) if mode == RenameMode::Exchange => return Err(VaultError::NotFound),
+            Err(VaultError::NotFound) if mode == RenameMode::Exchange => {
+                return Err(VaultError::NotFound);
+            }
             Err(VaultError::NotFound) => None,
             Err(error) => return Err(error),
         };
@@ -51,7 +66,14 @@ impl Core {
         Ok(())
     }
 
-    fn rename_nodes(&self, from: &Place, to: &Place, node: &Arc<Node>, target: Option<&Arc<Node>>, mode: RenameMode) -> Result<()> {
+    fn rename_nodes(
+        &self,
+        from: &Place,
+        to: &Place,
+        node: &Arc<Node>,
+        target: Option<&Arc<Node>>,
+        mode: RenameMode,
+    ) -> Result<()> {
         let _gate = self.change(16384)?;
         self.settle_all()?;
         let mut nodes = vec![&from.dir, &to.dir, node];
@@ -69,8 +91,17 @@ impl Core {
             }
         }
         let time = now();
-        let unlink = |place: &Place| Record::Unlink { dir: place.dir.id, name: place.name.clone(), time };
-        let link = |place: &Place, node: &Node| Record::Link { dir: place.dir.id, name: place.name.clone(), file: node.id, time };
+        let unlink = |place: &Place| Record::Unlink {
+            dir: place.dir.id,
+            name: place.name.clone(),
+            time,
+        };
+        let link = |place: &Place, node: &Node| Record::Link {
+            dir: place.dir.id,
+            name: place.name.clone(),
+            file: node.id,
+            time,
+        };
         let mut records = Vec::with_capacity(4);
         records.extend(target.map(|_| unlink(to)));
         records.push(unlink(from));
@@ -85,10 +116,19 @@ impl Core {
             }
         }
         self.move_entry(&mut locked, from, to, node, time)?;
-        exchanged.map_or(Ok(()), |target| self.apply_link(&mut locked, &from.dir, &from.name, target, time))
+        exchanged.map_or(Ok(()), |target| {
+            self.apply_link(&mut locked, &from.dir, &from.name, target, time)
+        })
     }
 
-    fn move_entry(&self, locked: &mut Locked<'_>, from: &Place, to: &Place, node: &Arc<Node>, time: Time) -> Result<()> {
+    fn move_entry(
+        &self,
+        locked: &mut Locked<'_>,
+        from: &Place,
+        to: &Place,
+        node: &Arc<Node>,
+        time: Time,
+    ) -> Result<()> {
         self.apply_unlink(locked, &from.dir, &from.name, node, time)?;
         self.apply_link(locked, &to.dir, &to.name, node, time)
     }
@@ -102,7 +142,9 @@ fn refuse_loop(node: &Arc<Node>, dir: &Arc<Node>) -> Result<()> {
     let mut at = Some(Arc::clone(dir));
     while let Some(dir) = at {
         if dir.ino == node.ino {
-            return Err(VaultError::Invalid("a directory cannot be moved below itself"));
+            return Err(VaultError::Invalid(
+                "a directory cannot be moved below itself",
+            ));
         }
         at = dir.parent();
     }
@@ -116,7 +158,11 @@ fn expect(locked: &mut Locked<'_>, place: &Place, node: Option<&Arc<Node>>) -> R
         Err(VaultError::NotFound) => None,
         Err(error) => return Err(error),
     };
-    if found == node.map(|node| node.ino) { Ok(()) } else { Err(VaultError::Stale) }
+    if found == node.map(|node| node.ino) {
+        Ok(())
+    } else {
+        Err(VaultError::Stale)
+    }
 }
 
 fn refuse_kinds(node: &Node, target: &Node) -> Result<()> {

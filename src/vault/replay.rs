@@ -8,9 +8,13 @@ use super::{
     file::{Birth, Payload},
     lock::Locked,
     node::{Node, NodeContent, NodeState},
+    types::ROOT_INO,
 };
 use crate::{
-    format::{DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record, new_payload_path},
+    format::{
+        DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record, new_payload_path,
+        payload_path,
+    },
     journal::LoggedFrame,
     store::StoreError,
 };
@@ -21,17 +25,44 @@ const PROOF_LEN: usize = 64;
 
 impl Core {
     /// Replays frames in order. Those from `durable` on may claim chunks that never reached the disk: gives the first frame
-    /// that does, if one does; this state is of no use then.
+    /// that does, if one does; this state is of no use then. A payload that nothing uses in the end may lack any chunk: those
+    /// of a file without entries are overwritten in place.
     pub fn replay(&self, frames: &[LoggedFrame], durable: usize) -> Result<Option<usize>> {
+        let mut unproven = Vec::new();
         for (number, frame) in frames.iter().enumerate() {
             for record in &frame.records {
-                if number >= durable && !self.is_proven(record)? {
-                    return Ok(Some(number));
+                if number >= durable
+                    && let Record::Chunks {
+                        file,
+                        payload,
+                        first,
+                        entries,
+                        ..
+                    } = record
+                    && !self.is_proven(file, payload, *first, entries)?
+                {
+                    unproven.push((number, file, payload));
                 }
                 self.replay_record(record)?;
             }
         }
+        for (number, file, payload) in unproven {
+            if self.is_used(file, payload)? {
+                return Ok(Some(number));
+            }
+        }
         Ok(None)
+    }
+
+    /// Does an entry lead to a file with this payload?
+    fn is_used(&self, file: &FileId, id: &PayloadId) -> Result<bool> {
+        let node = self.replayed(file)?;
+        let state = node.state.read();
+        Ok(!state.is_orphan(&node)
+            && state
+                .file()?
+                .payload()
+                .is_some_and(|payload| payload.id == *id))
     }
 
     fn replay_record(&self, record: &Record) -> Result<()> {
@@ -43,10 +74,17 @@ impl Core {
                 self.table.insert(node, dir);
                 Ok(())
             }
-            Record::Link { dir, name, file, time } => {
+            Record::Link {
+                dir,
+                name,
+                file,
+                time,
+            } => {
                 let (dir, node) = (self.replayed_dir(dir)?, self.replayed(file)?);
                 let first = Self::first_link_dir(&node);
-                first.iter().try_for_each(|first| self.ensure_listed(first))?;
+                first
+                    .iter()
+                    .try_for_each(|first| self.ensure_listed(first))?;
                 let mut nodes = vec![&dir, &node];
                 nodes.extend(&first);
                 self.apply_link(&mut Locked::all(&nodes), &dir, name, &node, *time)
@@ -79,24 +117,42 @@ impl Core {
         let segment = self.journal.segment();
         match record {
             Record::Attrs { attrs, .. } => state.attrs = *attrs,
-            Record::Xattr { name, value, ctime, .. } => state.apply_xattr(name, value.as_deref(), *ctime),
+            Record::Xattr {
+                name, value, ctime, ..
+            } => state.apply_xattr(name, value.as_deref(), *ctime),
             Record::Size { size, time, .. } => {
                 self.apply_size(node, &mut state, *size)?;
                 (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
             }
-            Record::Write { offset, bytes, time, .. } => {
+            Record::Write {
+                offset,
+                bytes,
+                time,
+                ..
+            } => {
                 let end = offset + bytes.len() as u64;
                 state.file_mut()?.patch(*offset, bytes, segment);
                 self.replay_extend(&mut state, end)?;
                 (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
             }
-            Record::Payload { payload, .. } => self.move_to_payload(node.id, &mut state, *payload)?,
-            Record::Chunks { payload, first, entries, size, time, .. } => {
+            Record::Payload { payload, .. } => {
+                self.move_to_payload(node.id, &mut state, *payload)?;
+            }
+            Record::Chunks {
+                payload,
+                first,
+                entries,
+                size,
+                time,
+                ..
+            } => {
                 self.replay_chunks(node, &mut state, payload, *first, entries)?;
                 self.replay_extend(&mut state, *size)?;
                 (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
             }
-            Record::Punch { offset, len, time, .. } => {
+            Record::Punch {
+                offset, len, time, ..
+            } => {
                 self.apply_punch(node, &mut state, *offset..offset.saturating_add(*len))?;
                 (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
             }
@@ -117,7 +173,14 @@ impl Core {
         Ok(())
     }
 
-    fn replay_chunks(&self, node: &Arc<Node>, state: &mut NodeState, id: &PayloadId, first: u64, entries: &[IndexEntry]) -> Result<()> {
+    fn replay_chunks(
+        &self,
+        node: &Arc<Node>,
+        state: &mut NodeState,
+        id: &PayloadId,
+        first: u64,
+        entries: &[IndexEntry],
+    ) -> Result<()> {
         let key = Arc::clone(&state.key);
         state.seals += entries.len() as u64;
         let file = state.file_mut()?;
@@ -131,8 +194,11 @@ impl Core {
     /// Neither the log nor a guard without frames says whether the payload had its place when the chunks were written.
     fn find_payload(&self, payload: &mut Payload) -> Result<()> {
         if payload.birth == Birth::Unborn {
-            let new = self.store.exists(&new_payload_path(&payload.id))?;
-            payload.birth = if new { Birth::New } else { Birth::Placed };
+            if self.store.exists(&new_payload_path(&payload.id))? {
+                payload.birth = Birth::New;
+            } else if self.store.exists(&payload_path(&payload.id))? {
+                payload.birth = Birth::Placed;
+            }
         }
         Ok(())
     }
@@ -147,17 +213,26 @@ impl Core {
             Place::Links => self.load_apart(file)?,
             Place::Entry(Link { dir, name }) => self.load_at(dir, name)?,
         };
-        if node.id == *file { Ok(()) } else { Err(inconsistent("a node is not where it says")) }
+        if node.id == *file {
+            Ok(())
+        } else {
+            Err(inconsistent("a node is not where it says"))
+        }
     }
 
     fn load_at(&self, dir: &DirId, name: &Name) -> Result<Arc<Node>> {
-        let parent = self.table.dir(dir).ok_or_else(|| inconsistent("it names a directory that was not touched"))?;
+        let parent = self
+            .table
+            .dir(dir)
+            .ok_or_else(|| inconsistent("it names a directory that was not touched"))?;
         self.ensure_listed(&parent)?;
         self.child(&parent, name)
     }
 
     fn replayed(&self, file: &FileId) -> Result<Arc<Node>> {
-        self.table.find(file).ok_or_else(|| inconsistent("it names a node that was not touched"))
+        self.table
+            .find(file)
+            .ok_or_else(|| inconsistent("it names a node that was not touched"))
     }
 
     fn replayed_dir(&self, file: &FileId) -> Result<Arc<Node>> {
@@ -178,14 +253,24 @@ impl Core {
                 locked.of(node).dirty = 0;
             } else if !orphan && let NodeContent::File(file) = &node.state.read().content {
                 // One that is not among the new ones may still have left a file there, in which nothing was claimed.
-                used.extend(file.payload().filter(|payload| payload.birth == Birth::New).map(|payload| payload.id));
+                used.extend(
+                    file.payload()
+                        .filter(|payload| payload.birth == Birth::New)
+                        .map(|payload| payload.id),
+                );
             }
         }
-        for node in changed {
-            self.let_go(node);
-        }
         self.dirty.lock().retain(|node| node.place().is_some());
+        changed.into_iter().for_each(|node| self.let_go(node));
         self.remove_unclaimed(&used)
+    }
+
+    /// The next checkpoint gets the store past the segments that were read, though nothing in them was left to be done: what
+    /// ended their frames would end those that follow, too.
+    pub fn leave_behind(&self) -> Result<()> {
+        let root = self.node(ROOT_INO)?;
+        self.mark_dirty(&root, &mut root.state.write());
+        Ok(())
     }
 
     fn remove_unclaimed(&self, used: &HashSet<PayloadId>) -> Result<()> {
@@ -194,7 +279,9 @@ impl Core {
             Err(StoreError::NotFound(_)) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        let ids = names.iter().filter_map(|name| crate::format::parse_new_payload_name(name));
+        let ids = names
+            .iter()
+            .filter_map(|name| crate::format::parse_new_payload_name(name));
         let unclaimed: Vec<PayloadId> = ids.filter(|id| !used.contains(id)).collect();
         if !unclaimed.is_empty() {
             self.unclaimed.lock().extend(unclaimed);
@@ -204,16 +291,25 @@ impl Core {
     }
 
     /// Are the chunks there that a record claims? All other records prove themselves.
-    fn is_proven(&self, record: &Record) -> Result<bool> {
-        let Record::Chunks { file, payload: id, first, entries, .. } = record else { return Ok(true) };
+    fn is_proven(
+        &self,
+        file: &FileId,
+        id: &PayloadId,
+        first: u64,
+        entries: &[IndexEntry],
+    ) -> Result<bool> {
         let node = self.replayed(file)?;
         let mut state = node.state.write();
-        let Some(payload) = state.file_mut()?.payload_mut().filter(|payload| payload.id == *id) else {
+        let Some(payload) = state
+            .file_mut()?
+            .payload_mut()
+            .filter(|payload| payload.id == *id)
+        else {
             return Err(inconsistent("it claims chunks of another payload"));
         };
         self.find_payload(payload)?;
-        for (first, entries) in (*first..).step_by(PROOF_LEN).zip(entries.chunks(PROOF_LEN)) {
-            let mut plain = vec![0; entries.len() * payload.codec.chunk().len()];
+        for (first, entries) in (first..).step_by(PROOF_LEN).zip(entries.chunks(PROOF_LEN)) {
+            let mut plain = vec![0; entries.len() * payload.codec.chunk.len()];
             match self.open_chunks(&node, payload, first, entries, &mut plain) {
                 Ok(()) => {}
                 Err(VaultError::Chunk { .. } | VaultError::Damaged { .. }) => return Ok(false),
@@ -221,8 +317,9 @@ impl Core {
             }
         }
         if let Some(blob) = self.payload_blob(payload)? {
-            self.journal.depends_on(node.ino, &blob);
-            self.journal.depends_on_names(&crate::format::new_payload_dir());
+            self.journal.depends_on(payload.id, &blob);
+            self.journal
+                .depends_on_names(&crate::format::new_payload_dir());
         }
         Ok(true)
     }
@@ -230,5 +327,8 @@ impl Core {
 
 /// The log contradicts the store.
 fn inconsistent(what: &'static str) -> VaultError {
-    VaultError::Damaged { object: "journal".to_owned(), what }
+    VaultError::Damaged {
+        object: "journal".to_owned(),
+        what,
+    }
 }

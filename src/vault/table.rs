@@ -20,7 +20,11 @@ pub(super) struct Table {
 
 impl Table {
     pub fn new(root: FileId) -> Table {
-        Table { shards: (0..SHARDS).map(|_| RwLock::default()).collect(), dirs: Mutex::default(), root }
+        Table {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            dirs: Mutex::default(),
+            root,
+        }
     }
 
     fn shard(&self, ino: u64) -> &RwLock<HashMap<u64, Arc<Node>>> {
@@ -51,7 +55,10 @@ impl Table {
             return ROOT_INO;
         }
         let free = |ino: &u64| self.get(*ino).is_none_or(|node| node.id == *id);
-        (0..PROBES).map(|probe| probed(id, probe)).find(free).expect("eight random 63-bit numbers are not all taken")
+        (0..PROBES)
+            .map(|probe| probed(id, probe))
+            .find(free)
+            .expect("eight random 63-bit numbers are not all taken")
     }
 
     /// Adds a node; if one of the same id came first, that one is given back.

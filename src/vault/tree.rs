@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     crypto::FileKey,
-    format::{Attrs, Content, Data, DirId, DirState, FileId, FileState, Kind, Name, NewNode, Record, Xattrs},
+    format::{
+        Attrs, Content, Data, DirId, DirState, FileId, FileState, Kind, Name, NewNode, Record,
+        Xattrs,
+    },
 };
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
@@ -26,6 +29,8 @@ const TARGET_LEN_MAX: usize = 4095;
 const SGID: u16 = 0o2000;
 /// Guards read ahead, in parallel, while a directory is listed.
 const READ_AHEAD: usize = 64;
+/// Nodes that were read for a listing and that nobody may have looked up stay in memory up to this number.
+const LISTED_MAX: usize = 1024;
 
 /// A name as the kernel gives it.
 pub(super) fn entry_name(name: &[u8]) -> Result<Name> {
@@ -53,21 +58,38 @@ impl Core {
     }
 
     /// Makes a node and its entry.
-    pub fn make(&self, parent: u64, name: &[u8], kind: NewKind<'_>, mode: u16, uid: u32, gid: u32) -> Result<Arc<Node>> {
+    pub fn make(
+        &self,
+        parent: u64,
+        name: &[u8],
+        kind: NewKind<'_>,
+        mode: u16,
+        uid: u32,
+        gid: u32,
+    ) -> Result<Arc<Node>> {
         let name = entry_name(name)?;
         let dir = self.directory(parent)?;
         let _gate = self.change(4096)?;
         self.settle_all()?;
         self.touch(&dir)?;
         let mut attrs = new_attrs(mode, uid, gid);
-        inherit(&mut attrs, &dir.state.read().attrs, matches!(kind, NewKind::Directory));
+        inherit(
+            &mut attrs,
+            &dir.state.read().attrs,
+            matches!(kind, NewKind::Directory),
+        );
         let (node, new) = self.new_node(kind, attrs)?;
         let mut locked = Locked::all(&[&dir, &node]);
         let state = locked.of(&dir);
         refuse_orphan(&dir, state)?;
         refuse_entry(state.dir()?, &name)?;
         let time = attrs.ctime;
-        let link = Record::Link { dir: dir.id, name: name.clone(), file: node.id, time };
+        let link = Record::Link {
+            dir: dir.id,
+            name: name.clone(),
+            file: node.id,
+            time,
+        };
         self.commit(&[Record::New(Box::new(new)), link])?;
         let dir_id = locked.of(&node).dir_id();
         self.table.insert(Arc::clone(&node), dir_id);
@@ -87,10 +109,19 @@ impl Core {
             }),
             NewKind::Directory => {
                 let (entries, names, states) = super::load::no_entries();
-                Content::Directory(DirState { id: DirId::random(), entries, subdirs: 0, names, states, links: None })
+                Content::Directory(DirState {
+                    id: DirId::random(),
+                    entries,
+                    subdirs: 0,
+                    names,
+                    states,
+                    links: None,
+                })
             }
             NewKind::Symlink([]) => return Err(VaultError::NotFound),
-            NewKind::Symlink(target) if target.len() > TARGET_LEN_MAX => return Err(VaultError::NameTooLong),
+            NewKind::Symlink(target) if target.len() > TARGET_LEN_MAX => {
+                return Err(VaultError::NameTooLong);
+            }
             NewKind::Symlink(target) => Content::Symlink(target.to_vec()),
             NewKind::Fifo => Content::Fifo,
             NewKind::Socket => Content::Socket,
@@ -99,7 +130,14 @@ impl Core {
         };
         let key = FileKey::generate();
         let file = FileId::random();
-        let new = NewNode { file, zone: self.zone, key: Zeroizing::new(*key.expose()), attrs, xattrs: Xattrs::new(), content };
+        let new = NewNode {
+            file,
+            zone: self.zone,
+            key: Zeroizing::new(*key.expose()),
+            attrs,
+            xattrs: Xattrs::new(),
+            content,
+        };
         Ok((self.born_node(&new), new))
     }
 
@@ -168,7 +206,12 @@ impl Core {
         }
         self.hold_content(&mut locked, &node)?;
         let time = now();
-        self.commit(&[Record::Link { dir: dir.id, name: name.clone(), file: node.id, time }])?;
+        self.commit(&[Record::Link {
+            dir: dir.id,
+            name: name.clone(),
+            file: node.id,
+            time,
+        }])?;
         self.apply_link(&mut locked, &dir, &name, &node, time)?;
         drop(locked);
         Ok(node)
@@ -199,7 +242,11 @@ impl Core {
             }
             self.hold_content(&mut locked, &node)?;
             let time = now();
-            self.commit(&[Record::Unlink { dir: dir.id, name: name.clone(), time }])?;
+            self.commit(&[Record::Unlink {
+                dir: dir.id,
+                name: name.clone(),
+                time,
+            }])?;
             self.apply_unlink(&mut locked, &dir, &name, &node, time)?;
             if directory {
                 self.bury_dir(&mut locked, &node);
@@ -210,7 +257,12 @@ impl Core {
     }
 
     /// Calls `each` with the entries after a cookie, until it says false.
-    pub fn read_dir(&self, ino: u64, after: u64, each: &mut dyn FnMut(&DirEntry<'_>, &Node) -> bool) -> Result<()> {
+    pub fn read_dir(
+        &self,
+        ino: u64,
+        after: u64,
+        each: &mut dyn FnMut(&DirEntry<'_>, &Node) -> bool,
+    ) -> Result<()> {
         let dir = self.directory(ino)?;
         let mut at = after;
         loop {
@@ -218,9 +270,12 @@ impl Core {
                 let state = dir.state.read();
                 let listing = state.dir()?.listing()?;
                 let rest = listing.after(at).take(READ_AHEAD);
-                rest.map(|(cookie, name, entry)| (cookie, name.clone(), entry.ino)).collect::<Vec<_>>()
+                rest.map(|(cookie, name, entry)| (cookie, name.clone(), entry.ino))
+                    .collect::<Vec<_>>()
             };
-            let Some((last, ..)) = batch.last() else { return dir.state.read().dir()?.whole() };
+            let Some((last, ..)) = batch.last() else {
+                return dir.state.read().dir()?.whole();
+            };
             at = *last;
             for (cookie, name, child) in self.children(&dir, batch) {
                 let child = match child {
@@ -234,7 +289,12 @@ impl Core {
                         continue;
                     }
                 };
-                let entry = DirEntry { ino: child.ino, kind: child.kind, name: name.as_bytes(), next: cookie };
+                let entry = DirEntry {
+                    ino: child.ino,
+                    kind: child.kind,
+                    name: name.as_bytes(),
+                    next: cookie,
+                };
                 if !each(&entry, &child) {
                     return Ok(());
                 }
@@ -243,20 +303,60 @@ impl Core {
     }
 
     /// The nodes of entries, those not in memory read in parallel.
-    fn children(&self, dir: &Arc<Node>, batch: Vec<(u64, Name, u64)>) -> Vec<(u64, Name, Result<Arc<Node>>)> {
+    fn children(
+        &self,
+        dir: &Arc<Node>,
+        batch: Vec<(u64, Name, u64)>,
+    ) -> Vec<(u64, Name, Result<Arc<Node>>)> {
         let known = |ino: u64| (ino != 0).then(|| self.table.get(ino)).flatten();
-        let missing = batch.iter().filter(|(.., ino)| known(*ino).is_none()).count();
+        let missing = batch
+            .iter()
+            .filter(|(.., ino)| known(*ino).is_none())
+            .count();
         let load = |(cookie, name, _): (u64, Name, u64)| {
             let child = self.child(dir, &name);
             (cookie, name, child)
         };
-        if missing > 1 { self.pool.map(batch, load) } else { batch.into_iter().map(load).collect() }
+        if missing == 0 {
+            return batch.into_iter().map(load).collect();
+        }
+        let children = if missing > 1 {
+            self.pool.map(batch, load)
+        } else {
+            batch.into_iter().map(load).collect()
+        };
+        children
+            .iter()
+            .flat_map(|(.., child)| child)
+            .for_each(|child| self.note_listed(child.ino));
+        children
+    }
+
+    /// A listing does not count as a lookup: nobody gives back what it read.
+    fn note_listed(&self, ino: u64) {
+        let oldest = {
+            let mut listed = self.listed.lock();
+            listed.push_back(ino);
+            if listed.len() > LISTED_MAX {
+                listed.pop_front()
+            } else {
+                None
+            }
+        };
+        if let Some(node) = oldest.and_then(|ino| self.table.get(ino)) {
+            self.let_go(node);
+        }
     }
 
     /// What the kernel gives back of its lookups.
     pub fn forget(&self, ino: u64, count: u64) {
-        let Some(node) = self.table.get(ino) else { return };
-        let before = node.lookups.fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(count))).unwrap_or(0);
+        let Some(node) = self.table.get(ino) else {
+            return;
+        };
+        let before = node
+            .lookups
+            .fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(count)))
+            .unwrap_or(0);
         if before <= count {
             self.let_go(node);
         }
@@ -274,7 +374,12 @@ impl Core {
         drop(node);
         while let Some(gone) = self.table.evict(ino, idle) {
             self.contents.lock().remove(ino);
-            let Some(parent) = gone.parent().filter(|parent| parent.lookups.load(Relaxed) == 0) else { return };
+            let Some(parent) = gone
+                .parent()
+                .filter(|parent| parent.lookups.load(Relaxed) == 0)
+            else {
+                return;
+            };
             ino = parent.ino;
         }
     }
@@ -284,7 +389,9 @@ impl Core {
         let _gate = self.gate.read();
         let mut state = node.state.write();
         state.dirty = 0;
-        let NodeContent::File(file) = &mut state.content else { return };
+        let NodeContent::File(file) = &mut state.content else {
+            return;
+        };
         self.journal.release(std::mem::take(&mut file.promised));
         file.unlogged.take();
         file.size = 0;
@@ -308,7 +415,9 @@ fn idle(node: &Node) -> bool {
     if node.is_root() || node.lookups.load(Relaxed) > 0 {
         return false;
     }
-    let Some(state) = node.state.try_read() else { return false };
+    let Some(state) = node.state.try_read() else {
+        return false;
+    };
     let unlogged = matches!(&state.content, NodeContent::File(file) if file.listed);
     state.dirty == 0 && !unlogged
 }
@@ -321,7 +430,15 @@ fn empty_dir(id: DirId, key: crate::crypto::NameKey) -> DirData {
 
 fn new_attrs(mode: u16, uid: u32, gid: u32) -> Attrs {
     let time = now();
-    Attrs { mode: mode & 0o7777, uid, gid, atime: time, mtime: time, ctime: time, btime: time }
+    Attrs {
+        mode: mode & 0o7777,
+        uid,
+        gid,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        btime: time,
+    }
 }
 
 /// A set-group-id directory gives its group to what is made in it, and the bit to directories.
@@ -336,7 +453,11 @@ fn inherit(attrs: &mut Attrs, parent: &Attrs, directory: bool) {
 
 /// Nothing is made in a directory that was removed.
 pub(super) fn refuse_orphan(dir: &Node, state: &NodeState) -> Result<()> {
-    if state.is_orphan(dir) { Err(VaultError::NotFound) } else { Ok(()) }
+    if state.is_orphan(dir) {
+        Err(VaultError::NotFound)
+    } else {
+        Ok(())
+    }
 }
 
 fn refuse_entry(dir: &DirData, name: &Name) -> Result<()> {
@@ -353,5 +474,9 @@ pub(super) fn refuse_full(dir: &DirData) -> Result<()> {
     if listing.damaged {
         return Err(dir.damaged());
     }
-    if listing.is_empty() { Ok(()) } else { Err(VaultError::NotEmpty) }
+    if listing.is_empty() {
+        Ok(())
+    } else {
+        Err(VaultError::NotEmpty)
+    }
 }

@@ -6,7 +6,10 @@ use crate::{
     tree::noise,
 };
 use rustix::{
-    fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags, getxattr, listxattr, removexattr, setxattr, utimensat},
+    fs::{
+        AtFlags, CWD, Timespec, Timestamps, XattrFlags, getxattr, listxattr, removexattr, setxattr,
+        utimensat,
+    },
     io::Errno,
 };
 use std::{
@@ -30,35 +33,63 @@ fn value(path: &Path, name: &str) -> Result<Vec<u8>, Errno> {
 fn names(path: &Path) -> Vec<String> {
     let mut list = Vec::with_capacity(VALUE_LEN_MAX);
     listxattr(path, rustix::buffer::spare_capacity(&mut list)).unwrap();
-    let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    let mut names: Vec<String> = names.map(|name| String::from_utf8(name.to_vec()).unwrap()).collect();
+    let names = list
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
+    let mut names: Vec<String> = names
+        .map(|name| String::from_utf8(name.to_vec()).unwrap())
+        .collect();
     names.sort();
     names
 }
 
 fn times(path: &Path) -> [(i64, i64); 2] {
     let file = fs::symlink_metadata(path).unwrap();
-    [(file.atime(), file.atime_nsec()), (file.mtime(), file.mtime_nsec())]
+    [
+        (file.atime(), file.atime_nsec()),
+        (file.mtime(), file.mtime_nsec()),
+    ]
 }
 
 #[test]
 fn times_keep_their_nanoseconds_from_long_before_1970_to_long_after() {
-    const SECONDS: [i64; 9] = [0, -1, -2, -86400 * 365 * 60, 1 << 31, -(1 << 31), 1 << 33, 1_700_000_000, 253_402_300_799];
+    const SECONDS: [i64; 9] = [
+        0,
+        -1,
+        -2,
+        -86400 * 365 * 60,
+        1 << 31,
+        -(1 << 31),
+        1 << 33,
+        1_700_000_000,
+        253_402_300_799,
+    ];
     mounted(|mount| {
         shell(&mount.dir(), "touch file; mkdir dir; ln -s file link");
         let mut set = Vec::new();
         for (number, seconds) in (0..).zip(SECONDS) {
             for name in ["file", "dir", "link"] {
                 let path = mount.path(format!("{name} {number}"));
-                fs::rename(mount.path(name), &path).or_else(|_| fs::write(&path, "")).unwrap();
-                let at = |nanos: i64| Timespec { tv_sec: seconds, tv_nsec: nanos };
+                fs::rename(mount.path(name), &path)
+                    .or_else(|_| fs::write(&path, ""))
+                    .unwrap();
+                let at = |nanos: i64| Timespec {
+                    tv_sec: seconds,
+                    tv_nsec: nanos,
+                };
                 let (accessed, modified) = (at(999_999_999 - number), at(number));
-                let wanted = Timestamps { last_access: accessed, last_modification: modified };
+                let wanted = Timestamps {
+                    last_access: accessed,
+                    last_modification: modified,
+                };
                 utimensat(CWD, &path, &wanted, AtFlags::SYMLINK_NOFOLLOW).unwrap();
                 set.push((path, [(seconds, 999_999_999 - number), (seconds, number)]));
             }
         }
-        let right = || set.iter().for_each(|(path, wanted)| assert_eq!(times(path), *wanted, "{}", path.display()));
+        let right = || {
+            set.iter()
+                .for_each(|(path, wanted)| assert_eq!(times(path), *wanted, "{}", path.display()));
+        };
         right();
         mount.forget_all();
         right();
@@ -77,19 +108,34 @@ fn changes_show_in_the_times_that_posix_names() {
             thread::sleep(Duration::from_millis(5));
             shell(&mount.dir(), script);
             let after = stamp(name);
-            let parts = |stamp: &str| -> Vec<String> { stamp.split(' ').map(str::to_owned).collect() };
+            let parts =
+                |stamp: &str| -> Vec<String> { stamp.split(' ').map(str::to_owned).collect() };
             let (before, after) = (parts(&before), parts(&after));
-            assert_eq!((before[1] != after[1], before[4] != after[4]), (modified, changed), "`{script}` on {name}");
+            assert_eq!(
+                (before[1] != after[1], before[4] != after[4]),
+                (modified, changed),
+                "`{script}` on {name}"
+            );
         };
         changes("echo more >> dir/file", "dir/file", true, true);
         changes("cat dir/file", "dir/file", false, false);
         changes("chmod 600 dir/file", "dir/file", false, true);
         changes("ln dir/file dir/link", "dir/file", false, true);
         changes("rm dir/link", "dir", true, true);
-        changes("mv dir/file dir/moved; mv dir/moved dir/file", "dir/file", false, true);
+        changes(
+            "mv dir/file dir/moved; mv dir/moved dir/file",
+            "dir/file",
+            false,
+            true,
+        );
         changes("truncate -s 100000 dir/file", "dir/file", true, true);
         changes("setfattr -n user.x -v y dir/file", "dir/file", false, true);
-        changes("fallocate -p -o 0 -l 50000 dir/file", "dir/file", true, true);
+        changes(
+            "fallocate -p -o 0 -l 50000 dir/file",
+            "dir/file",
+            true,
+            true,
+        );
         changes("> dir/new", "dir", true, true);
         changes("echo text > dir/new", "dir", false, false);
     });
@@ -102,41 +148,87 @@ fn modes_and_owners_are_kept() {
         for mode in [0o0, 0o7777, 0o4711, 0o2755, 0o1777, 0o640] {
             for name in ["file", "dir"] {
                 fs::set_permissions(mount.path(name), fs::Permissions::from_mode(mode)).unwrap();
-                assert_eq!(fs::metadata(mount.path(name)).unwrap().mode() & 0o7777, mode);
+                assert_eq!(
+                    fs::metadata(mount.path(name)).unwrap().mode() & 0o7777,
+                    mode
+                );
             }
         }
-        shell(&mount.dir(), "chown 123456:4294967294 file dir; chown -h 5:6 link");
+        shell(
+            &mount.dir(),
+            "chown 123456:4294967294 file dir; chown -h 5:6 link",
+        );
         mount.remount();
-        assert_eq!(shell(&mount.dir(), "stat -c '%u %g %a' file dir link"), "123456 4294967294 640\n123456 4294967294 640\n5 6 777");
-        assert_eq!(shell(&mount.dir(), "umask 027; mkdir masked; > masked/file; stat -c %a masked masked/file"), "750\n640");
+        assert_eq!(
+            shell(&mount.dir(), "stat -c '%u %g %a' file dir link"),
+            "123456 4294967294 640\n123456 4294967294 640\n5 6 777"
+        );
+        assert_eq!(
+            shell(
+                &mount.dir(),
+                "umask 027; mkdir masked; > masked/file; stat -c %a masked masked/file"
+            ),
+            "750\n640"
+        );
     });
 }
 
 #[test]
 fn attributes_of_all_sizes_are_kept() {
     mounted(|mount| {
-        shell(&mount.dir(), "touch file; mkdir dir; ln -s file link; mkfifo fifo");
+        shell(
+            &mount.dir(),
+            "touch file; mkdir dir; ln -s file link; mkfifo fifo",
+        );
         let sizes = [0, 1, 100, 4000, 20_000, VALUE_LEN_MAX];
         for name in ["file", "dir"] {
             for (number, size) in (0..).zip(sizes) {
-                setxattr(mount.path(name), format!("user.{size}"), &noise(number, size), XattrFlags::empty()).unwrap();
+                setxattr(
+                    mount.path(name),
+                    format!("user.{size}"),
+                    &noise(number, size),
+                    XattrFlags::empty(),
+                )
+                .unwrap();
             }
         }
         let long = format!("user.{}", "n".repeat(NAME_LEN_MAX - 5));
         setxattr(mount.path("file"), &long, b"long", XattrFlags::CREATE).unwrap();
-        setxattr(mount.path("file"), "trusted.x", b"for root", XattrFlags::empty()).unwrap();
-        setxattr(mount.path("file"), "security.x", b"for modules", XattrFlags::empty()).unwrap();
-        shell(&mount.dir(), "setfattr -h -n trusted.x -v on-link link; setfattr -n trusted.x -v on-fifo fifo");
+        setxattr(
+            mount.path("file"),
+            "trusted.x",
+            b"for root",
+            XattrFlags::empty(),
+        )
+        .unwrap();
+        setxattr(
+            mount.path("file"),
+            "security.x",
+            b"for modules",
+            XattrFlags::empty(),
+        )
+        .unwrap();
+        shell(
+            &mount.dir(),
+            "setfattr -h -n trusted.x -v on-link link; setfattr -n trusted.x -v on-fifo fifo",
+        );
         for _ in 0..2 {
             for name in ["file", "dir"] {
                 for (number, size) in (0..).zip(sizes) {
-                    assert!(value(&mount.path(name), &format!("user.{size}")).unwrap() == noise(number, size), "{name} {size}");
+                    assert!(
+                        value(&mount.path(name), &format!("user.{size}")).unwrap()
+                            == noise(number, size),
+                        "{name} {size}"
+                    );
                 }
             }
             assert_eq!(value(&mount.path("file"), &long).unwrap(), b"long");
             assert_eq!(names(&mount.path("file")).len(), sizes.len() + 3);
             assert_eq!(names(&mount.path("dir")).len(), sizes.len());
-            shell(&mount.dir(), "getfattr -h -d -m - link fifo | grep -q on-link; getfattr -h -d -m - fifo | grep -q on-fifo");
+            shell(
+                &mount.dir(),
+                "getfattr -h -d -m - link fifo | grep -q on-link; getfattr -h -d -m - fifo | grep -q on-fifo",
+            );
             mount.remount();
         }
         removexattr(mount.path("file"), &*long).unwrap();
@@ -151,17 +243,32 @@ fn attributes_beyond_the_limits_are_refused() {
         let path = mount.path("file");
         File::create(&path).unwrap();
         let set = |name: &str, value: &[u8], flags| setxattr(&path, name, value, flags);
-        assert_eq!(set("user.x", &vec![0; VALUE_LEN_MAX + 1], XattrFlags::empty()), Err(Errno::TOOBIG));
-        assert_eq!(set(&format!("user.{}", "n".repeat(NAME_LEN_MAX)), b"", XattrFlags::empty()), Err(Errno::RANGE));
+        assert_eq!(
+            set("user.x", &vec![0; VALUE_LEN_MAX + 1], XattrFlags::empty()),
+            Err(Errno::TOOBIG)
+        );
+        assert_eq!(
+            set(
+                &format!("user.{}", "n".repeat(NAME_LEN_MAX)),
+                b"",
+                XattrFlags::empty()
+            ),
+            Err(Errno::RANGE)
+        );
         assert_eq!(set("user.x", b"", XattrFlags::REPLACE), Err(Errno::NODATA));
         set("user.x", b"1", XattrFlags::CREATE).unwrap();
         assert_eq!(set("user.x", b"2", XattrFlags::CREATE), Err(Errno::EXIST));
         set("user.x", b"3", XattrFlags::REPLACE).unwrap();
         assert_eq!(value(&path, "user.x").unwrap(), b"3");
-        assert_eq!(set("system.unknown", b"", XattrFlags::empty()), Err(Errno::OPNOTSUPP));
+        assert_eq!(
+            set("system.unknown", b"", XattrFlags::empty()),
+            Err(Errno::OPNOTSUPP)
+        );
         assert_eq!(removexattr(&path, "user.none"), Err(Errno::NODATA));
         // All together: many attributes of some length, until it is enough.
-        let refused = (0..100).find_map(|number| set(&format!("user.{number}"), &[1; 10_000], XattrFlags::empty()).err());
+        let refused = (0..100).find_map(|number| {
+            set(&format!("user.{number}"), &[1; 10_000], XattrFlags::empty()).err()
+        });
         assert_eq!(refused, Some(Errno::NOSPC));
         mount.remount();
         assert_eq!(value(&path, "user.0").unwrap(), [1; 10_000]);
@@ -185,7 +292,10 @@ fn without_attributes_there_are_none_and_all_else_works() {
     mounted_with(&[], "noxattr", |mount| {
         let path = mount.path("file");
         fs::write(&path, "content").unwrap();
-        assert_eq!(setxattr(&path, "user.x", b"", XattrFlags::empty()), Err(Errno::OPNOTSUPP));
+        assert_eq!(
+            setxattr(&path, "user.x", b"", XattrFlags::empty()),
+            Err(Errno::OPNOTSUPP)
+        );
         assert_eq!(value(&path, "user.x"), Err(Errno::OPNOTSUPP));
         shell(&mount.dir(), "cp -a file copy; cmp file copy; ls -l");
         mount.remount_with("");
@@ -199,12 +309,28 @@ fn without_attributes_there_are_none_and_all_else_works() {
 #[test]
 fn who_writes_into_a_file_takes_its_privileges() {
     mounted_with(&[], "allow_other", |mount| {
-        shell(&mount.dir(), "for i in 1 2 3 4; do echo text > $i; chown 65534:65534 $i; chmod 6777 $i; done");
+        shell(
+            &mount.dir(),
+            "for i in 1 2 3 4; do echo text > $i; chown 65534:65534 $i; chmod 6777 $i; done",
+        );
         let as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
-        shell(&mount.dir(), &format!("{as_nobody} sh -c 'echo more >> 1; truncate -s 1 2; > 3'; chown 0 4"));
-        assert_eq!(shell(&mount.dir(), "stat -c %a 1 2 3 4"), "777\n777\n777\n777");
+        shell(
+            &mount.dir(),
+            &format!("{as_nobody} sh -c 'echo more >> 1; truncate -s 1 2; > 3'; chown 0 4"),
+        );
+        assert_eq!(
+            shell(&mount.dir(), "stat -c %a 1 2 3 4"),
+            "777\n777\n777\n777"
+        );
         mount.remount();
-        assert_eq!(shell(&mount.dir(), "stat -c %a 1 2 3 4"), "777\n777\n777\n777");
-        refused(&mount.dir(), &format!("chmod 700 1; {as_nobody} sh -c 'chown 0 1'"), "not permitted");
+        assert_eq!(
+            shell(&mount.dir(), "stat -c %a 1 2 3 4"),
+            "777\n777\n777\n777"
+        );
+        refused(
+            &mount.dir(),
+            &format!("chmod 700 1; {as_nobody} sh -c 'chown 0 1'"),
+            "not permitted",
+        );
     });
 }

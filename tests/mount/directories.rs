@@ -20,7 +20,9 @@ use std::{
 fn listed(dir: &Path) -> HashMap<String, usize> {
     let mut names = HashMap::new();
     for entry in fs::read_dir(dir).unwrap() {
-        *names.entry(entry.unwrap().file_name().into_string().unwrap()).or_default() += 1;
+        *names
+            .entry(entry.unwrap().file_name().into_string().unwrap())
+            .or_default() += 1;
     }
     names
 }
@@ -42,8 +44,10 @@ fn entries_that_stay_are_listed_once_while_others_come_and_go() {
                         for number in (0..40).cycle() {
                             let path = mount.path(format!("{who} comes and goes {number}"));
                             if path.exists() {
-                                fs::rename(&path, mount.path(format!("{who} renamed {number}"))).unwrap();
-                                fs::remove_file(mount.path(format!("{who} renamed {number}"))).unwrap();
+                                fs::rename(&path, mount.path(format!("{who} renamed {number}")))
+                                    .unwrap();
+                                fs::remove_file(mount.path(format!("{who} renamed {number}")))
+                                    .unwrap();
                             } else {
                                 File::create(path).unwrap();
                             }
@@ -99,17 +103,34 @@ fn link_counts_of_directories_count_directories() {
 #[test]
 fn what_rename_and_rmdir_must_refuse_is_refused() {
     mounted(|mount| {
-        shell(&mount.dir(), "mkdir -p full/inside empty; touch file full/file");
-        let rename = |from: &str, to: &str, flags| renameat_with(CWD, mount.path(from), CWD, mount.path(to), flags);
+        shell(
+            &mount.dir(),
+            "mkdir -p full/inside empty; touch file full/file",
+        );
+        let rename = |from: &str, to: &str, flags| {
+            renameat_with(CWD, mount.path(from), CWD, mount.path(to), flags)
+        };
         let plain = RenameFlags::empty();
-        assert_eq!(rename("full", "full/inside/deeper", plain), Err(Errno::INVAL));
+        assert_eq!(
+            rename("full", "full/inside/deeper", plain),
+            Err(Errno::INVAL)
+        );
         assert_eq!(rename("empty", "full", plain), Err(Errno::NOTEMPTY));
         assert_eq!(rename("file", "empty", plain), Err(Errno::ISDIR));
         assert_eq!(rename("empty", "file", plain), Err(Errno::NOTDIR));
         assert_eq!(rename("none", "file", plain), Err(Errno::NOENT));
-        assert_eq!(rename("file", "empty", RenameFlags::NOREPLACE), Err(Errno::EXIST));
-        assert_eq!(rename("file", "none", RenameFlags::EXCHANGE), Err(Errno::NOENT));
-        assert_eq!(rename("full", "full/inside", RenameFlags::EXCHANGE), Err(Errno::INVAL));
+        assert_eq!(
+            rename("file", "empty", RenameFlags::NOREPLACE),
+            Err(Errno::EXIST)
+        );
+        assert_eq!(
+            rename("file", "none", RenameFlags::EXCHANGE),
+            Err(Errno::NOENT)
+        );
+        assert_eq!(
+            rename("full", "full/inside", RenameFlags::EXCHANGE),
+            Err(Errno::INVAL)
+        );
         refused(&mount.dir(), "rmdir full", "not empty");
         refused(&mount.dir(), "rmdir file", "Not a directory");
         refused(&mount.dir(), "unlink empty", "Is a directory");
@@ -121,15 +142,37 @@ fn what_rename_and_rmdir_must_refuse_is_refused() {
 #[test]
 fn two_entries_can_change_places() {
     mounted(|mount| {
-        shell(&mount.dir(), "mkdir -p dir/sub other; echo text > dir/sub/file; echo file > other/file");
+        shell(
+            &mount.dir(),
+            "mkdir -p dir/sub other; echo text > dir/sub/file; echo file > other/file",
+        );
         let exchange = |from: &str, to: &str| {
-            renameat_with(CWD, mount.path(from), CWD, mount.path(to), RenameFlags::EXCHANGE).unwrap();
+            renameat_with(
+                CWD,
+                mount.path(from),
+                CWD,
+                mount.path(to),
+                RenameFlags::EXCHANGE,
+            )
+            .unwrap();
         };
         exchange("dir", "other/file");
         let tree = "./dir ./other ./other/file ./other/file/sub ./other/file/sub/file";
-        assert_eq!(shell(&mount.dir(), "find . -mindepth 1 | sort | xargs; cat dir other/file/sub/file"), format!("{tree}\nfile\ntext"));
+        assert_eq!(
+            shell(
+                &mount.dir(),
+                "find . -mindepth 1 | sort | xargs; cat dir other/file/sub/file"
+            ),
+            format!("{tree}\nfile\ntext")
+        );
         mount.remount();
-        assert_eq!(shell(&mount.dir(), "find . -mindepth 1 | sort | xargs; cat dir other/file/sub/file"), format!("{tree}\nfile\ntext"));
+        assert_eq!(
+            shell(
+                &mount.dir(),
+                "find . -mindepth 1 | sort | xargs; cat dir other/file/sub/file"
+            ),
+            format!("{tree}\nfile\ntext")
+        );
     });
 }
 
@@ -137,8 +180,16 @@ fn two_entries_can_change_places() {
 fn a_removed_directory_takes_nothing_more() {
     mounted(|mount| {
         shell(&mount.dir(), "mkdir dir");
-        refused(&mount.path("dir"), "rmdir ../dir; [ -z \"$(ls -A)\" ]; echo text > file", "nonexistent");
-        refused(&mount.dir(), "mkdir dir; cd dir; rmdir ../dir; mkdir sub", "No such file");
+        refused(
+            &mount.path("dir"),
+            "rmdir ../dir; [ -z \"$(ls -A)\" ]; echo text > file",
+            "nonexistent",
+        );
+        refused(
+            &mount.dir(),
+            "mkdir dir; cd dir; rmdir ../dir; mkdir sub",
+            "No such file",
+        );
         assert_eq!(shell(&mount.dir(), "ls"), "");
     });
 }
@@ -154,6 +205,9 @@ fn a_directory_can_be_removed_with_all_that_is_in_it() {
         shell(&mount.dir(), "rm -r t; [ ! -e t ]");
         mount.remount();
         // In the root's place nothing but the root's own guard is left.
-        assert_eq!(shell(&mount.vault(), "find guards payloads -type f | wc -l"), "1");
+        assert_eq!(
+            shell(&mount.vault(), "find guards payloads -type f | wc -l"),
+            "1"
+        );
     });
 }

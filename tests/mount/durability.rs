@@ -5,7 +5,7 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted},
-    tree::{LENGTHS, describe, noise},
+    tree::{LENGTHS, assert_same, describe, noise},
 };
 use std::{
     fs::{self, File, OpenOptions},
@@ -32,7 +32,10 @@ fn a_synced_file_survives_the_daemon() {
         }
         mount.crash();
         for (number, len) in (0..).zip(LENGTHS) {
-            assert!(fs::read(mount.path(format!("{len}"))).unwrap() == noise(number, len), "{len}");
+            assert!(
+                fs::read(mount.path(format!("{len}"))).unwrap() == noise(number, len),
+                "{len}"
+            );
         }
     });
 }
@@ -40,16 +43,25 @@ fn a_synced_file_survives_the_daemon() {
 #[test]
 fn syncing_a_directory_is_enough_for_the_names_in_it() {
     mounted(|mount| {
-        shell(&mount.dir(), "mkdir dir; echo text > new; sync new; mv new dir/moved; ln dir/moved dir/link; mkdir dir/sub; sync dir");
+        shell(
+            &mount.dir(),
+            "mkdir dir; echo text > new; sync new; mv new dir/moved; ln dir/moved dir/link; mkdir dir/sub; sync dir",
+        );
         mount.crash();
-        assert_eq!(shell(&mount.dir(), "find . | sort; cat dir/link"), ".\n./dir\n./dir/link\n./dir/moved\n./dir/sub\ntext");
+        assert_eq!(
+            shell(&mount.dir(), "find . | sort; cat dir/link"),
+            ".\n./dir\n./dir/link\n./dir/moved\n./dir/sub\ntext"
+        );
     });
 }
 
 #[test]
 fn operations_on_names_survive_without_any_sync() {
     mounted(|mount| {
-        shell(&mount.dir(), "mkdir before; for i in $(seq 20); do echo $i > before/$i; done; mkdir before/empty");
+        shell(
+            &mount.dir(),
+            "mkdir before; for i in $(seq 20); do echo $i > before/$i; done; mkdir before/empty",
+        );
         mount.remount();
         let script = "mkdir -p new/deep; mkfifo new/fifo; ln -s target new/link; > new/file; ln new/file new/deep/hard
             mv before/1 before/2; mv before/3 new; ln before/4 new/4; rm before/5; rmdir before/empty; mv before renamed
@@ -57,12 +69,14 @@ fn operations_on_names_survive_without_any_sync() {
             truncate -s 1 renamed/10; truncate -s 100000 renamed/11; rm renamed/12; echo again > renamed/12; truncate -s 0 renamed/13";
         shell(&mount.dir(), script);
         thread::sleep(TAIL);
-        let before = describe(&mount.dir()) + &shell(&mount.dir(), "getfattr --only-values -n user.x renamed/9");
+        let before = describe(&mount.dir())
+            + &shell(&mount.dir(), "getfattr --only-values -n user.x renamed/9");
         mount.crash();
-        let after = describe(&mount.dir()) + &shell(&mount.dir(), "getfattr --only-values -n user.x renamed/9");
-        assert_eq!(after, before);
+        let after = describe(&mount.dir())
+            + &shell(&mount.dir(), "getfattr --only-values -n user.x renamed/9");
+        assert_same(&after, &before);
         mount.remount();
-        assert_eq!(describe(&mount.dir()) + "y", before);
+        assert_same(&(describe(&mount.dir()) + "y"), &before);
     });
 }
 
@@ -75,16 +89,24 @@ fn data_older_than_the_promised_moment_survives_without_any_sync() {
         }
         fs::write(mount.path("mended"), noise(1, 500_000)).unwrap();
         mount.remount();
-        let file = OpenOptions::new().write(true).open(mount.path("mended")).unwrap();
+        let file = OpenOptions::new()
+            .write(true)
+            .open(mount.path("mended"))
+            .unwrap();
         file.write_all_at(b"mended", 123_456).unwrap();
         for len in [300usize, 40_000] {
-            OpenOptions::new().append(true).open(mount.path(format!("{}", LENGTHS[5]))).unwrap().write_all(&vec![7; len]).unwrap();
+            OpenOptions::new()
+                .append(true)
+                .open(mount.path(format!("{}", LENGTHS[5])))
+                .unwrap()
+                .write_all(&vec![7; len])
+                .unwrap();
         }
         thread::sleep(TAIL);
         let before = describe(&mount.dir());
         drop(file);
         mount.crash();
-        assert_eq!(describe(&mount.dir()), before);
+        assert_same(&describe(&mount.dir()), &before);
     });
 }
 
@@ -98,7 +120,11 @@ fn a_crash_during_a_checkpoint_loses_nothing() {
             fs::create_dir(&dir).unwrap();
             for number in 0..150u64 {
                 let len = usize::try_from(number * 397).unwrap();
-                fs::write(dir.join(format!("{number}")), noise(round * 1000 + number, len)).unwrap();
+                fs::write(
+                    dir.join(format!("{number}")),
+                    noise(round * 1000 + number, len),
+                )
+                .unwrap();
             }
             File::open(&dir).unwrap().sync_all().unwrap();
             let moment = Duration::from_millis(4990 + round * 25);
@@ -108,7 +134,10 @@ fn a_crash_during_a_checkpoint_loses_nothing() {
         for round in 0..4u64 {
             for number in 0..150u64 {
                 let content = fs::read(mount.path(format!("{round}/{number}"))).unwrap();
-                assert!(content == noise(round * 1000 + number, content.len()) && content.len() as u64 == number * 397);
+                assert!(
+                    content == noise(round * 1000 + number, content.len())
+                        && content.len() as u64 == number * 397
+                );
             }
         }
     });
@@ -134,21 +163,33 @@ fn whatever_was_synced_under_load_survives_each_crash() {
             let synced = synced.lock().unwrap();
             assert!(!synced.is_empty());
             for (name, seed, len) in &*synced {
-                let content = fs::read(mount.path(name)).unwrap_or_else(|error| panic!("{name} in round {round}: {error}"));
+                let content = fs::read(mount.path(name))
+                    .unwrap_or_else(|error| panic!("{name} in round {round}: {error}"));
                 assert!(content == noise(*seed, *len), "{name} in round {round}");
             }
         }
         let all = synced.lock().unwrap().len();
         assert!(all > 20, "too few to mean anything: {all}");
         // And nothing that is there is broken.
-        shell(&mount.dir(), "find . -type f -print0 | xargs -0 cat > /dev/null");
+        shell(
+            &mount.dir(),
+            "find . -type f -print0 | xargs -0 cat > /dev/null",
+        );
         mount.remount();
-        shell(&mount.dir(), "find . -type f -print0 | xargs -0 cat > /dev/null");
+        shell(
+            &mount.dir(),
+            "find . -type f -print0 | xargs -0 cat > /dev/null",
+        );
     });
 }
 
 /// Writes, syncs and renames files, as editors do, until errors say that the daemon is gone.
-fn write_until(mount: &Mount, done: &AtomicBool, synced: &Mutex<Vec<(String, u64, usize)>>, who: u64) {
+fn write_until(
+    mount: &Mount,
+    done: &AtomicBool,
+    synced: &Mutex<Vec<(String, u64, usize)>>,
+    who: u64,
+) {
     for number in 0.. {
         if done.load(Relaxed) {
             return;
@@ -180,7 +221,8 @@ fn an_interrupted_overwrite_is_old_or_new_in_every_synced_part() {
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         let mut expected = noise(0, 1 << 20);
         for (number, at) in (0..).zip([0usize, 4096, 100_000, 500_001, (1 << 20) - 100]) {
-            file.write_all_at(&noise(number + 1, 100), at as u64).unwrap();
+            file.write_all_at(&noise(number + 1, 100), at as u64)
+                .unwrap();
             expected[at..at + 100].copy_from_slice(&noise(number + 1, 100));
         }
         file.sync_data().unwrap();
@@ -190,9 +232,17 @@ fn an_interrupted_overwrite_is_old_or_new_in_every_synced_part() {
         mount.revive();
         let content = fs::read(&path).unwrap();
         assert_eq!(content.len(), 1 << 20);
-        assert!(content[..200_000] == expected[..200_000] && content[500_000..] == expected[500_000..]);
-        let old_or_new = content[200_000..500_000].iter().zip(&expected[200_000..500_000]);
-        assert!(old_or_new.into_iter().all(|(found, old)| found == old || *found == 0x55));
+        assert!(
+            content[..200_000] == expected[..200_000] && content[500_000..] == expected[500_000..]
+        );
+        let old_or_new = content[200_000..500_000]
+            .iter()
+            .zip(&expected[200_000..500_000]);
+        assert!(
+            old_or_new
+                .into_iter()
+                .all(|(found, old)| found == old || *found == 0x55)
+        );
         assert_eq!(fs::metadata(&path).unwrap().size(), 1 << 20);
     });
 }

@@ -58,20 +58,39 @@ pub fn wardfs() -> Command {
 
 impl Mount {
     fn new(init: &[&str], options: &str) -> Mount {
-        let root = tempfile::Builder::new().prefix("wardfs-mount-").tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .prefix("wardfs-mount-")
+            .tempdir()
+            .unwrap();
         fs::write(root.path().join("key"), "secret\n").unwrap();
         fs::create_dir(root.path().join("plain")).unwrap();
-        let mount = Mount { root, options: options.to_owned(), daemon: None };
+        let mount = Mount {
+            root,
+            options: options.to_owned(),
+            daemon: None,
+        };
         // As cheap as it goes: the tests are not about the passphrase.
         let made = wardfs()
-            .args(["init", "--kdf-memory", "8", "--kdf-time", "1", "--kdf-lanes", "1"])
+            .args([
+                "init",
+                "--kdf-memory",
+                "8",
+                "--kdf-time",
+                "1",
+                "--kdf-lanes",
+                "1",
+            ])
             .args(init)
             .arg("--passfile")
             .arg(mount.key())
             .arg(mount.vault())
             .output()
             .unwrap();
-        assert!(made.status.success(), "init: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "init: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         mount
     }
 
@@ -125,7 +144,9 @@ impl Mount {
 
     fn mount(&mut self) {
         let mut command = self.mount_command(&self.dir());
-        command.arg("--foreground").stderr(File::create(self.log()).unwrap());
+        command
+            .arg("--foreground")
+            .stderr(File::create(self.log()).unwrap());
         let mut child = command.spawn().unwrap();
         let start = Instant::now();
         while !self.is_mounted() {
@@ -138,20 +159,36 @@ impl Mount {
             thread::sleep(Duration::from_millis(5));
         }
         let watched = watch(child.id());
-        self.daemon = Some(Daemon { child, _watched: watched });
+        self.daemon = Some(Daemon {
+            child,
+            _watched: watched,
+        });
     }
 
     fn is_mounted(&self) -> bool {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        table.lines().any(|line| line.split(' ').nth(4).is_some_and(|dir| Path::new(dir) == self.dir()))
+        table.lines().any(|line| {
+            line.split(' ')
+                .nth(4)
+                .is_some_and(|dir| Path::new(dir) == self.dir())
+        })
     }
 
     /// Unmounts; the daemon must end well and have had nothing to say.
     pub fn unmount(&mut self) {
-        let Output { status, stderr, .. } = wardfs().arg("unmount").arg(self.dir()).output().unwrap();
-        assert!(status.success(), "unmount: {}", String::from_utf8_lossy(&stderr));
+        let Output { status, stderr, .. } =
+            wardfs().arg("unmount").arg(self.dir()).output().unwrap();
+        assert!(
+            status.success(),
+            "unmount: {}",
+            String::from_utf8_lossy(&stderr)
+        );
         let status = self.wait();
-        assert_eq!((status.code(), self.warnings().as_str()), (Some(0), ""), "the daemon's end");
+        assert_eq!(
+            (status.code(), self.warnings().as_str()),
+            (Some(0), ""),
+            "the daemon's end"
+        );
         let left = fs::read_dir(self.vault().join("journal")).unwrap().count();
         assert_eq!(left, 0, "files in the journal after a clean unmount");
     }
@@ -198,7 +235,11 @@ impl Mount {
     /// Makes the kernel forget everything of this mount that is not in use.
     pub fn forget_all(&self) {
         // A remount that changes nothing; `-i`, because there is no helper for this type.
-        let status = Command::new("mount").args(["-i", "-o", "remount"]).arg(self.dir()).status().unwrap();
+        let status = Command::new("mount")
+            .args(["-i", "-o", "remount"])
+            .arg(self.dir())
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -231,7 +272,10 @@ impl Drop for Mount {
 }
 
 fn detach(dir: &Path) -> io::Result<()> {
-    Ok(rustix::mount::unmount(dir, rustix::mount::UnmountFlags::DETACH)?)
+    Ok(rustix::mount::unmount(
+        dir,
+        rustix::mount::UnmountFlags::DETACH,
+    )?)
 }
 
 /// Kills the process when its mount lasts too long; until then it is a child that nobody has waited for, so that the id

@@ -23,14 +23,20 @@ fn read(file: &File) -> Vec<u8> {
 
 /// Bytes of payloads in the vault.
 fn stored(mount: &Mount) -> u64 {
-    shell(&mount.vault(), "du -s -B1 payloads | cut -f1").parse().unwrap()
+    shell(&mount.vault(), "du -s -B1 payloads | cut -f1")
+        .parse()
+        .unwrap()
 }
 
 /// Waits for the checkpoint that removes payloads.
 fn shrinks_below(mount: &Mount, len: u64) {
     let start = Instant::now();
     while stored(mount) >= len {
-        assert!(start.elapsed() < Duration::from_secs(30), "{} bytes stay", stored(mount));
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{} bytes stay",
+            stored(mount)
+        );
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -60,7 +66,11 @@ fn an_unlinked_file_lives_until_it_is_closed_and_then_gives_its_space_back() {
     mounted(|mount| {
         let path = mount.path("file");
         fs::write(&path, noise(1, LEN)).unwrap();
-        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
         fs::remove_file(&path).unwrap();
         assert_eq!(file.metadata().unwrap().nlink(), 0);
         let mut expected = noise(1, LEN);
@@ -85,7 +95,12 @@ fn an_unlinked_file_lives_until_it_is_closed_and_then_gives_its_space_back() {
 #[test]
 fn a_file_that_never_had_a_name_can_get_one() {
     mounted(|mount| {
-        let made = openat(CWD, mount.dir(), OFlags::TMPFILE | OFlags::RDWR, Mode::RUSR | Mode::WUSR);
+        let made = openat(
+            CWD,
+            mount.dir(),
+            OFlags::TMPFILE | OFlags::RDWR,
+            Mode::RUSR | Mode::WUSR,
+        );
         let Ok(file) = made else {
             // Not every kernel lets FUSE do this; programs then take another way.
             assert_eq!(made.err(), Some(rustix::io::Errno::OPNOTSUPP));
@@ -115,7 +130,9 @@ fn replaced_and_removed_files_give_their_space_back() {
         assert!(fs::read(mount.path("rewritten")).unwrap() == noise(3, LEN));
         fs::remove_file(mount.path("rewritten")).unwrap();
         fs::remove_file(mount.path("replaced")).unwrap();
-        mount.remount_after(|mount| assert!(stored(mount) < 100_000, "{} bytes stay", stored(mount)));
+        mount.remount_after(|mount| {
+            assert!(stored(mount) < 100_000, "{} bytes stay", stored(mount));
+        });
     });
 }
 

@@ -22,8 +22,20 @@ impl Map {
     fn new(file: &File, flags: MapFlags) -> Map {
         let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
         // SAFETY: the kernel chooses the place, and `Map` gives it back when nothing refers to it any more.
-        let start = unsafe { mmap(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags, file, 0) };
-        Map { start: start.unwrap().cast(), len }
+        let start = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                flags,
+                file,
+                0,
+            )
+        };
+        Map {
+            start: start.unwrap().cast(),
+            len,
+        }
     }
 
     fn bytes(&mut self) -> &mut [u8] {
@@ -53,7 +65,11 @@ fn what_is_written_through_a_shared_map_is_in_the_file() {
             for len in [5000usize, 300_000] {
                 let path = mount.path(format!("{len}"));
                 fs::write(&path, noise(1, len)).unwrap();
-                let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+                let file = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .open(&path)
+                    .unwrap();
                 let mut map = Map::new(&file, MapFlags::SHARED);
                 assert!(*map.bytes() == noise(1, len));
                 let mut expected = noise(1, len);
@@ -65,11 +81,19 @@ fn what_is_written_through_a_shared_map_is_in_the_file() {
                 drop(map);
                 let sum = |name: &str| shell(&mount.dir(), &format!("sha256sum < '{name}'"));
                 fs::write(mount.outside("expected"), &expected).unwrap();
-                assert_eq!(sum(&format!("{len}")), sum("../expected"), "another process reads the same");
+                assert_eq!(
+                    sum(&format!("{len}")),
+                    sum("../expected"),
+                    "another process reads the same"
+                );
             }
             mount.crash();
             for len in [5000usize, 300_000] {
-                assert_eq!(&fs::read(mount.path(format!("{len}"))).unwrap()[len - 6..], b"mapped", "synced, so it is there");
+                assert_eq!(
+                    &fs::read(mount.path(format!("{len}"))).unwrap()[len - 6..],
+                    b"mapped",
+                    "synced, so it is there"
+                );
             }
         });
     }
@@ -80,7 +104,11 @@ fn what_is_written_into_the_file_shows_in_the_map_and_back() {
     mounted(|mount| {
         let path = mount.path("file");
         fs::write(&path, noise(1, 100_000)).unwrap();
-        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
         let mut map = Map::new(&file, MapFlags::SHARED);
         assert_eq!(map.bytes()[..4], noise(1, 4));
         file.write_all_at(b"written", 50_000).unwrap();
@@ -101,7 +129,11 @@ fn what_is_written_into_a_private_map_stays_there() {
     mounted(|mount| {
         let path = mount.path("file");
         fs::write(&path, noise(1, 100_000)).unwrap();
-        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
         let mut map = Map::new(&file, MapFlags::PRIVATE);
         map.bytes()[10..16].copy_from_slice(b"hidden");
         assert_eq!(&map.bytes()[10..16], b"hidden");
@@ -117,7 +149,11 @@ fn a_map_of_an_unlinked_file_keeps_its_content() {
         let path = mount.path("file");
         fs::write(&path, noise(1, 200_000)).unwrap();
         mount.remount();
-        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .unwrap();
         let mut map = Map::new(&file, MapFlags::SHARED);
         drop(file);
         fs::remove_file(&path).unwrap();

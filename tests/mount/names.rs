@@ -10,7 +10,10 @@ use std::{
 };
 
 fn listed(dir: &Path) -> BTreeSet<Vec<u8>> {
-    let entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_vec()).collect();
+    let entries: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_vec())
+        .collect();
     let names: BTreeSet<Vec<u8>> = entries.iter().cloned().collect();
     assert_eq!(names.len(), entries.len(), "a name is listed twice");
     names
@@ -43,7 +46,9 @@ fn made_and_found(names: &[Vec<u8>]) {
 #[test]
 fn every_legal_byte_makes_a_name() {
     let bytes = (1..=255u8).filter(|byte| *byte != b'/');
-    let names: Vec<Vec<u8>> = bytes.flat_map(|byte| [vec![b'x', byte], vec![byte, b'y', b'z'], vec![byte; 40]]).collect();
+    let names: Vec<Vec<u8>> = bytes
+        .flat_map(|byte| [vec![b'x', byte], vec![byte, b'y', b'z'], vec![byte; 40]])
+        .collect();
     made_and_found(&names);
 }
 
@@ -56,9 +61,28 @@ fn names_of_every_length_up_to_255_bytes() {
 #[test]
 fn names_that_differ_in_case_or_composition_or_their_last_byte_are_different() {
     let long = |end: &str| [vec![b'l'; 254], end.as_bytes().to_vec()].concat();
-    let names = ["file", "File", "FILE", "f\u{e9}", "fe\u{301}", "file ", " file", "file.", "...", "-", "~", "*", "\\", "\n"];
+    let names = [
+        "file",
+        "File",
+        "FILE",
+        "f\u{e9}",
+        "fe\u{301}",
+        "file ",
+        " file",
+        "file.",
+        "...",
+        "-",
+        "~",
+        "*",
+        "\\",
+        "\n",
+    ];
     let names = names.into_iter().map(|name| name.as_bytes().to_vec());
-    made_and_found(&names.chain([long("a"), long("A"), long("b")]).collect::<Vec<_>>());
+    made_and_found(
+        &names
+            .chain([long("a"), long("A"), long("b")])
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -67,7 +91,11 @@ fn a_longer_name_is_refused() {
         let name = "n".repeat(256);
         refused(&mount.dir(), &format!("> {name}"), "File name too long");
         refused(&mount.dir(), &format!("mkdir {name}"), "File name too long");
-        refused(&mount.dir(), &format!("> a; mv -T a {name}"), "File name too long");
+        refused(
+            &mount.dir(),
+            &format!("> a; mv -T a {name}"),
+            "File name too long",
+        );
         refused(&mount.dir(), &format!("ln a {name}"), "File name too long");
         refused(&mount.dir(), &format!("cat {name}"), "File name too long");
     });
@@ -92,7 +120,10 @@ fn a_name_may_become_long_and_short_again() {
         mount.remount();
         fs::remove_file(&short).unwrap();
         mount.remount();
-        assert_eq!((fs::read(&long).unwrap(), fs::read(&longer).unwrap()), (b"content".to_vec(), b"content".to_vec()));
+        assert_eq!(
+            (fs::read(&long).unwrap(), fs::read(&longer).unwrap()),
+            (b"content".to_vec(), b"content".to_vec())
+        );
     });
 }
 
@@ -103,11 +134,17 @@ fn directories_two_hundred_deep() {
         fs::create_dir_all(mount.path(&deep)).unwrap();
         fs::write(mount.path(&deep).join("bottom"), "reached").unwrap();
         mount.remount();
-        assert_eq!(fs::read(mount.path(&deep).join("bottom")).unwrap(), b"reached");
+        assert_eq!(
+            fs::read(mount.path(&deep).join("bottom")).unwrap(),
+            b"reached"
+        );
         fs::rename(mount.path("d0/d1"), mount.path("moved")).unwrap();
         mount.remount();
         let rest: PathBuf = deep.components().skip(2).collect();
-        assert_eq!(fs::read(mount.path("moved").join(rest).join("bottom")).unwrap(), b"reached");
+        assert_eq!(
+            fs::read(mount.path("moved").join(rest).join("bottom")).unwrap(),
+            b"reached"
+        );
         fs::remove_dir_all(mount.path("moved")).unwrap();
         assert_eq!(listed(&mount.dir()), BTreeSet::from([b"d0".to_vec()]));
     });

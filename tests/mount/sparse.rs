@@ -17,7 +17,13 @@ use std::{
 const MIB: u64 = 1 << 20;
 
 fn open(path: &Path) -> File {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .unwrap()
 }
 
 /// Bytes on the disk.
@@ -61,7 +67,10 @@ fn data_and_holes_are_found() {
             assert_eq!(runs.len(), 2, "{runs:?}");
             let covers = |(start, end): (u64, u64), at: u64, len: u64| {
                 // To the chunk of 16 KiB.
-                assert!(start <= at && at - start < 16384 && end >= at + len && end - at - len < 16384, "{start} to {end}");
+                assert!(
+                    start <= at && at - start < 16384 && end >= at + len && end - at - len < 16384,
+                    "{start} to {end}"
+                );
             };
             covers(runs[0], MIB, 5000);
             covers(runs[1], 10 * MIB, 100_000);
@@ -80,8 +89,14 @@ fn data_and_holes_are_found() {
 #[test]
 fn a_sparse_copy_stays_sparse() {
     mounted(|mount| {
-        shell(&mount.dir(), "truncate -s 200M file; for at in 3 77 150; do seq 9999 | dd of=file bs=1M seek=$at conv=notrunc status=none; done");
-        shell(&mount.dir(), "cp --sparse=always file copy; cmp file copy; cp --reflink=never file '../back'; cmp file ../back");
+        shell(
+            &mount.dir(),
+            "truncate -s 200M file; for at in 3 77 150; do seq 9999 | dd of=file bs=1M seek=$at conv=notrunc status=none; done",
+        );
+        shell(
+            &mount.dir(),
+            "cp --sparse=always file copy; cmp file copy; cp --reflink=never file '../back'; cmp file ../back",
+        );
         mount.remount();
         shell(&mount.dir(), "cmp file copy; cmp copy ../back");
         assert!(space(&mount.path("copy")) < MIB && space(&mount.path("file")) < MIB);
@@ -91,26 +106,41 @@ fn a_sparse_copy_stays_sparse() {
 #[test]
 fn a_punched_hole_reads_as_zeros_and_gives_its_space_back() {
     for (chunk, compress) in [("4K", "none"), ("16K", "lz4"), ("64K", "none")] {
-        mounted_with(&["--chunk-size", chunk, "--compress", compress], "", |mount| {
-            let path = mount.path("file");
-            let content = noise(1, 4 << 20);
-            fs::write(&path, &content).unwrap();
-            // Before the first checkpoint has placed it, and after.
-            for round in 0..2u64 {
-                let file = open(&path);
-                let at = MIB * (1 + round) + 100;
-                let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                fallocate(&file, mode, at, 500_000).unwrap();
-                let mut expected = content[usize::try_from(at - 10).unwrap()..][..500_020].to_vec();
-                expected[10..500_010].fill(0);
-                assert!(read(&file, at - 10, 500_020) == expected, "{chunk}, round {round}");
-                drop(file);
-                mount.remount();
-                assert!(read(&open(&path), at - 10, 500_020) == expected, "{chunk}, round {round}, after a remount");
-            }
-            assert_eq!(fs::metadata(&path).unwrap().len(), 4 * MIB);
-            assert!(space(&path) < 4 * MIB - 700_000, "{} of {chunk}", space(&path));
-        });
+        mounted_with(
+            &["--chunk-size", chunk, "--compress", compress],
+            "",
+            |mount| {
+                let path = mount.path("file");
+                let content = noise(1, 4 << 20);
+                fs::write(&path, &content).unwrap();
+                // Before the first checkpoint has placed it, and after.
+                for round in 0..2u64 {
+                    let file = open(&path);
+                    let at = MIB * (1 + round) + 100;
+                    let mode = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                    fallocate(&file, mode, at, 500_000).unwrap();
+                    let mut expected =
+                        content[usize::try_from(at - 10).unwrap()..][..500_020].to_vec();
+                    expected[10..500_010].fill(0);
+                    assert!(
+                        read(&file, at - 10, 500_020) == expected,
+                        "{chunk}, round {round}"
+                    );
+                    drop(file);
+                    mount.remount();
+                    assert!(
+                        read(&open(&path), at - 10, 500_020) == expected,
+                        "{chunk}, round {round}, after a remount"
+                    );
+                }
+                assert_eq!(fs::metadata(&path).unwrap().len(), 4 * MIB);
+                assert!(
+                    space(&path) < 4 * MIB - 700_000,
+                    "{} of {chunk}",
+                    space(&path)
+                );
+            },
+        );
     }
 }
 
@@ -132,12 +162,24 @@ fn every_way_to_allocate_does_what_it_says() {
             assert_eq!(read(&file, 9, 102)[1..101], [0; 100]);
             assert_eq!(read(&file, 9, 1), content[9..10]);
             assert_eq!(read(&file, 110, 5), content[110..115]);
-            fallocate(&file, FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE, 4 * len, len).unwrap();
+            fallocate(
+                &file,
+                FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE,
+                4 * len,
+                len,
+            )
+            .unwrap();
             assert_eq!(size(), len / 2 + 2 * len);
             fallocate(&file, FallocateFlags::ZERO_RANGE, 4 * len, len).unwrap();
             assert_eq!(size(), 5 * len);
-            assert_eq!(fallocate(&file, FallocateFlags::COLLAPSE_RANGE, 0, 4096), Err(Errno::OPNOTSUPP));
-            assert_eq!(fallocate(&file, FallocateFlags::INSERT_RANGE, 0, 4096), Err(Errno::OPNOTSUPP));
+            assert_eq!(
+                fallocate(&file, FallocateFlags::COLLAPSE_RANGE, 0, 4096),
+                Err(Errno::OPNOTSUPP)
+            );
+            assert_eq!(
+                fallocate(&file, FallocateFlags::INSERT_RANGE, 0, 4096),
+                Err(Errno::OPNOTSUPP)
+            );
         }
     });
 }
@@ -168,8 +210,14 @@ fn a_terabyte_of_nothing_costs_nothing() {
 fn what_no_file_can_hold_is_refused() {
     mounted(|mount| {
         let file = open(&mount.path("file"));
-        assert_eq!(rustix::fs::ftruncate(&file, u64::MAX >> 1), Err(Errno::FBIG));
-        assert_eq!(file.write_at(b"x", 1 << 62).unwrap_err().raw_os_error(), Some(libc::EFBIG));
+        assert_eq!(
+            rustix::fs::ftruncate(&file, u64::MAX >> 1),
+            Err(Errno::FBIG)
+        );
+        assert_eq!(
+            file.write_at(b"x", 1 << 62).unwrap_err().raw_os_error(),
+            Some(libc::EFBIG)
+        );
         assert_eq!(file.metadata().unwrap().len(), 0);
     });
 }
@@ -179,7 +227,10 @@ fn what_no_file_can_hold_is_refused() {
 fn five_gigabytes_are_no_border() {
     mounted(|mount| {
         let path = mount.path("file");
-        let places: Vec<u64> = (0..40).map(|step| step * 131 * MIB + step).chain([(4 << 30) - 3, (2 << 30) - 3]).collect();
+        let places: Vec<u64> = (0..40)
+            .map(|step| step * 131 * MIB + step)
+            .chain([(4 << 30) - 3, (2 << 30) - 3])
+            .collect();
         let piece = |at: u64| noise(at, 20_000);
         let file = open(&path);
         for at in &places {
@@ -207,7 +258,8 @@ fn ranges_are_copied_within_and_between_files() {
         let copy = |from: &File, mut at: u64, to: &File, mut into: u64, len: usize| {
             let mut left = len;
             while left > 0 {
-                let copied = copy_file_range(from, Some(&mut at), to, Some(&mut into), left).unwrap();
+                let copied =
+                    copy_file_range(from, Some(&mut at), to, Some(&mut into), left).unwrap();
                 if copied == 0 {
                     break;
                 }

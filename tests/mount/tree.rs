@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 
 /// Lengths around the edges of inline content and of chunks of 4, 16 and 64 KiB.
 pub const LENGTHS: [usize; 19] = [
-    0, 1, 100, 4095, 4096, 4097, 8191, 8192, 8193, 12288, 16383, 16384, 16385, 40000, 65535, 65536, 65537, 131_072, 300_001,
+    0, 1, 100, 4095, 4096, 4097, 8191, 8192, 8193, 12288, 16383, 16384, 16385, 40000, 65535, 65536,
+    65537, 131_072, 300_001,
 ];
 
 /// Bytes that differ with place and seed and do not compress.
@@ -18,14 +19,20 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(next).take(len.div_ceil(8)).flatten().collect();
+    let mut bytes: Vec<u8> = std::iter::repeat_with(next)
+        .take(len.div_ceil(8))
+        .flatten()
+        .collect();
     bytes.truncate(len);
     bytes
 }
 
 /// Bytes that compress well.
 pub fn text(seed: u64, len: usize) -> Vec<u8> {
-    (0u64..).flat_map(|line| format!("line {line} of text {seed}\n").into_bytes()).take(len).collect()
+    (0u64..)
+        .flat_map(|line| format!("line {line} of text {seed}\n").into_bytes())
+        .take(len)
+        .collect()
 }
 
 /// Fills a directory with files of all lengths, directories, links and odd attributes.
@@ -40,7 +47,8 @@ pub fn grow(dir: &Path) {
          ln 'text 100' a/link; ln -s 'text 100' symlink; ln -s /nowhere/at/all a/b/dangling
          mkfifo fifo; truncate -s 1M sparse; printf end >> sparse
          chmod 4751 'text 1'; chmod 0 'text 0'; chmod 1777 a; chmod 2750 a/b
-         chown 1:2 'noise 1' || true; touch -d '1969-12-31 23:59:59.25' 'noise 100'; touch -h -d '2001-02-03 04:05:06.123456789' symlink",
+         chown 1:2 'noise 1' || true; touch -d '1969-12-31 23:59:59.25' 'noise 100'; touch -h -d '2001-02-03 04:05:06.123456789' symlink a/b/dangling fifo
+         find . -depth -type d -exec touch -d '2002-03-04 05:06:07.75' {} +",
     );
 }
 
@@ -49,4 +57,20 @@ pub fn describe(dir: &Path) -> String {
     let attributes = r"find . ! -type d -printf '%p %y %m %U:%G %n %s %T@ %l\n' -o -printf '%p %y %m %U:%G %T@\n' | sort";
     let contents = "find . -type f -print0 | sort -z | xargs -0 -r sha256sum";
     shell(dir, &format!("{attributes}; {contents}"))
+}
+
+/// Two descriptions must be the same; only lines that differ are shown.
+pub fn assert_same(found: &str, expected: &str) {
+    let only = |one: &str, other: &str| -> Vec<String> {
+        one.lines()
+            .filter(|line| !other.lines().any(|known| known == *line))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert!(
+        found == expected,
+        "found: {:#?}\nexpected: {:#?}",
+        only(found, expected),
+        only(expected, found)
+    );
 }

@@ -25,15 +25,27 @@ impl Source for Seeded {
 }
 
 /// Borders in a file: inline limit, chunks of 4 and 16 KiB, 64 chunks of either (more need index blocks), 1 MiB.
-const BORDERS: &[u64] = &[512, 4096, 8192, 12_288, 16_384, 32_768, 65_536, 262_144, 1 << 20];
+const BORDERS: &[u64] = &[
+    512,
+    4096,
+    8192,
+    12_288,
+    16_384,
+    32_768,
+    65_536,
+    262_144,
+    1 << 20,
+];
 
 /// Operations of one run. Remounts are left out where the caller does them itself.
 pub fn ops(source: &mut dyn Source, count: usize, remounts: bool) -> Vec<Op> {
     (0..count)
-        .map(|_| loop {
-            let op = draw(source);
-            if remounts || !matches!(op, Op::Remount(_)) {
-                break op;
+        .map(|_| {
+            loop {
+                let op = draw(source);
+                if remounts || !matches!(op, Op::Remount(_)) {
+                    break op;
+                }
             }
         })
         .collect()
@@ -42,12 +54,29 @@ pub fn ops(source: &mut dyn Source, count: usize, remounts: bool) -> Vec<Op> {
 fn draw(source: &mut dyn Source) -> Op {
     match source.below(100) {
         0..14 => make(source),
-        14..16 => Op::Lookup { dir: dir(source), name: name(source) },
-        16..20 => Op::Link { node: file(source), dir: dir(source), name: name(source) },
-        20..26 => Op::Unlink { dir: dir(source), name: there(source) },
-        26..28 => Op::RemoveDir { dir: dir(source), name: there(source) },
+        14..16 => Op::Lookup {
+            dir: dir(source),
+            name: name(source),
+        },
+        16..20 => Op::Link {
+            node: file(source),
+            dir: dir(source),
+            name: name(source),
+        },
+        20..26 => Op::Unlink {
+            dir: dir(source),
+            name: there(source),
+        },
+        26..28 => Op::RemoveDir {
+            dir: dir(source),
+            name: there(source),
+        },
         28..35 => rename(source),
-        35..39 => Op::Read { node: file(source), at: at(source), len: len(source) },
+        35..39 => Op::Read {
+            node: file(source),
+            at: at(source),
+            len: len(source),
+        },
         39..58 => write(source),
         58..63 => allocate(source),
         63..65 => seek(source),
@@ -55,9 +84,15 @@ fn draw(source: &mut dyn Source) -> Op {
         68..78 => set_attr(source),
         78..80 => look(source),
         80..84 => xattr(source),
-        84..87 => Op::List { dir: dir(source), count: small(source, 6), plus: source.below(2) == 0 },
+        84..87 => Op::List {
+            dir: dir(source),
+            count: small(source, 6),
+            plus: source.below(2) == 0,
+        },
         87..92 => forget(source),
-        92..94 => Op::Sync { node: Pick::Any(short(source)) },
+        92..94 => Op::Sync {
+            node: Pick::Any(short(source)),
+        },
         94 => Op::SyncAll,
         95..98 => Op::Checkpoint,
         _ => Op::Remount(remount(source)),
@@ -72,14 +107,35 @@ fn make(source: &mut dyn Source) -> Op {
         18 => [Kind::Fifo, Kind::Socket][index(source, 2)],
         _ => [Kind::CharDevice(0x0103), Kind::BlockDevice(u32::MAX)][index(source, 2)],
     };
-    let name = if source.below(10) == 0 { name(source) } else { pool(source) };
+    let name = if source.below(10) == 0 {
+        name(source)
+    } else {
+        pool(source)
+    };
     let (mode, owner) = (mode(source), u32::from(small(source, 3)));
-    Op::Make { dir: dir(source), name, kind, mode, owner }
+    Op::Make {
+        dir: dir(source),
+        name,
+        kind,
+        mode,
+        owner,
+    }
 }
 
 fn rename(source: &mut dyn Source) -> Op {
-    let mode = [RenameMode::Replace, RenameMode::Replace, RenameMode::NoReplace, RenameMode::Exchange][index(source, 4)];
-    Op::Rename { dir: dir(source), name: there(source), to_dir: dir(source), to_name: name(source), mode }
+    let mode = [
+        RenameMode::Replace,
+        RenameMode::Replace,
+        RenameMode::NoReplace,
+        RenameMode::Exchange,
+    ][index(source, 4)];
+    Op::Rename {
+        dir: dir(source),
+        name: there(source),
+        to_dir: dir(source),
+        to_name: name(source),
+        mode,
+    }
 }
 
 fn write(source: &mut dyn Source) -> Op {
@@ -88,7 +144,13 @@ fn write(source: &mut dyn Source) -> Op {
         1..4 => Fill::Byte(small(source, 255) + 1),
         _ => Fill::Noise(source.below(1 << 32)),
     };
-    Op::Write { node: file(source), at: at(source), len: len(source), fill, kill_priv: source.below(2) == 0 }
+    Op::Write {
+        node: file(source),
+        at: at(source),
+        len: len(source),
+        fill,
+        kill_priv: source.below(2) == 0,
+    }
 }
 
 fn allocate(source: &mut dyn Source) -> Op {
@@ -102,22 +164,49 @@ fn allocate(source: &mut dyn Source) -> Op {
         AllocateMode::PunchHole,
     ];
     let mode = MODES[index(source, MODES.len() as u64)];
-    let len = if source.below(30) == 0 { u64::MAX / 4 } else { len(source) as u64 };
-    Op::Allocate { node: file(source), mode, at: at(source), len }
+    let len = if source.below(30) == 0 {
+        u64::MAX / 4
+    } else {
+        len(source) as u64
+    };
+    Op::Allocate {
+        node: file(source),
+        mode,
+        at: at(source),
+        len,
+    }
 }
 
 fn seek(source: &mut dyn Source) -> Op {
-    let whence = if source.below(2) == 0 { Whence::Data } else { Whence::Hole };
-    Op::Seek { node: file(source), at: at(source), whence }
+    let whence = if source.below(2) == 0 {
+        Whence::Data
+    } else {
+        Whence::Hole
+    };
+    Op::Seek {
+        node: file(source),
+        at: at(source),
+        whence,
+    }
 }
 
 fn copy(source: &mut dyn Source) -> Op {
-    Op::CopyRange { from: file(source), at: at(source), to: file(source), to_at: at(source), len: len(source) as u64 }
+    Op::CopyRange {
+        from: file(source),
+        at: at(source),
+        to: file(source),
+        to_at: at(source),
+        len: len(source) as u64,
+    }
 }
 
 fn set_attr(source: &mut dyn Source) -> Op {
     if source.below(3) != 0 {
-        return Op::SetAttr { node: file(source), size: Some(at(source)), set: Set::default() };
+        return Op::SetAttr {
+            node: file(source),
+            size: Some(at(source)),
+            set: Set::default(),
+        };
     }
     let mut some = |bound: u64| (source.below(3) == 0).then(|| source.below(bound));
     let mut set = Set {
@@ -128,10 +217,16 @@ fn set_attr(source: &mut dyn Source) -> Op {
     };
     set.atime = some(2).map(|now| (now == 0).then_some(-5));
     set.mtime = some(2).map(|now| (now == 0).then_some(1 << 33));
-    set.ctime = some(1 << 20).filter(|time| time % 4 == 0).map(|time| i64::try_from(time).expect("small"));
+    set.ctime = some(1 << 20)
+        .filter(|time| time % 4 == 0)
+        .map(|time| i64::try_from(time).expect("small"));
     set.kill_priv = source.below(4) == 0;
     let size = (source.below(8) == 0).then(|| at(source));
-    Op::SetAttr { node: any(source), size, set }
+    Op::SetAttr {
+        node: any(source),
+        size,
+        set,
+    }
 }
 
 fn look(source: &mut dyn Source) -> Op {
@@ -147,8 +242,18 @@ fn xattr(source: &mut dyn Source) -> Op {
     match source.below(8) {
         0..5 => {
             let len = [0, 1, 100, 700, 5000, 65_536, 65_537][index(source, 7)];
-            let mode = [XattrMode::Any, XattrMode::Any, XattrMode::Create, XattrMode::Replace][index(source, 4)];
-            Op::SetXattr { node, name, len, mode }
+            let mode = [
+                XattrMode::Any,
+                XattrMode::Any,
+                XattrMode::Create,
+                XattrMode::Replace,
+            ][index(source, 4)];
+            Op::SetXattr {
+                node,
+                name,
+                len,
+                mode,
+            }
         }
         5 => Op::RemoveXattr { node, name },
         _ => Op::ReadXattrs { node },
@@ -158,12 +263,20 @@ fn xattr(source: &mut dyn Source) -> Op {
 fn forget(source: &mut dyn Source) -> Op {
     match source.below(5) {
         0 => Op::ForgetAll,
-        choice => Op::Forget { node: any(source), all: choice < 4 },
+        choice => Op::Forget {
+            node: any(source),
+            all: choice < 4,
+        },
     }
 }
 
 fn remount(source: &mut dyn Source) -> Remount {
-    [Remount::Close, Remount::Kill, Remount::Kill, Remount::ReadOnly][index(source, 4)]
+    [
+        Remount::Close,
+        Remount::Kill,
+        Remount::Kill,
+        Remount::ReadOnly,
+    ][index(source, 4)]
 }
 
 fn dir(source: &mut dyn Source) -> Pick {
@@ -184,7 +297,11 @@ fn file(source: &mut dyn Source) -> Pick {
 }
 
 fn any(source: &mut dyn Source) -> Pick {
-    if source.below(3) == 0 { file(source) } else { Pick::Any(short(source)) }
+    if source.below(3) == 0 {
+        file(source)
+    } else {
+        Pick::Any(short(source))
+    }
 }
 
 fn name(source: &mut dyn Source) -> Name {
@@ -196,7 +313,11 @@ fn name(source: &mut dyn Source) -> Name {
 }
 
 fn there(source: &mut dyn Source) -> Name {
-    if source.below(8) == 0 { name(source) } else { Name::There(short(source)) }
+    if source.below(8) == 0 {
+        name(source)
+    } else {
+        Name::There(short(source))
+    }
 }
 
 fn pool(source: &mut dyn Source) -> Name {
@@ -210,7 +331,11 @@ fn at(source: &mut dyn Source) -> At {
         12..16 => At::End(offset_by(source, 5000)),
         16..34 => {
             let border = BORDERS[index(source, BORDERS.len() as u64)];
-            let times = if border < 65_536 { 1 + source.below(3) } else { 1 };
+            let times = if border < 65_536 {
+                1 + source.below(3)
+            } else {
+                1
+            };
             At::From((border * times).saturating_add_signed(offset_by(source, 2)))
         }
         34..39 => At::From(source.below(100_000)),

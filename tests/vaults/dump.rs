@@ -41,9 +41,13 @@ impl Dump {
 
     /// Reads all below a directory. Every lookup is given back.
     pub fn below(vault: &Vault, top: u64) -> Result<Dump, String> {
-        let mut dump = Dump { nodes: HashMap::new() };
+        let mut dump = Dump {
+            nodes: HashMap::new(),
+        };
         let mut lookups: HashMap<u64, u64> = HashMap::new();
-        let stat = vault.stat(top).map_err(|error| format!("stat of the top: {error}"))?;
+        let stat = vault
+            .stat(top)
+            .map_err(|error| format!("stat of the top: {error}"))?;
         let result = dump.add(vault, &stat, &mut lookups);
         for (ino, count) in lookups {
             vault.forget(ino, count);
@@ -51,14 +55,27 @@ impl Dump {
         result.map(|()| dump)
     }
 
-    fn add(&mut self, vault: &Vault, stat: &Stat, lookups: &mut HashMap<u64, u64>) -> Result<(), String> {
+    fn add(
+        &mut self,
+        vault: &Vault,
+        stat: &Stat,
+        lookups: &mut HashMap<u64, u64>,
+    ) -> Result<(), String> {
         let ino = stat.ino;
         if let Some(known) = self.nodes.get(&ino) {
             // A checkpoint in between may have stored a whole chunk for a few bytes.
-            let known_stat = Stat { blocks: stat.blocks, ..known.stat };
-            return if known_stat == *stat { Ok(()) } else { Err(format!("{ino} is told as {stat:?} and as {:?}", known.stat)) };
+            let known_stat = Stat {
+                blocks: stat.blocks,
+                ..known.stat
+            };
+            return if known_stat == *stat {
+                Ok(())
+            } else {
+                Err(format!("{ino} is told as {stat:?} and as {:?}", known.stat))
+            };
         }
-        let failed = |what: &'static str| move |error: VaultError| format!("{what} of {stat:?}: {error}");
+        let failed =
+            |what: &'static str| move |error: VaultError| format!("{what} of {stat:?}: {error}");
         let mut children = Vec::new();
         let body = match stat.kind {
             Kind::File => FoundBody::File(read_file(vault, stat).map_err(failed("content"))?),
@@ -68,21 +85,34 @@ impl Dump {
                 let mut twice = false;
                 let listed = vault.read_dir_plus(ino, 0, &mut |entry, stat| {
                     *lookups.entry(entry.ino).or_default() += 1;
-                    twice |= names.insert(entry.name.to_vec(), entry.ino).is_some() || entry.ino != stat.ino || entry.kind != stat.kind;
+                    twice |= names.insert(entry.name.to_vec(), entry.ino).is_some()
+                        || entry.ino != stat.ino
+                        || entry.kind != stat.kind;
                     children.push(*stat);
                     true
                 });
                 listed.map_err(failed("listing"))?;
                 if twice {
-                    return Err(format!("listing of {stat:?}: a name twice, or entries that are not what they say"));
+                    return Err(format!(
+                        "listing of {stat:?}: a name twice, or entries that are not what they say"
+                    ));
                 }
                 FoundBody::Dir(names)
             }
             _ => FoundBody::Special,
         };
         let xattrs = read_xattrs(vault, ino).map_err(failed("extended attributes"))?;
-        self.nodes.insert(ino, Found { stat: *stat, xattrs, body });
-        children.iter().try_for_each(|child| self.add(vault, child, lookups))
+        self.nodes.insert(
+            ino,
+            Found {
+                stat: *stat,
+                xattrs,
+                body,
+            },
+        );
+        children
+            .iter()
+            .try_for_each(|child| self.add(vault, child, lookups))
     }
 }
 
@@ -115,6 +145,10 @@ fn read_file(vault: &Vault, stat: &Stat) -> Result<Pages, VaultError> {
 /// Extended attributes by name.
 pub fn read_xattrs(vault: &Vault, ino: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, VaultError> {
     let list = vault.list_xattr(ino)?;
-    let names = list.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    names.map(|name| Ok((name.to_vec(), vault.get_xattr(ino, name)?))).collect()
+    let names = list
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| Ok((name.to_vec(), vault.get_xattr(ino, name)?)))
+        .collect()
 }

@@ -1,9 +1,5 @@
 //! The moments that a vault may show after its mount ended badly.
-use super::{
-    dump::Dump,
-    model::Model,
-    settle::HalfDone,
-};
+use super::{dump::Dump, model::Model, settle::HalfDone};
 use wardfs::vault::ROOT_INO;
 
 /// How much of the past must be there.
@@ -28,7 +24,10 @@ pub struct History {
 
 impl History {
     pub fn new(start: Model) -> History {
-        History { moments: vec![start], logged: 0 }
+        History {
+            moments: vec![start],
+            logged: 0,
+        }
     }
 
     pub fn push(&mut self, model: Model) {
@@ -57,15 +56,27 @@ impl History {
     ///
     /// # Errors
     /// Why it is none of them.
-    pub fn find(&self, dump: &Dump, floor: Floor, running: Option<&(Model, Option<HalfDone>)>) -> Result<Model, String> {
+    pub fn find(
+        &self,
+        dump: &Dump,
+        floor: Floor,
+        running: Option<&(Model, Option<HalfDone>)>,
+    ) -> Result<Model, String> {
         let first = match floor {
             Floor::Present => self.moments.len() - 1,
             Floor::Logged => self.logged,
             Floor::Durable => 0,
         };
         let mut why = Vec::new();
-        let past = self.moments[first..].iter().rev().map(|moment| (moment, None));
-        for (moment, half) in running.iter().map(|(after, half)| (after, half.as_ref())).chain(past) {
+        let past = self.moments[first..]
+            .iter()
+            .rev()
+            .map(|moment| (moment, None));
+        for (moment, half) in running
+            .iter()
+            .map(|(after, half)| (after, half.as_ref()))
+            .chain(past)
+        {
             let mut moment = moment.clone();
             moment.drop_orphans();
             match moment.agree(Model::ROOT, ROOT_INO, dump, half) {
@@ -74,10 +85,20 @@ impl History {
             }
         }
         for (back, lost) in self.moments[..first].iter().rev().enumerate() {
-            if lost.clone().agree(Model::ROOT, ROOT_INO, dump, None).is_ok() {
-                why.push(format!("it is the state {} operations before the oldest allowed", back + 1));
+            if lost
+                .clone()
+                .agree(Model::ROOT, ROOT_INO, dump, None)
+                .is_ok()
+            {
+                why.push(format!(
+                    "it is the state {} operations before the oldest allowed",
+                    back + 1
+                ));
             }
         }
-        Err(format!("the vault shows no moment of its past ({floor:?}); from the present back:\n  {}", why.join("\n  ")))
+        Err(format!(
+            "the vault shows no moment of its past ({floor:?}); from the present back:\n  {}",
+            why.join("\n  ")
+        ))
     }
 }

@@ -26,7 +26,11 @@ pub enum Image {
 impl Image {
     /// One of them by a number, so that both are tried.
     pub fn by(number: u64) -> Image {
-        if number % 2 == 0 { Image::Small } else { Image::Large }
+        if number.is_multiple_of(2) {
+            Image::Small
+        } else {
+            Image::Large
+        }
     }
 
     fn objects(self) -> &'static BTreeMap<String, Vec<u8>> {
@@ -38,9 +42,22 @@ impl Image {
         };
         made.get_or_init(|| {
             let store = MemoryStore::new();
-            let kdf = KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1).expect("the floor of the bounds");
+            let kdf = KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1)
+                .expect("the floor of the bounds");
             let chunk = ChunkSize::from_log2(log2).expect("a chunk size");
-            init(&store, PASSPHRASE, &InitOptions { suite, compress, chunk, kdf, uid: 0, gid: 0 }).expect("a new vault");
+            init(
+                &store,
+                PASSPHRASE,
+                &InitOptions {
+                    suite,
+                    compress,
+                    chunk,
+                    kdf,
+                    uid: 0,
+                    gid: 0,
+                },
+            )
+            .expect("a new vault");
             objects(&store)
         })
     }

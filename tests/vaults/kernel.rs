@@ -18,8 +18,14 @@ use wardfs::{
 };
 
 /// Names of extended attributes; the last one is refused.
-const XATTRS: [(&[u8], usize); 6] =
-    [(b"user.a", 6), (b"user.b", 6), (b"security.c", 10), (b"user.long", 255), (b"user.e", 6), (b"", 0)];
+const XATTRS: [(&[u8], usize); 6] = [
+    (b"user.a", 6),
+    (b"user.b", 6),
+    (b"security.c", 10),
+    (b"user.long", 255),
+    (b"user.e", 6),
+    (b"", 0),
+];
 
 /// The kernel's side of a mount, and the model beside it.
 pub struct Kernel {
@@ -55,11 +61,17 @@ enum Effect {
 
 impl Fault {
     fn new(what: impl Into<String>) -> Fault {
-        Fault { what: what.into(), errno: None }
+        Fault {
+            what: what.into(),
+            errno: None,
+        }
     }
 
     fn from(what: &str, error: &VaultError) -> Fault {
-        Fault { what: format!("{what}: {error}"), errno: Some(error.errno()) }
+        Fault {
+            what: format!("{what}: {error}"),
+            errno: Some(error.errno()),
+        }
     }
 }
 
@@ -70,9 +82,10 @@ fn both<A, B>(vault: Result<A, VaultError>, model: Result<B, c_int>) -> Outcome<
     match (vault, model) {
         (Ok(vault), Ok(model)) => Ok(Some((vault, model))),
         (Err(vault), Err(model)) if vault.errno() == model => Ok(None),
-        (Err(error), Err(model)) => {
-            Err(Fault { what: format!("errno {} ({error}) instead of {model}", error.errno()), errno: Some(error.errno()) })
-        }
+        (Err(error), Err(model)) => Err(Fault {
+            what: format!("errno {} ({error}) instead of {model}", error.errno()),
+            errno: Some(error.errno()),
+        }),
         (Err(error), Ok(_)) => Err(Fault::from("failed", &error)),
         (Ok(_), Err(model)) => Err(Fault::new(format!("succeeded instead of errno {model}"))),
     }
@@ -93,7 +106,12 @@ impl Kernel {
 
     /// Before a vault that shows this.
     pub fn before(model: Model) -> Kernel {
-        Kernel { history: History::new(model.clone()), model, known: BTreeMap::new(), streams: Streams::default() }
+        Kernel {
+            history: History::new(model.clone()),
+            model,
+            known: BTreeMap::new(),
+            streams: Streams::default(),
+        }
     }
 
     /// Does an operation on both. Remounts are for the caller to do.
@@ -112,7 +130,8 @@ impl Kernel {
             Effect::Logged => self.history.logged(),
             Effect::Durable => self.history.durable(),
         }
-        self.settle(vault, since).map_err(|fault| self.trouble(self.model.clone(), op, fault))?;
+        self.settle(vault, since)
+            .map_err(|fault| self.trouble(self.model.clone(), op, fault))?;
         self.history.amend(&self.model);
         self.streams.keep(&self.model);
         Ok(())
@@ -125,23 +144,41 @@ impl Kernel {
             _ => None,
         };
         let after = std::mem::replace(&mut self.model, before);
-        let half = half.map(|pick| self.pick(pick)).filter(|node| after.has(*node));
-        let half = half.map(|node| HalfDone { node, before: Box::new(self.model.node(node).clone()) });
-        Box::new(Trouble { what: format!("{op:?}: {}", fault.what), errno: fault.errno, running: (after, half) })
+        let half = half
+            .map(|pick| self.pick(pick))
+            .filter(|node| after.has(*node));
+        let half = half.map(|node| HalfDone {
+            node,
+            before: Box::new(self.model.node(node).clone()),
+        });
+        Box::new(Trouble {
+            what: format!("{op:?}: {}", fault.what),
+            errno: fault.errno,
+            running: (after, half),
+        })
     }
 
     /// The mount ended. `dump` is what the next one shows.
     ///
     /// # Errors
     /// When that is no moment of the past that it may show.
-    pub fn remounted(&mut self, dump: &Dump, floor: Floor, running: Option<&(Model, Option<HalfDone>)>) -> Result<(), String> {
+    pub fn remounted(
+        &mut self,
+        dump: &Dump,
+        floor: Floor,
+        running: Option<&(Model, Option<HalfDone>)>,
+    ) -> Result<(), String> {
         *self = Kernel::before(self.history.find(dump, floor, running)?);
         Ok(())
     }
 
     /// Compares everything.
     pub fn compare(&mut self, vault: &Vault) -> Result<(), String> {
-        let top = self.model.node(Model::ROOT).ino.expect("the root's number is known");
+        let top = self
+            .model
+            .node(Model::ROOT)
+            .ino
+            .expect("the root's number is known");
         let dump = Dump::below(vault, top)?;
         let mut linked = self.model.clone();
         linked.drop_orphans();
@@ -159,15 +196,26 @@ impl Kernel {
                 continue;
             }
             let ino = self.ino(vault, id)?;
-            let stat = vault.stat(ino).map_err(|error| Fault::from("stat", &error))?;
+            let stat = vault
+                .stat(ino)
+                .map_err(|error| Fault::from("stat", &error))?;
             self.same(&stat, id)?;
             let times = self.model.node(id).times;
-            let told = [(times.atime, stat.atime), (times.mtime, stat.mtime), (times.ctime, stat.ctime), (times.btime, stat.btime)];
+            let told = [
+                (times.atime, stat.atime),
+                (times.mtime, stat.mtime),
+                (times.ctime, stat.ctime),
+                (times.btime, stat.btime),
+            ];
             let window = since..=now();
             // The root of a new vault is older than any operation.
-            let wrong = |(expected, found): &(Option<Time>, Time)| expected.is_none() && !window.contains(found) && id != Model::ROOT;
+            let wrong = |(expected, found): &(Option<Time>, Time)| {
+                expected.is_none() && !window.contains(found) && id != Model::ROOT
+            };
             if let Some((_, found)) = told.iter().find(|pair| wrong(pair)) {
-                return Err(Fault::new(format!("time {found:?} is not the present, {window:?}, of {stat:?}")));
+                return Err(Fault::new(format!(
+                    "time {found:?} is not the present, {window:?}, of {stat:?}"
+                )));
             }
             self.model.learn(id, &stat);
         }
@@ -180,7 +228,11 @@ impl Kernel {
 
     fn pick(&self, pick: Pick) -> NodeId {
         let linked = |kind: Option<Kind>| -> Vec<NodeId> {
-            let fits = |id: &NodeId| kind.is_none_or(|kind| self.model.node(*id).kind == kind && !self.model.is_orphan(*id));
+            let fits = |id: &NodeId| {
+                kind.is_none_or(|kind| {
+                    self.model.node(*id).kind == kind && !self.model.is_orphan(*id)
+                })
+            };
             self.model.ids().filter(fits).collect()
         };
         let (nodes, number) = match pick {
@@ -188,14 +240,20 @@ impl Kernel {
             Pick::File(number) => (linked(Some(Kind::File)), number),
             Pick::Any(number) => (linked(None), number),
         };
-        if nodes.is_empty() { Model::ROOT } else { nodes[usize::from(number) % nodes.len()] }
+        if nodes.is_empty() {
+            Model::ROOT
+        } else {
+            nodes[usize::from(number) % nodes.len()]
+        }
     }
 
     fn name(&self, dir: NodeId, name: Name) -> Vec<u8> {
         match (name, self.model.entries(dir)) {
-            (Name::There(number), Ok(entries)) if !entries.is_empty() => {
-                entries.keys().nth(usize::from(number) % entries.len()).expect("within the count").clone()
-            }
+            (Name::There(number), Ok(entries)) if !entries.is_empty() => entries
+                .keys()
+                .nth(usize::from(number) % entries.len())
+                .expect("within the count")
+                .clone(),
             (Name::There(number), _) => name_bytes(NAMES[usize::from(number) % NAMES.len()]),
             (Name::Pool(number), _) => name_bytes(NAMES[usize::from(number) % NAMES.len()]),
             (Name::Bad(number), _) => name_bytes(BAD_NAMES[usize::from(number) % BAD_NAMES.len()]),
@@ -212,9 +270,17 @@ impl Kernel {
         if let Some(ino) = ino.filter(|_| id == Model::ROOT || self.known.contains_key(&id)) {
             return Ok(ino);
         }
-        let (dir, name) = self.model.node(id).links.first().cloned().ok_or_else(|| Fault::new("an orphan is not known"))?;
+        let (dir, name) = self
+            .model
+            .node(id)
+            .links
+            .first()
+            .cloned()
+            .ok_or_else(|| Fault::new("an orphan is not known"))?;
         let dir = self.ino(vault, dir)?;
-        let stat = vault.lookup(dir, &name).map_err(|error| Fault::from("lookup on the way", &error))?;
+        let stat = vault
+            .lookup(dir, &name)
+            .map_err(|error| Fault::from("lookup on the way", &error))?;
         self.found(id, &stat)?;
         Ok(stat.ino)
     }
@@ -229,14 +295,26 @@ impl Kernel {
 
     fn apply(&mut self, vault: &Vault, op: &Op) -> Outcome<Effect> {
         match *op {
-            Op::Make { dir, name, kind, mode, owner } => {
+            Op::Make {
+                dir,
+                name,
+                kind,
+                mode,
+                owner,
+            } => {
                 let dir = self.pick(dir);
                 let name = self.name(dir, name);
                 let ino = self.ino(vault, dir)?;
-                let target = super::model::target(if let super::op::Kind::Symlink(len) = kind { len } else { 0 });
+                let target = super::model::target(if let super::op::Kind::Symlink(len) = kind {
+                    len
+                } else {
+                    0
+                });
                 let model = self.model.make(dir, &name, kind, mode, owner);
                 let made = vault.make(ino, &name, new_kind(kind, &target), mode, owner, owner);
-                let Some((stat, id)) = both(made, model)? else { return Ok(Effect::Nothing) };
+                let Some((stat, id)) = both(made, model)? else {
+                    return Ok(Effect::Nothing);
+                };
                 self.found(id, &stat)?;
                 Ok(Effect::Logged)
             }
@@ -246,13 +324,21 @@ impl Kernel {
                 let name = self.name(dir, name);
                 let (ino, dir_ino) = (self.ino(vault, node)?, self.ino(vault, dir)?);
                 let model = self.model.link(node, dir, &name);
-                let Some((stat, ())) = both(vault.link(ino, dir_ino, &name), model)? else { return Ok(Effect::Nothing) };
+                let Some((stat, ())) = both(vault.link(ino, dir_ino, &name), model)? else {
+                    return Ok(Effect::Nothing);
+                };
                 self.found(node, &stat)?;
                 Ok(Effect::Logged)
             }
             Op::Unlink { dir, name } => self.remove(vault, dir, name, false),
             Op::RemoveDir { dir, name } => self.remove(vault, dir, name, true),
-            Op::Rename { dir, name, to_dir, to_name, mode } => {
+            Op::Rename {
+                dir,
+                name,
+                to_dir,
+                to_name,
+                mode,
+            } => {
                 let (dir, to_dir) = (self.pick(dir), self.pick(to_dir));
                 let (name, to_name) = (self.name(dir, name), self.name(to_dir, to_name));
                 let (ino, to_ino) = (self.ino(vault, dir)?, self.ino(vault, to_dir)?);
@@ -260,7 +346,11 @@ impl Kernel {
                 let done = both(vault.rename(ino, &name, to_ino, &to_name, mode), model)?;
                 // Between two names of one file nothing is done, and nothing logged.
                 let logged = done.is_some() && !self.model.unsettled.is_empty();
-                Ok(if logged { Effect::Logged } else { Effect::Nothing })
+                Ok(if logged {
+                    Effect::Logged
+                } else {
+                    Effect::Nothing
+                })
             }
             Op::Forget { .. } | Op::ForgetAll => {
                 self.forget(vault, op);
@@ -274,12 +364,20 @@ impl Kernel {
             }
             Op::SyncAll => both(vault.sync_all(), Ok(())).map(|_| Effect::Durable),
             Op::Checkpoint => both(vault.checkpoint(), Ok(())).map(|_| Effect::Durable),
-            Op::List { dir, count, plus } => self.list(vault, dir, count, plus).map(|()| Effect::Nothing),
+            Op::List { dir, count, plus } => {
+                self.list(vault, dir, count, plus).map(|()| Effect::Nothing)
+            }
             Op::Remount(_) => panic!("remounts are the caller's"),
-            Op::Stat { .. } | Op::Parent { .. } | Op::ReadLink { .. } => self.look(vault, op).map(|()| Effect::Nothing),
-            Op::SetXattr { .. } | Op::RemoveXattr { .. } | Op::ReadXattrs { .. } => self.xattr(vault, op),
+            Op::Stat { .. } | Op::Parent { .. } | Op::ReadLink { .. } => {
+                self.look(vault, op).map(|()| Effect::Nothing)
+            }
+            Op::SetXattr { .. } | Op::RemoveXattr { .. } | Op::ReadXattrs { .. } => {
+                self.xattr(vault, op)
+            }
             Op::Read { .. } | Op::Seek { .. } => self.read(vault, op).map(|()| Effect::Nothing),
-            Op::Write { .. } | Op::Allocate { .. } | Op::CopyRange { .. } | Op::SetAttr { .. } => self.change(vault, op),
+            Op::Write { .. } | Op::Allocate { .. } | Op::CopyRange { .. } | Op::SetAttr { .. } => {
+                self.change(vault, op)
+            }
         }
     }
 
@@ -297,9 +395,17 @@ impl Kernel {
         let dir = self.pick(dir);
         let name = self.name(dir, name);
         let ino = self.ino(vault, dir)?;
-        let removed = if directory { vault.remove_dir(ino, &name) } else { vault.unlink(ino, &name) };
+        let removed = if directory {
+            vault.remove_dir(ino, &name)
+        } else {
+            vault.unlink(ino, &name)
+        };
         let done = both(removed, self.model.remove(dir, &name, directory))?;
-        Ok(if done.is_some() { Effect::Logged } else { Effect::Nothing })
+        Ok(if done.is_some() {
+            Effect::Logged
+        } else {
+            Effect::Nothing
+        })
     }
 
     fn forget(&mut self, vault: &Vault, op: &Op) {
@@ -308,7 +414,10 @@ impl Kernel {
             _ => (self.known.keys().copied().collect(), true),
         };
         for id in nodes {
-            let (Some(count), Some(ino)) = (self.known.get_mut(&id), self.model.node(id).ino) else { continue };
+            let (Some(count), Some(ino)) = (self.known.get_mut(&id), self.model.node(id).ino)
+            else {
+                continue;
+            };
             let back = if all { *count } else { 1 };
             *count -= back;
             if *count == 0 {
@@ -327,14 +436,20 @@ impl Kernel {
             Op::Stat { node } => {
                 let node = self.pick(node);
                 let ino = self.ino(vault, node)?;
-                let stat = vault.stat(ino).map_err(|error| Fault::from("failed", &error))?;
+                let stat = vault
+                    .stat(ino)
+                    .map_err(|error| Fault::from("failed", &error))?;
                 self.same(&stat, node)
             }
             Op::Parent { dir } => {
                 let dir = self.pick(dir);
                 let ino = self.ino(vault, dir)?;
-                let is_dir = self.model.node(dir).kind == Kind::Directory && !self.model.is_orphan(dir) && dir != Model::ROOT;
-                let parent = vault.parent(ino).map_err(|error| Fault::from("failed", &error))?;
+                let is_dir = self.model.node(dir).kind == Kind::Directory
+                    && !self.model.is_orphan(dir)
+                    && dir != Model::ROOT;
+                let parent = vault
+                    .parent(ino)
+                    .map_err(|error| Fault::from("failed", &error))?;
                 let expected = self.model.node(self.model.parent(dir)).ino;
                 if is_dir && expected.is_some_and(|expected| expected != parent) {
                     return Err(Fault::new(format!("{parent} instead of {expected:?}")));
@@ -342,7 +457,9 @@ impl Kernel {
                 Ok(())
             }
             _ => {
-                let Op::ReadLink { node } = *op else { return Ok(()) };
+                let Op::ReadLink { node } = *op else {
+                    return Ok(());
+                };
                 let node = self.pick(node);
                 let ino = self.ino(vault, node)?;
                 let model = match &self.model.node(node).body {
@@ -358,25 +475,40 @@ impl Kernel {
     }
 
     fn xattr(&mut self, vault: &Vault, op: &Op) -> Outcome<Effect> {
-        let (Op::SetXattr { node, .. } | Op::RemoveXattr { node, .. } | Op::ReadXattrs { node }) = *op else {
+        let (Op::SetXattr { node, .. } | Op::RemoveXattr { node, .. } | Op::ReadXattrs { node }) =
+            *op
+        else {
             return Ok(Effect::Nothing);
         };
         let node = self.pick(node);
         let ino = self.ino(vault, node)?;
         let done = match *op {
-            Op::SetXattr { name, len, mode, .. } => {
+            Op::SetXattr {
+                name, len, mode, ..
+            } => {
                 let name = name_bytes(XATTRS[usize::from(name) % XATTRS.len()]);
                 let value = vec![u8::try_from(len % 251).expect("a byte"); len];
-                both(vault.set_xattr(ino, &name, &value, mode), self.model.set_xattr(node, &name, &value, mode))?
+                both(
+                    vault.set_xattr(ino, &name, &value, mode),
+                    self.model.set_xattr(node, &name, &value, mode),
+                )?
             }
             Op::RemoveXattr { name, .. } => {
                 let name = name_bytes(XATTRS[usize::from(name) % XATTRS.len()]);
-                both(vault.remove_xattr(ino, &name), self.model.remove_xattr(node, &name))?
+                both(
+                    vault.remove_xattr(ino, &name),
+                    self.model.remove_xattr(node, &name),
+                )?
             }
             _ => {
-                let found = read_xattrs(vault, ino).map_err(|error| Fault::from("failed", &error))?;
+                let found =
+                    read_xattrs(vault, ino).map_err(|error| Fault::from("failed", &error))?;
                 let same = found == self.model.node(node).xattrs;
-                return if same { Ok(Effect::Nothing) } else { Err(Fault::new("other extended attributes")) };
+                return if same {
+                    Ok(Effect::Nothing)
+                } else {
+                    Err(Fault::new("other extended attributes"))
+                };
             }
         };
         Ok(self.state_effect(node, done.is_some()))
@@ -392,56 +524,94 @@ impl Kernel {
     }
 
     fn read(&mut self, vault: &Vault, op: &Op) -> Outcome<()> {
-        match *op {
-            Op::Read { node, at, len } => {
-                let node = self.pick(node);
-                let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-                let mut found = vec![0xa5; len];
-                let result = vault.read(ino, offset, &mut found);
-                let Some((count, expected)) = both(result, self.model.read(node, offset, len))? else { return Ok(()) };
-                found.truncate(count);
-                if found == expected {
-                    return Ok(());
-                }
-                let at = found.iter().zip(&expected).position(|(found, expected)| found != expected);
-                Err(Fault::new(format!("at {offset}: {count} bytes instead of {}, different from {at:?} on", expected.len())))
+        if let Op::Read { node, at, len } = *op {
+            let node = self.pick(node);
+            let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
+            let mut found = vec![0xa5; len];
+            let result = vault.read(ino, offset, &mut found);
+            let Some((count, expected)) = both(result, self.model.read(node, offset, len))? else {
+                return Ok(());
+            };
+            found.truncate(count);
+            if found == expected {
+                return Ok(());
             }
-            _ => {
-                let Op::Seek { node, at, whence } = *op else { return Ok(()) };
-                let node = self.pick(node);
-                let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-                let found = vault.seek(ino, offset, whence);
-                self.check_seek(node, offset, whence, found)
-            }
+            let at = found
+                .iter()
+                .zip(&expected)
+                .position(|(found, expected)| found != expected);
+            Err(Fault::new(format!(
+                "at {offset}: {count} bytes instead of {}, different from {at:?} on",
+                expected.len()
+            )))
+        } else {
+            let Op::Seek { node, at, whence } = *op else {
+                return Ok(());
+            };
+            let node = self.pick(node);
+            let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
+            let found = vault.seek(ino, offset, whence);
+            self.check_seek(node, offset, whence, found)
         }
     }
 
     /// Holes may be told as data, but data not as holes.
-    fn check_seek(&self, node: NodeId, offset: u64, whence: Whence, found: Result<u64, VaultError>) -> Outcome<()> {
+    fn check_seek(
+        &self,
+        node: NodeId,
+        offset: u64,
+        whence: Whence,
+        found: Result<u64, VaultError>,
+    ) -> Outcome<()> {
         let pages = match self.model.content(node) {
             Ok(pages) => pages,
             Err(errno) => return both(found, Err::<(), _>(errno)).map(drop),
         };
         let size = pages.size();
         let right = match (&found, whence) {
-            (Err(error), Whence::Data) => error.errno() == ENXIO && (offset >= size || pages.is_zero(offset, size)),
+            (Err(error), Whence::Data) => {
+                error.errno() == ENXIO && (offset >= size || pages.is_zero(offset, size))
+            }
             (Err(error), Whence::Hole) => error.errno() == ENXIO && offset >= size,
             (Ok(at), Whence::Data) => (offset..size).contains(at) && pages.is_zero(offset, *at),
-            (Ok(at), Whence::Hole) => *at >= offset && offset < size && (*at == size || *at < size && pages.is_zero(*at, *at + 1)),
+            (Ok(at), Whence::Hole) => {
+                *at >= offset
+                    && offset < size
+                    && (*at == size || *at < size && pages.is_zero(*at, *at + 1))
+            }
         };
-        if right { Ok(()) } else { Err(Fault { what: format!("{whence:?} from {offset} of {size}: {found:?}"), errno: found.err().map(|error| error.errno()) }) }
+        if right {
+            Ok(())
+        } else {
+            Err(Fault {
+                what: format!("{whence:?} from {offset} of {size}: {found:?}"),
+                errno: found.err().map(|error| error.errno()),
+            })
+        }
     }
 
     fn change(&mut self, vault: &Vault, op: &Op) -> Outcome<Effect> {
         match *op {
-            Op::Write { node, at, len, fill, kill_priv } => {
+            Op::Write {
+                node,
+                at,
+                len,
+                fill,
+                kill_priv,
+            } => {
                 let node = self.pick(node);
                 let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
                 let bytes = fill.bytes(len);
                 let model = self.model.write(node, offset, &bytes, kill_priv);
                 whole(both(vault.write(ino, offset, &bytes, kill_priv), model)?)
             }
-            Op::CopyRange { from, at, to, to_at, len } => {
+            Op::CopyRange {
+                from,
+                at,
+                to,
+                to_at,
+                len,
+            } => {
                 let (from, to) = (self.pick(from), self.pick(to));
                 let (at, to_at) = (self.offset(from, at), self.offset(to, to_at));
                 if from == to && at < to_at.saturating_add(len) && to_at < at.saturating_add(len) {
@@ -449,22 +619,47 @@ impl Kernel {
                     return Ok(Effect::Nothing);
                 }
                 let (ino, to_ino) = (self.ino(vault, from)?, self.ino(vault, to)?);
-                let model = self.model.copy_range((from, at), (to, to_at), usize::try_from(len).expect("a short range"));
+                let model = self.model.copy_range(
+                    (from, at),
+                    (to, to_at),
+                    usize::try_from(len).expect("a short range"),
+                );
                 let done = vault.copy_range(ino, at, to_ino, to_at, len);
-                whole(both(done.map(|done| usize::try_from(done).expect("a short range")), model)?)
+                whole(both(
+                    done.map(|done| usize::try_from(done).expect("a short range")),
+                    model,
+                )?)
             }
-            Op::Allocate { node, mode, at, len } => {
+            Op::Allocate {
+                node,
+                mode,
+                at,
+                len,
+            } => {
                 let node = self.pick(node);
                 let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-                let done = both(vault.allocate(ino, mode, offset, len), self.model.allocate(node, mode, offset, len))?;
-                Ok(if done.is_some() { Effect::Changed } else { Effect::Nothing })
+                let done = both(
+                    vault.allocate(ino, mode, offset, len),
+                    self.model.allocate(node, mode, offset, len),
+                )?;
+                Ok(if done.is_some() {
+                    Effect::Changed
+                } else {
+                    Effect::Nothing
+                })
             }
             _ => {
-                let Op::SetAttr { node, size, set } = *op else { return Ok(Effect::Nothing) };
+                let Op::SetAttr { node, size, set } = *op else {
+                    return Ok(Effect::Nothing);
+                };
                 let node = self.pick(node);
                 let ino = self.ino(vault, node)?;
                 let size = size.map(|at| self.offset(node, at));
-                let Some((stat, ())) = both(vault.set_attr(ino, &set_attr(size, &set)), self.model.set_attr(node, size, &set))? else {
+                let Some((stat, ())) = both(
+                    vault.set_attr(ino, &set_attr(size, &set)),
+                    self.model.set_attr(node, size, &set),
+                )?
+                else {
                     return Ok(Effect::Nothing);
                 };
                 self.same(&stat, node)?;
@@ -489,13 +684,20 @@ impl Kernel {
             !full
         };
         let listed = if plus {
-            vault.read_dir_plus(ino, after, &mut |entry, stat| take(entry.name, entry.next, Some(*stat), entry.ino))
+            vault.read_dir_plus(ino, after, &mut |entry, stat| {
+                take(entry.name, entry.next, Some(*stat), entry.ino)
+            })
         } else {
-            vault.read_dir(ino, after, &mut |entry| take(entry.name, entry.next, None, entry.ino))
+            vault.read_dir(ino, after, &mut |entry| {
+                take(entry.name, entry.next, None, entry.ino)
+            })
         };
         listed.map_err(|error| Fault::from("failed", &error))?;
         for (name, _, ino, stat) in &batch {
-            let id = self.model.lookup(dir, name).map_err(|_| Fault::new("a name that is not there"))?;
+            let id = self
+                .model
+                .lookup(dir, name)
+                .map_err(|_| Fault::new("a name that is not there"))?;
             if let Some(stat) = stat {
                 self.found(id, stat)?;
             }
@@ -503,7 +705,10 @@ impl Kernel {
                 return Err(Fault::new("an inode number that is not the node's"));
             }
         }
-        let batch = batch.into_iter().map(|(name, next, ..)| (name, next)).collect();
+        let batch = batch
+            .into_iter()
+            .map(|(name, next, ..)| (name, next))
+            .collect();
         self.streams.advance(dir, batch, !full).map_err(Fault::new)
     }
 }
@@ -513,7 +718,10 @@ fn whole(done: Option<(usize, usize)>) -> Outcome<Effect> {
     match done {
         Some((0, 0)) | None => Ok(Effect::Nothing),
         Some((vault, model)) if vault == model => Ok(Effect::Changed),
-        Some((vault, model)) => Err(Fault { what: format!("{vault} bytes instead of {model}"), errno: None }),
+        Some((vault, model)) => Err(Fault {
+            what: format!("{vault} bytes instead of {model}"),
+            errno: None,
+        }),
     }
 }
 
@@ -546,6 +754,11 @@ fn set_attr(size: Option<u64>, set: &Set) -> SetAttr {
 }
 
 fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970");
-    Time { secs: i64::try_from(since.as_secs()).expect("not that late"), nanos: since.subsec_nanos() }
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is after 1970");
+    Time {
+        secs: i64::try_from(since.as_secs()).expect("not that late"),
+        nanos: since.subsec_nanos(),
+    }
 }

@@ -6,7 +6,10 @@ use super::{
     op::{Kind as MakeKind, Set},
     pages::Pages,
 };
-use libc::{E2BIG, EEXIST, EFBIG, EINVAL, EISDIR, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EPERM, c_int};
+use libc::{
+    E2BIG, EEXIST, EFBIG, EINVAL, EISDIR, ENAMETOOLONG, ENODATA, ENOENT, ENOTDIR, ENOTEMPTY, EPERM,
+    c_int,
+};
 use std::{collections::BTreeMap, sync::Arc};
 use wardfs::{
     format::{Kind, Time},
@@ -84,7 +87,11 @@ impl Model {
             body: Body::Dir(BTreeMap::new()),
             ino: Some(wardfs::vault::ROOT_INO),
         };
-        Model { nodes: BTreeMap::from([(Model::ROOT, Arc::new(root))]), next: 1, unsettled: vec![Model::ROOT] }
+        Model {
+            nodes: BTreeMap::from([(Model::ROOT, Arc::new(root))]),
+            next: 1,
+            unsettled: vec![Model::ROOT],
+        }
     }
 
     pub fn node(&self, id: NodeId) -> &Node {
@@ -164,7 +171,12 @@ impl Model {
         let node = self.node(id);
         let count = match &node.body {
             Body::Dir(_) if self.is_orphan(id) => 0,
-            Body::Dir(entries) => 2 + entries.values().filter(|child| self.node(**child).kind == Kind::Directory).count(),
+            Body::Dir(entries) => {
+                2 + entries
+                    .values()
+                    .filter(|child| self.node(**child).kind == Kind::Directory)
+                    .count()
+            }
             _ => node.links.len(),
         };
         u32::try_from(count).expect("few links")
@@ -188,7 +200,14 @@ impl Model {
         self.entries(dir)?.get(name).copied().ok_or(ENOENT)
     }
 
-    pub fn make(&mut self, dir: NodeId, name: &[u8], kind: MakeKind, mode: u16, owner: u32) -> Answer<NodeId> {
+    pub fn make(
+        &mut self,
+        dir: NodeId,
+        name: &[u8],
+        kind: MakeKind,
+        mode: u16,
+        owner: u32,
+    ) -> Answer<NodeId> {
         check_name(name)?;
         self.entries(dir)?;
         let (kind, body, rdev) = match kind {
@@ -206,11 +225,26 @@ impl Model {
         let parent = self.node(dir);
         let inherits = parent.mode & SGID != 0;
         let gid = if inherits { parent.gid } else { owner };
-        let mode = if inherits && kind == Kind::Directory { mode | SGID } else { mode };
+        let mode = if inherits && kind == Kind::Directory {
+            mode | SGID
+        } else {
+            mode
+        };
         let id = NodeId(self.next);
         self.next += 1;
         let (xattrs, links) = (BTreeMap::new(), Vec::new());
-        let node = Node { kind, mode, uid: owner, gid, rdev, times: Times::default(), xattrs, links, body, ino: None };
+        let node = Node {
+            kind,
+            mode,
+            uid: owner,
+            gid,
+            rdev,
+            times: Times::default(),
+            xattrs,
+            links,
+            body,
+            ino: None,
+        };
         self.nodes.insert(id, Arc::new(node));
         self.add_entry(dir, name, id);
         Ok(id)
@@ -220,7 +254,11 @@ impl Model {
         if self.is_orphan(dir) {
             return Err(ENOENT);
         }
-        if self.entries(dir)?.contains_key(name) { Err(EEXIST) } else { Ok(()) }
+        if self.entries(dir)?.contains_key(name) {
+            Err(EEXIST)
+        } else {
+            Ok(())
+        }
     }
 
     fn add_entry(&mut self, dir: NodeId, name: &[u8], id: NodeId) {
@@ -231,8 +269,13 @@ impl Model {
     }
 
     fn remove_entry(&mut self, dir: NodeId, name: &[u8]) -> NodeId {
-        let id = self.entries_mut(dir).remove(name).expect("it was checked that the entry is there");
-        self.node_mut(id).links.retain(|(at, known)| (*at, known.as_slice()) != (dir, name));
+        let id = self
+            .entries_mut(dir)
+            .remove(name)
+            .expect("it was checked that the entry is there");
+        self.node_mut(id)
+            .links
+            .retain(|(at, known)| (*at, known.as_slice()) != (dir, name));
         self.stamp_content(dir);
         self.stamp_state(id);
         id
@@ -265,7 +308,12 @@ impl Model {
         Ok(())
     }
 
-    pub fn rename(&mut self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Answer<()> {
+    pub fn rename(
+        &mut self,
+        from: (NodeId, &[u8]),
+        to: (NodeId, &[u8]),
+        mode: RenameMode,
+    ) -> Answer<()> {
         check_name(from.1)?;
         self.entries(from.0)?;
         check_name(to.1)?;
@@ -298,7 +346,10 @@ impl Model {
     }
 
     fn refuse_over(&self, id: NodeId, target: NodeId) -> Answer<()> {
-        match (self.node(id).kind == Kind::Directory, &self.node(target).body) {
+        match (
+            self.node(id).kind == Kind::Directory,
+            &self.node(target).body,
+        ) {
             (true, Body::Dir(entries)) if !entries.is_empty() => Err(ENOTEMPTY),
             (true, Body::Dir(_)) => Ok(()),
             (true, _) => Err(ENOTDIR),
@@ -312,7 +363,11 @@ impl Model {
             return Ok(());
         }
         let above = std::iter::successors(Some(dir), |dir| Some(self.node(*dir).links.first()?.0));
-        if above.into_iter().any(|dir| dir == id) { Err(EINVAL) } else { Ok(()) }
+        if above.into_iter().any(|dir| dir == id) {
+            Err(EINVAL)
+        } else {
+            Ok(())
+        }
     }
 
     /// The directory above a directory; the root's is the root, a removed one has none but itself.
@@ -327,8 +382,17 @@ impl Model {
         Ok(bytes)
     }
 
-    pub fn write(&mut self, id: NodeId, offset: u64, bytes: &[u8], kill_priv: bool) -> Answer<usize> {
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > FILE_LEN_MAX) {
+    pub fn write(
+        &mut self,
+        id: NodeId,
+        offset: u64,
+        bytes: &[u8],
+        kill_priv: bool,
+    ) -> Answer<usize> {
+        if offset
+            .checked_add(bytes.len() as u64)
+            .is_none_or(|end| end > FILE_LEN_MAX)
+        {
             return Err(EFBIG);
         }
         if bytes.is_empty() {
@@ -342,19 +406,38 @@ impl Model {
         Ok(bytes.len())
     }
 
-    pub fn copy_range(&mut self, from: (NodeId, u64), to: (NodeId, u64), len: usize) -> Answer<usize> {
+    pub fn copy_range(
+        &mut self,
+        from: (NodeId, u64),
+        to: (NodeId, u64),
+        len: usize,
+    ) -> Answer<usize> {
         let bytes = self.read(from.0, from.1, len)?;
-        if bytes.is_empty() { Ok(0) } else { self.write(to.0, to.1, &bytes, true) }
+        if bytes.is_empty() {
+            Ok(0)
+        } else {
+            self.write(to.0, to.1, &bytes, true)
+        }
     }
 
-    pub fn allocate(&mut self, id: NodeId, mode: AllocateMode, offset: u64, len: u64) -> Answer<()> {
-        let end = offset.checked_add(len).filter(|end| *end <= FILE_LEN_MAX).ok_or(EFBIG)?;
+    pub fn allocate(
+        &mut self,
+        id: NodeId,
+        mode: AllocateMode,
+        offset: u64,
+        len: u64,
+    ) -> Answer<()> {
+        let end = offset
+            .checked_add(len)
+            .filter(|end| *end <= FILE_LEN_MAX)
+            .ok_or(EFBIG)?;
         if len == 0 {
             return Err(EINVAL);
         }
         let pages = self.content_mut(id)?;
         let size = pages.size();
-        let zeroes = !matches!(mode, AllocateMode::Extend | AllocateMode::KeepSize) && offset < size;
+        let zeroes =
+            !matches!(mode, AllocateMode::Extend | AllocateMode::KeepSize) && offset < size;
         let extends = matches!(mode, AllocateMode::Extend | AllocateMode::ZeroRange) && end > size;
         if zeroes {
             pages.zero(offset, end.min(size));
@@ -396,7 +479,13 @@ impl Model {
         Ok(())
     }
 
-    pub fn set_xattr(&mut self, id: NodeId, name: &[u8], value: &[u8], mode: XattrMode) -> Answer<()> {
+    pub fn set_xattr(
+        &mut self,
+        id: NodeId,
+        name: &[u8],
+        value: &[u8],
+        mode: XattrMode,
+    ) -> Answer<()> {
         if name.is_empty() {
             return Err(EINVAL);
         }
@@ -410,11 +499,18 @@ impl Model {
             _ => {}
         }
         let cost = |name: &[u8], value: &[u8]| name.len() + value.len() + 16;
-        let others = self.node(id).xattrs.iter().filter(|(known, _)| *known != name).map(|(name, value)| cost(name, value));
+        let others = self
+            .node(id)
+            .xattrs
+            .iter()
+            .filter(|(known, _)| *known != name)
+            .map(|(name, value)| cost(name, value));
         if others.sum::<usize>() + cost(name, value) > 256 << 10 {
             return Err(E2BIG);
         }
-        self.node_mut(id).xattrs.insert(name.to_vec(), value.to_vec());
+        self.node_mut(id)
+            .xattrs
+            .insert(name.to_vec(), value.to_vec());
         self.stamp_state(id);
         Ok(())
     }
@@ -431,18 +527,30 @@ impl Model {
 
 /// The target that a symbolic link of this length is made with.
 pub fn target(len: usize) -> Vec<u8> {
-    b"../over/there/".iter().copied().cycle().take(len).collect()
+    b"../over/there/"
+        .iter()
+        .copied()
+        .cycle()
+        .take(len)
+        .collect()
 }
 
 fn check_name(name: &[u8]) -> Answer<()> {
     if name.len() > 255 {
         return Err(ENAMETOOLONG);
     }
-    let illegal = name.is_empty() || name == b"." || name == b".." || name.iter().any(|byte| matches!(byte, 0 | b'/'));
+    let illegal = name.is_empty()
+        || name == b"."
+        || name == b".."
+        || name.iter().any(|byte| matches!(byte, 0 | b'/'));
     if illegal { Err(EINVAL) } else { Ok(()) }
 }
 
 fn clear_privileges(node: &mut Node) {
-    let sgid = if node.mode & GROUP_EXECUTE != 0 { SGID } else { 0 };
+    let sgid = if node.mode & GROUP_EXECUTE != 0 {
+        SGID
+    } else {
+        0
+    };
     node.mode &= !(SUID | sgid);
 }

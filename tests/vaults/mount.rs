@@ -32,9 +32,18 @@ impl<'a> Mount<'a> {
     ///
     /// # Errors
     /// What the vault says.
-    pub fn new(handles: Handles<'a>, options: OpenOptions, kernel: Kernel) -> wardfs::vault::Result<Mount<'a>> {
+    pub fn new(
+        handles: Handles<'a>,
+        options: OpenOptions,
+        kernel: Kernel,
+    ) -> wardfs::vault::Result<Mount<'a>> {
         let vault = open(handles(), options.clone())?;
-        Ok(Mount { handles, options, vault, kernel })
+        Ok(Mount {
+            handles,
+            options,
+            vault,
+            kernel,
+        })
     }
 
     pub fn vault(&self) -> &Vault {
@@ -49,7 +58,16 @@ impl<'a> Mount<'a> {
         for (number, op) in ops.iter().enumerate() {
             if let Op::Remount(how) = op {
                 let running = (self.kernel.model.clone(), None);
-                self = self.remount(*how).map_err(|what| (number, Box::new(Trouble { what, errno: None, running })))?;
+                self = self.remount(*how).map_err(|what| {
+                    (
+                        number,
+                        Box::new(Trouble {
+                            what,
+                            errno: None,
+                            running,
+                        }),
+                    )
+                })?;
             } else if let Err(trouble) = self.kernel.run(&self.vault, op) {
                 return Err((number, trouble));
             }
@@ -72,9 +90,15 @@ impl<'a> Mount<'a> {
             let vault = &*vault;
             let over = AtomicBool::new(false);
             std::thread::scope(|scope| {
-                scope.spawn(|| while !over.load(Relaxed) && vault.checkpoint().is_ok() {});
+                scope.spawn(|| {
+                    while !over.load(Relaxed) && vault.checkpoint().is_ok() {
+                        std::hint::spin_loop();
+                    }
+                });
                 let result = calls.iter().enumerate().try_for_each(|(number, op)| {
-                    kernel.run(vault, op).map_err(|trouble| (done + number, trouble))
+                    kernel
+                        .run(vault, op)
+                        .map_err(|trouble| (done + number, trouble))
                 });
                 over.store(true, Relaxed);
                 result
@@ -82,7 +106,16 @@ impl<'a> Mount<'a> {
             done += part.len();
             if let Some(how) = remount {
                 let running = (self.kernel.model.clone(), None);
-                let trouble = |what| (done - 1, Box::new(Trouble { what, errno: None, running }));
+                let trouble = |what| {
+                    (
+                        done - 1,
+                        Box::new(Trouble {
+                            what,
+                            errno: None,
+                            running,
+                        }),
+                    )
+                };
                 self = self.remount(how).map_err(trouble)?;
             }
         }
@@ -94,7 +127,12 @@ impl<'a> Mount<'a> {
     /// # Errors
     /// What fails or differs.
     pub fn remount(self, how: Remount) -> Result<Mount<'a>, String> {
-        let Mount { handles, options, vault, mut kernel } = self;
+        let Mount {
+            handles,
+            options,
+            vault,
+            mut kernel,
+        } = self;
         let failed = |what: &'static str| move |error| format!("{what}: {error}");
         let floor = match how {
             Remount::Kill => {
@@ -107,7 +145,14 @@ impl<'a> Mount<'a> {
             }
         };
         if how == Remount::ReadOnly {
-            let looking = open(handles(), OpenOptions { read_only: true, ..options.clone() }).map_err(failed("read-only open"))?;
+            let looking = open(
+                handles(),
+                OpenOptions {
+                    read_only: true,
+                    ..options.clone()
+                },
+            )
+            .map_err(failed("read-only open"))?;
             kernel.remounted(&Dump::of(&looking)?, floor, None)?;
             refuses_changes(&looking)?;
             looking.close().map_err(failed("close after looking"))?;
@@ -115,9 +160,17 @@ impl<'a> Mount<'a> {
         let vault = open(handles(), options.clone()).map_err(failed("open"))?;
         kernel.remounted(&Dump::of(&vault)?, floor, None)?;
         if how != Remount::Kill && vault.node_count() != 1 {
-            return Err(format!("{} nodes stay in memory that nobody knows", vault.node_count() - 1));
+            return Err(format!(
+                "{} nodes stay in memory that nobody knows",
+                vault.node_count() - 1
+            ));
         }
-        Ok(Mount { handles, options, vault, kernel })
+        Ok(Mount {
+            handles,
+            options,
+            vault,
+            kernel,
+        })
     }
 
     /// The end of a run: all is there, and when all is removed nothing stays behind.
@@ -129,14 +182,27 @@ impl<'a> Mount<'a> {
         let mounted = self.remount(Remount::Close)?;
         remove_everything(&mounted.vault)?;
         let handles = mounted.handles;
-        mounted.vault.close().map_err(|error| format!("last close: {error}"))?;
+        mounted
+            .vault
+            .close()
+            .map_err(|error| format!("last close: {error}"))?;
         let stray = left_over(&*handles());
-        if stray.is_empty() { Ok(()) } else { Err(format!("left over in an empty vault: {stray:?}")) }
+        if stray.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("left over in an empty vault: {stray:?}"))
+        }
     }
 }
 
 fn refuses_changes(vault: &Vault) -> Result<(), String> {
     use wardfs::vault::{NewKind, ROOT_INO};
-    let errno = vault.make(ROOT_INO, b"never", NewKind::File, 0o644, 0, 0).map_err(|error| error.errno());
-    if errno.is_err_and(|errno| errno == libc::EROFS) { Ok(()) } else { Err("a read-only vault was changed".to_owned()) }
+    let errno = vault
+        .make(ROOT_INO, b"never", NewKind::File, 0o644, 0, 0)
+        .map_err(|error| error.errno());
+    if errno.is_err_and(|errno| errno == libc::EROFS) {
+        Ok(())
+    } else {
+        Err("a read-only vault was changed".to_owned())
+    }
 }

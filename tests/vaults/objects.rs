@@ -11,9 +11,16 @@ pub fn objects(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![String::new()];
     while let Some(dir) = waiting.pop() {
-        for name in store.list(&path(&dir)).expect("a directory of a healthy store") {
+        for name in store
+            .list(&path(&dir))
+            .expect("a directory of a healthy store")
+        {
             let name = String::from_utf8(name).expect("stored names are text");
-            let child = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            let child = if dir.is_empty() {
+                name
+            } else {
+                format!("{dir}/{name}")
+            };
             match store.get(&path(&child)) {
                 Ok(bytes) => drop(found.insert(child, bytes)),
                 Err(StoreError::NotAnObject { .. }) => {
@@ -40,7 +47,11 @@ pub fn copy_into(store: &dyn Store, objects: &BTreeMap<String, Vec<u8>>) {
 
 /// The path of an object.
 pub fn path(text: &str) -> ObjectPath {
-    if text.is_empty() { ObjectPath::root() } else { ObjectPath::new(text).expect("a path of an object") }
+    if text.is_empty() {
+        ObjectPath::root()
+    } else {
+        ObjectPath::new(text).expect("a path of an object")
+    }
 }
 
 /// Removes all that a vault holds, through its counter.
@@ -83,8 +94,10 @@ pub fn left_over(store: &dyn Store) -> Vec<String> {
         }
     };
     let is_dir_of_entries = |name: &String| name.starts_with("guards/") && name.ends_with('/');
-    let (dirs, others): (Vec<String>, Vec<String>) =
-        objects(store).into_keys().filter(|name| !belongs(name)).partition(is_dir_of_entries);
+    let (dirs, others): (Vec<String>, Vec<String>) = objects(store)
+        .into_keys()
+        .filter(|name| !belongs(name))
+        .partition(is_dir_of_entries);
     // The root's own stays; which it is, cannot be told from outside.
     others.into_iter().chain(dirs.into_iter().skip(1)).collect()
 }

@@ -4,30 +4,109 @@ use wardfs::vault::{AllocateMode, RenameMode, Whence, XattrMode};
 /// An operation. What it hits is found when it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    Make { dir: Pick, name: Name, kind: Kind, mode: u16, owner: u32 },
-    Lookup { dir: Pick, name: Name },
-    Link { node: Pick, dir: Pick, name: Name },
-    Unlink { dir: Pick, name: Name },
-    RemoveDir { dir: Pick, name: Name },
-    Rename { dir: Pick, name: Name, to_dir: Pick, to_name: Name, mode: RenameMode },
-    Read { node: Pick, at: At, len: usize },
-    Write { node: Pick, at: At, len: usize, fill: Fill, kill_priv: bool },
-    Allocate { node: Pick, mode: AllocateMode, at: At, len: u64 },
-    Seek { node: Pick, at: At, whence: Whence },
-    CopyRange { from: Pick, at: At, to: Pick, to_at: At, len: u64 },
-    SetAttr { node: Pick, size: Option<At>, set: Set },
-    Stat { node: Pick },
-    Parent { dir: Pick },
-    ReadLink { node: Pick },
-    SetXattr { node: Pick, name: u8, len: usize, mode: XattrMode },
-    RemoveXattr { node: Pick, name: u8 },
-    ReadXattrs { node: Pick },
+    Make {
+        dir: Pick,
+        name: Name,
+        kind: Kind,
+        mode: u16,
+        owner: u32,
+    },
+    Lookup {
+        dir: Pick,
+        name: Name,
+    },
+    Link {
+        node: Pick,
+        dir: Pick,
+        name: Name,
+    },
+    Unlink {
+        dir: Pick,
+        name: Name,
+    },
+    RemoveDir {
+        dir: Pick,
+        name: Name,
+    },
+    Rename {
+        dir: Pick,
+        name: Name,
+        to_dir: Pick,
+        to_name: Name,
+        mode: RenameMode,
+    },
+    Read {
+        node: Pick,
+        at: At,
+        len: usize,
+    },
+    Write {
+        node: Pick,
+        at: At,
+        len: usize,
+        fill: Fill,
+        kill_priv: bool,
+    },
+    Allocate {
+        node: Pick,
+        mode: AllocateMode,
+        at: At,
+        len: u64,
+    },
+    Seek {
+        node: Pick,
+        at: At,
+        whence: Whence,
+    },
+    CopyRange {
+        from: Pick,
+        at: At,
+        to: Pick,
+        to_at: At,
+        len: u64,
+    },
+    SetAttr {
+        node: Pick,
+        size: Option<At>,
+        set: Set,
+    },
+    Stat {
+        node: Pick,
+    },
+    Parent {
+        dir: Pick,
+    },
+    ReadLink {
+        node: Pick,
+    },
+    SetXattr {
+        node: Pick,
+        name: u8,
+        len: usize,
+        mode: XattrMode,
+    },
+    RemoveXattr {
+        node: Pick,
+        name: u8,
+    },
+    ReadXattrs {
+        node: Pick,
+    },
     /// Goes on with the listing of a directory, or begins one.
-    List { dir: Pick, count: u8, plus: bool },
+    List {
+        dir: Pick,
+        count: u8,
+        plus: bool,
+    },
     /// Gives back kernel lookups: one, or all of this node.
-    Forget { node: Pick, all: bool },
+    Forget {
+        node: Pick,
+        all: bool,
+    },
     ForgetAll,
-    Sync { node: Pick },
+    Sync {
+        node: Pick,
+    },
     SyncAll,
     Checkpoint,
     Remount(Remount),
@@ -126,7 +205,14 @@ pub const NAMES: &[(&[u8], usize)] = &[
 ];
 
 /// Names that are refused, and one that is too long.
-pub const BAD_NAMES: &[(&[u8], usize)] = &[(b"", 0), (b".", 1), (b"..", 2), (b"a/b", 3), (b"a\0", 2), (b"t", 256)];
+pub const BAD_NAMES: &[(&[u8], usize)] = &[
+    (b"", 0),
+    (b".", 1),
+    (b"..", 2),
+    (b"a/b", 3),
+    (b"a\0", 2),
+    (b"t", 256),
+];
 
 /// A name of the tables: the bytes, repeated to the length.
 pub fn name_bytes((bytes, len): (&[u8], usize)) -> Vec<u8> {
@@ -148,7 +234,10 @@ impl Fill {
                     state ^= state << 17;
                     state
                 };
-                (0..len.div_ceil(8)).flat_map(|_| next().to_le_bytes()).take(len).collect()
+                (0..len.div_ceil(8))
+                    .flat_map(|_| next().to_le_bytes())
+                    .take(len)
+                    .collect()
             }
         }
     }

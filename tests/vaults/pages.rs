@@ -24,7 +24,9 @@ impl Pages {
         while done < len {
             let (page, within, count) = piece(offset + done as u64, len - done);
             match self.pages.get(&page) {
-                Some(bytes) => into[done..done + count].copy_from_slice(&bytes[within..within + count]),
+                Some(bytes) => {
+                    into[done..done + count].copy_from_slice(&bytes[within..within + count]);
+                }
                 None => into[done..done + count].fill(0),
             }
             done += count;
@@ -37,8 +39,12 @@ impl Pages {
         let mut done = 0;
         while done < bytes.len() {
             let (page, within, count) = piece(offset + done as u64, bytes.len() - done);
-            let target = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE]));
-            Arc::make_mut(target)[within..within + count].copy_from_slice(&bytes[done..done + count]);
+            let target = self
+                .pages
+                .entry(page)
+                .or_insert_with(|| Arc::new([0; PAGE]));
+            Arc::make_mut(target)[within..within + count]
+                .copy_from_slice(&bytes[done..done + count]);
             done += count;
         }
         if !bytes.is_empty() {
@@ -56,7 +62,11 @@ impl Pages {
 
     /// Zeros from `start` up to `end`; the size stays.
     pub fn zero(&mut self, start: u64, end: u64) {
-        let within_range: Vec<u64> = self.pages.range(start / PAGE_LEN..end.div_ceil(PAGE_LEN)).map(|(page, _)| *page).collect();
+        let within_range: Vec<u64> = self
+            .pages
+            .range(start / PAGE_LEN..end.div_ceil(PAGE_LEN))
+            .map(|(page, _)| *page)
+            .collect();
         for page in within_range {
             let first = page * PAGE_LEN;
             let from = usize::try_from(start.max(first) - first).expect("within a page");
@@ -65,13 +75,18 @@ impl Pages {
                 Arc::make_mut(bytes)[from..until].fill(0);
             }
         }
-        self.pages.retain(|_, bytes| bytes.iter().any(|byte| *byte != 0));
+        self.pages
+            .retain(|_, bytes| bytes.iter().any(|byte| *byte != 0));
     }
 
     /// Are all bytes of the range zero?
     pub fn is_zero(&self, start: u64, end: u64) -> bool {
         let mut rest = self.clone();
-        let all: Vec<_> = rest.pages.range(start / PAGE_LEN..end.div_ceil(PAGE_LEN)).map(|(page, _)| *page).collect();
+        let all: Vec<_> = rest
+            .pages
+            .range(start / PAGE_LEN..end.div_ceil(PAGE_LEN))
+            .map(|(page, _)| *page)
+            .collect();
         rest.pages.retain(|page, _| all.contains(page));
         let before = rest.clone().without_zeros();
         rest.zero(start, end);
@@ -80,7 +95,8 @@ impl Pages {
 
     /// Equal in what is read.
     pub fn same(&self, other: &Pages) -> bool {
-        self.size == other.size && self.clone().without_zeros().pages == other.clone().without_zeros().pages
+        self.size == other.size
+            && self.clone().without_zeros().pages == other.clone().without_zeros().pages
     }
 
     /// Is every byte either the one of `a` or the one of `b`, and the size between theirs?
@@ -88,18 +104,29 @@ impl Pages {
         let sizes = a.size.min(b.size)..=a.size.max(b.size);
         let pages = |content: &Pages| content.pages.keys().copied().collect::<Vec<_>>();
         let zeros = [0; PAGE];
-        let page_of = |content: &Pages, page| content.pages.get(&page).map_or(zeros, |bytes| **bytes);
+        let page_of =
+            |content: &Pages, page| content.pages.get(&page).map_or(zeros, |bytes| **bytes);
         sizes.contains(&self.size)
-            && [pages(self), pages(a), pages(b)].concat().into_iter().all(|page| {
-                let (found, a, b) = (page_of(self, page), page_of(a, page), page_of(b, page));
-                let past_end = |at: usize| page * PAGE_LEN + at as u64 >= self.size;
-                (0..PAGE).all(|at| found[at] == a[at] || found[at] == b[at] || (past_end(at) && found[at] == 0))
-            })
+            && [pages(self), pages(a), pages(b)]
+                .concat()
+                .into_iter()
+                .all(|page| {
+                    let (found, a, b) = (page_of(self, page), page_of(a, page), page_of(b, page));
+                    let past_end = |at: usize| page * PAGE_LEN + at as u64 >= self.size;
+                    (0..PAGE).all(|at| {
+                        found[at] == a[at] || found[at] == b[at] || (past_end(at) && found[at] == 0)
+                    })
+                })
     }
 
     /// The first byte in which two contents differ.
     pub fn first_difference(&self, other: &Pages) -> Option<(u64, u8, u8)> {
-        let pages: std::collections::BTreeSet<u64> = self.pages.keys().chain(other.pages.keys()).copied().collect();
+        let pages: std::collections::BTreeSet<u64> = self
+            .pages
+            .keys()
+            .chain(other.pages.keys())
+            .copied()
+            .collect();
         let zeros = [0; PAGE];
         pages.into_iter().find_map(|page| {
             let a = self.pages.get(&page).map_or(&zeros, |bytes| &**bytes);
@@ -110,7 +137,8 @@ impl Pages {
     }
 
     fn without_zeros(mut self) -> Pages {
-        self.pages.retain(|_, bytes| bytes.iter().any(|byte| *byte != 0));
+        self.pages
+            .retain(|_, bytes| bytes.iter().any(|byte| *byte != 0));
         self
     }
 }

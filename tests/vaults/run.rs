@@ -12,7 +12,14 @@ pub struct Budget {
 impl Budget {
     pub fn secs(default: u64) -> Budget {
         let secs = number("WARDFS_TEST_SECS").unwrap_or(default);
-        Budget { until: Instant::now() + Duration::from_secs(secs) }
+        Budget::exactly(secs)
+    }
+
+    /// Never another time.
+    pub fn exactly(secs: u64) -> Budget {
+        Budget {
+            until: Instant::now() + Duration::from_secs(secs),
+        }
     }
 
     pub fn is_spent(&self) -> bool {
@@ -37,6 +44,10 @@ pub fn caught(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     })
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+/// The number that a variable holds.
+pub fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is a number"))
+    })
 }

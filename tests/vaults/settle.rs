@@ -18,13 +18,28 @@ impl Model {
     /// What a `stat` says that the model does not.
     pub fn compare_stat(&self, id: NodeId, stat: &Stat) -> Result<(), String> {
         let node = self.node(id);
-        let expected = (node.kind, node.mode, node.uid, node.gid, node.rdev, self.size(id), self.nlink(id));
-        let found = (stat.kind, stat.mode, stat.uid, stat.gid, stat.rdev, stat.size, stat.nlink);
+        let expected = (
+            node.kind,
+            node.mode,
+            node.uid,
+            node.gid,
+            node.rdev,
+            self.size(id),
+            self.nlink(id),
+        );
+        let found = (
+            stat.kind, stat.mode, stat.uid, stat.gid, stat.rdev, stat.size, stat.nlink,
+        );
         if expected != found {
-            return Err(format!("kind, mode, uid, gid, rdev, size, nlink: {found:?} instead of {expected:?}"));
+            return Err(format!(
+                "kind, mode, uid, gid, rdev, size, nlink: {found:?} instead of {expected:?}"
+            ));
         }
         if node.ino.is_some_and(|ino| ino != stat.ino) {
-            return Err(format!("inode number {} instead of {:?}", stat.ino, node.ino));
+            return Err(format!(
+                "inode number {} instead of {:?}",
+                stat.ino, node.ino
+            ));
         }
         node.times.compare(stat)
     }
@@ -33,17 +48,32 @@ impl Model {
     pub fn learn(&mut self, id: NodeId, stat: &Stat) {
         let node = self.node_mut(id);
         node.ino = Some(stat.ino);
-        node.times =
-            Times { atime: Some(stat.atime), mtime: Some(stat.mtime), ctime: Some(stat.ctime), btime: Some(stat.btime) };
+        node.times = Times {
+            atime: Some(stat.atime),
+            mtime: Some(stat.mtime),
+            ctime: Some(stat.ctime),
+            btime: Some(stat.btime),
+        };
     }
 
     /// Is this dump what the model says? `top` is where the dump began. If so, the model learns from it.
-    pub fn agree(&mut self, top: NodeId, top_ino: u64, dump: &Dump, half: Option<&HalfDone>) -> Result<(), String> {
+    pub fn agree(
+        &mut self,
+        top: NodeId,
+        top_ino: u64,
+        dump: &Dump,
+        half: Option<&HalfDone>,
+    ) -> Result<(), String> {
         let mut seen = HashMap::new();
         let mut path = String::new();
-        self.agree_node(top, top_ino, dump, half, &mut seen, &mut path).map_err(|what| format!("at /{path}: {what}"))?;
+        self.agree_node(top, top_ino, dump, half, &mut seen, &mut path)
+            .map_err(|what| format!("at /{path}: {what}"))?;
         if seen.len() != dump.nodes.len() {
-            return Err(format!("{} nodes instead of {}", dump.nodes.len(), seen.len()));
+            return Err(format!(
+                "{} nodes instead of {}",
+                dump.nodes.len(),
+                seen.len()
+            ));
         }
         for (ino, id) in seen {
             self.learn(id, &dump.nodes[&ino].stat);
@@ -76,16 +106,24 @@ impl Model {
         }
         match (&self.node(id).body, &found.body) {
             (Body::File(pages), FoundBody::File(found)) if pages.same(found) => Ok(()),
-            (Body::File(pages), FoundBody::File(found)) => {
-                Err(format!("content: offset, expected, found: {:?}", pages.first_difference(found)))
-            }
+            (Body::File(pages), FoundBody::File(found)) => Err(format!(
+                "content: offset, expected, found: {:?}",
+                pages.first_difference(found)
+            )),
             (Body::Symlink(target), FoundBody::Symlink(found)) if target == found => Ok(()),
             (Body::Special, FoundBody::Special) => Ok(()),
             (Body::Dir(entries), FoundBody::Dir(found)) => {
                 if !entries.keys().eq(found.keys()) {
-                    return Err(format!("entries {} instead of {}", show(found.keys()), show(entries.keys())));
+                    return Err(format!(
+                        "entries {} instead of {}",
+                        show(found.keys()),
+                        show(entries.keys())
+                    ));
                 }
-                let pairs: Vec<_> = entries.iter().map(|(name, id)| (name.clone(), *id, found[name])).collect();
+                let pairs: Vec<_> = entries
+                    .iter()
+                    .map(|(name, id)| (name.clone(), *id, found[name]))
+                    .collect();
                 for (name, id, ino) in pairs {
                     let len = path.len();
                     path.push_str(&show_name(&name));
@@ -127,9 +165,13 @@ impl Times {
             ("ctime", self.ctime, stat.ctime),
             ("btime", self.btime, stat.btime),
         ];
-        let differs = |(_, expected, found): &(&str, Option<Time>, Time)| expected.is_some_and(|expected| expected != *found);
+        let differs = |(_, expected, found): &(&str, Option<Time>, Time)| {
+            expected.is_some_and(|expected| expected != *found)
+        };
         match pairs.into_iter().find(differs) {
-            Some((name, expected, found)) => Err(format!("{name} {found:?} instead of {expected:?}")),
+            Some((name, expected, found)) => {
+                Err(format!("{name} {found:?} instead of {expected:?}"))
+            }
             None => Ok(()),
         }
     }
@@ -142,5 +184,9 @@ fn show<'a>(names: impl Iterator<Item = &'a Vec<u8>>) -> String {
 
 fn show_name(name: &[u8]) -> String {
     let text = String::from_utf8_lossy(name);
-    if text.len() > 20 { format!("{}...{}", &text[..4], name.len()) } else { text.into_owned() }
+    if text.len() > 20 {
+        format!("{}...{}", &text[..4], name.len())
+    } else {
+        text.into_owned()
+    }
 }

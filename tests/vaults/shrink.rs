@@ -9,7 +9,11 @@ pub fn shrink(mut ops: Vec<Op>, mut fails: impl FnMut(&[Op]) -> bool) -> Vec<Op>
         while at < ops.len() {
             let end = (at + len).min(ops.len());
             let shorter: Vec<Op> = ops[..at].iter().chain(&ops[end..]).cloned().collect();
-            if fails(&shorter) { ops = shorter } else { at = end }
+            if fails(&shorter) {
+                ops = shorter;
+            } else {
+                at = end;
+            }
         }
         if len <= 1 {
             return ops;

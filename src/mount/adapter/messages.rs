@@ -392,6 +392,11 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
+        if self.spares(InitFlags::FUSE_NO_OPEN_SUPPORT) {
+            // The kernel then makes the file as a node and opens it without asking. What it has
+            // opened by this message it would also release, with a message for each file.
+            return reply.error(Errno::ENOSYS);
+        }
         let kind = NewKind::File;
         let entry = NewEntry {
             parent: parent.0,

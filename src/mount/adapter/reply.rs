@@ -59,11 +59,15 @@ impl Adapter {
     /// Files need not be opened: `spared` is how the kernel says that it then opens and closes all
     /// others without asking, and keeps their content cached. Not so when the vault may change
     /// from outside: then an open file starts with a fresh cache.
+    pub(super) fn spares(&self, spared: InitFlags) -> bool {
+        !self.options.shared && self.offered.contains(spared)
+    }
+
     pub(super) fn reply_open(&self, spared: InitFlags, cached: FopenFlags, reply: ReplyOpen) {
-        if self.options.shared {
-            reply.opened(NO_HANDLE, FopenFlags::empty());
-        } else if self.offered.contains(spared) {
+        if self.spares(spared) {
             reply.error(Errno::ENOSYS);
+        } else if self.options.shared {
+            reply.opened(NO_HANDLE, FopenFlags::empty());
         } else {
             reply.opened(NO_HANDLE, cached);
         }

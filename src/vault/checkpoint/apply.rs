@@ -14,15 +14,32 @@ use crate::{
         node::{Node, NodeContent},
     },
 };
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 
 impl Core {
     /// Changes the store, in the order of the redo file but for what does not depend on each other.
     pub(super) fn apply(&self, snapshot: &Snapshot, plan: &Plan) -> Result<()> {
-        plan.make_dirs.iter().try_for_each(|path| self.store.make_dir(path))?;
-        let payloads: Vec<(&NodeSnap, &Folded)> =
-            snapshot.nodes.iter().zip(&plan.folded).filter_map(|(snap, folded)| Some((snap, folded.as_ref()?))).collect();
-        self.all(payloads, |(snap, folded)| self.apply_payload(snap, folded, snapshot.segment))?;
+        plan.make_dirs
+            .iter()
+            .try_for_each(|path| self.store.make_dir(path))?;
+        if plan
+            .folded
+            .iter()
+            .flatten()
+            .flat_map(|folded| &folded.ops)
+            .any(|op| matches!(op, RedoOp::Rename { .. }))
+        {
+            journal::settle_dirs(&*self.store)?;
+        }
+        let payloads: Vec<(&NodeSnap, &Folded)> = snapshot
+            .nodes
+            .iter()
+            .zip(&plan.folded)
+            .filter_map(|(snap, folded)| Some((snap, folded.as_ref()?)))
+            .collect();
+        self.all(payloads, |(snap, folded)| {
+            self.apply_payload(snap, folded, snapshot.segment)
+        })?;
         self.all(plan.puts.iter().collect(), |op| self.execute(op))?;
         self.all(plan.removes.iter().collect(), |op| self.execute(op))
     }
@@ -37,7 +54,9 @@ impl Core {
 
     /// Writes a payload's frames while its file is locked: a reader must not find new frames under old entries.
     fn apply_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
-        let ContentSnap::Payload { payload, .. } = &snap.content else { return Ok(()) };
+        let ContentSnap::Payload { payload, .. } = &snap.content else {
+            return Ok(());
+        };
         let mut state = snap.node.state.write();
         let present = match &mut state.content {
             NodeContent::File(file) => present_payload(file, payload),
@@ -45,22 +64,29 @@ impl Core {
         };
         // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
         folded.ops.iter().try_for_each(|op| self.execute(op))?;
-        let Some((allocated, present)) = present else { return Ok(()) };
-        if payload.birth == Birth::New || present.birth == Birth::Placing {
+        let Some((allocated, present)) = present else {
+            return Ok(());
+        };
+        if payload.birth == Birth::New || folded.frames.iter().any(|frame| frame.entry.present) {
             present.birth = Birth::Placed;
+        } else if present.birth == Birth::Placing {
+            // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second one.
+            present.birth = Birth::Unborn;
         }
         learn(present, allocated, folded, segment);
         Ok(())
     }
 
     /// Memory learns what is stored now.
-    pub(super) fn complete(&self, snapshot: Snapshot, plan: &Plan) {
+    pub(super) fn complete(&self, snapshot: Snapshot, plan: Plan) {
         for done in &plan.dirs {
             let mut state = done.node.state.write();
             let Ok(dir) = state.dir_mut() else { continue };
             dir.stored = done.stored;
             if let Some(listing) = &mut dir.listing {
-                done.tags.iter().for_each(|(name, tag)| listing.set_stored_tag(name, *tag));
+                done.tags
+                    .iter()
+                    .for_each(|(name, tag)| listing.set_stored_tag(name, *tag));
             }
         }
         let mut links = self.links.lock();
@@ -72,20 +98,34 @@ impl Core {
             };
         }
         drop(links);
-        snapshot.nodes.iter().for_each(|snap| release_slots(snap, snapshot.segment));
+        snapshot
+            .nodes
+            .iter()
+            .for_each(|snap| release_slots(snap, snapshot.segment));
         for (node, tag, generation, seals) in &plan.sealed {
             self.clean(node, snapshot.segment, *tag, *generation, *seals);
         }
-        let nodes: Vec<Arc<Node>> = snapshot.nodes.iter().chain(&snapshot.dirs).map(|snap| Arc::clone(&snap.node)).collect();
-        drop(snapshot);
-        for node in nodes {
-            if node.lookups.load(Relaxed) == 0 {
-                self.let_go(node);
-            }
-        }
+        let mut nodes = snapshot.orphans;
+        nodes.extend(
+            snapshot
+                .nodes
+                .into_iter()
+                .chain(snapshot.dirs)
+                .map(|snap| snap.node),
+        );
+        // Only a node that nobody else holds leaves memory.
+        drop(plan);
+        nodes.into_iter().for_each(|node| self.let_go(node));
     }
 
-    fn clean(&self, node: &Node, segment: u64, tag: crate::crypto::Tag, generation: u64, seals: u64) {
+    fn clean(
+        &self,
+        node: &Node,
+        segment: u64,
+        tag: crate::crypto::Tag,
+        generation: u64,
+        seals: u64,
+    ) {
         let mut state = node.state.write();
         state.stored = Some(tag);
         state.generation = generation;
@@ -105,7 +145,10 @@ impl Core {
 }
 
 /// The payload of a snapshot, if the file still has it.
-fn present_payload<'a>(file: &'a mut FileData, snap: &PayloadSnap) -> Option<(&'a mut u64, &'a mut Payload)> {
+fn present_payload<'a>(
+    file: &'a mut FileData,
+    snap: &PayloadSnap,
+) -> Option<(&'a mut u64, &'a mut Payload)> {
     match &mut file.body {
         FileBody::Payload(payload) if payload.id == snap.id => Some((&mut file.allocated, payload)),
         _ => None,
@@ -115,7 +158,9 @@ fn present_payload<'a>(file: &'a mut FileData, snap: &PayloadSnap) -> Option<(&'
 /// Slots that were kept off for this checkpoint may be written straight again. Not before the redo file is gone: executed
 /// once more, it would punch them once more.
 fn release_slots(snap: &NodeSnap, segment: u64) {
-    let ContentSnap::Payload { payload, .. } = &snap.content else { return };
+    let ContentSnap::Payload { payload, .. } = &snap.content else {
+        return;
+    };
     if let NodeContent::File(file) = &mut snap.node.state.write().content
         && let Some((_, present)) = present_payload(file, payload)
     {
@@ -127,13 +172,20 @@ fn release_slots(snap: &NodeSnap, segment: u64) {
 fn learn(payload: &mut Payload, allocated: &mut u64, folded: &Folded, segment: u64) {
     let index = payload.index.get_mut();
     for frame in &folded.frames {
-        let cleared = payload.busy.iter().any(|busy| busy.cleared && busy.segment > segment && busy.chunks.contains(&frame.chunk));
+        let cleared = payload.busy.iter().any(|busy| {
+            busy.cleared && busy.segment > segment && busy.chunks.contains(&frame.chunk)
+        });
         if cleared {
             continue;
         }
         index.folded(frame.chunk, frame.entry);
-        *allocated = (*allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
-        if payload.overlay.get(frame.chunk).is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch)) {
+        *allocated =
+            (*allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
+        if payload
+            .overlay
+            .get(frame.chunk)
+            .is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch))
+        {
             payload.overlay.remove(frame.chunk);
         }
     }

@@ -39,15 +39,20 @@ impl Core {
     }
 
     fn checkpoint_locked(&self) -> Result<bool> {
-        let Some(snapshot) = self.take_snapshot()? else { return Ok(false) };
+        let Some(snapshot) = self.take_snapshot()? else {
+            return Ok(false);
+        };
         let segment = snapshot.segment;
         let folded = self.fold(&snapshot)?;
         let plan = self.seal_all(&snapshot, folded)?;
         self.journal.reserve().release();
-        let done = self.store_plan(&snapshot, &plan).and_then(|()| Ok(self.journal.finish(segment)?));
+        let done = self
+            .store_plan(&snapshot, &plan)
+            .and_then(|()| Ok(self.journal.finish(segment)?));
         self.journal.reserve().end();
         done?;
-        self.complete(snapshot, &plan);
+        self.complete(snapshot, plan);
+        self.applied.store(segment, Relaxed);
         Ok(true)
     }
 
@@ -59,6 +64,12 @@ impl Core {
         redo.commit()?;
         self.apply(snapshot, plan)?;
         Ok(self.store.sync()?)
+    }
+
+    /// Asks for a checkpoint, without waiting for it.
+    pub fn ask_for_checkpoint(&self) {
+        self.signal.state.lock().checkpoint = true;
+        self.signal.wake.notify_all();
     }
 
     /// Is a checkpoint due?

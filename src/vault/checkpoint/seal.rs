@@ -6,8 +6,9 @@ use super::{
 use crate::{
     crypto::{NameKey, Tag},
     format::{
-        Alias, Body, Content, Data, DirId, DirState, FileId, FileState, GuardHead, Kind, LinksState, Name, Place, RedoOp, dir_path,
-        guard_path, link_guard_path, root_guard_path, seal_guard,
+        Alias, Body, Content, Data, DirId, DirState, FileId, FileState, GuardHead, Kind,
+        LinksState, Name, Place, RedoOp, dir_path, guard_path, link_guard_path, root_guard_path,
+        seal_guard,
     },
     store::ObjectPath,
     vault::{core::Core, dir::StoredSums, error::Result, node::Node},
@@ -39,8 +40,14 @@ pub(super) struct DirDone {
 impl Plan {
     /// All operations, for the redo file.
     pub fn each_op(&self, each: &mut dyn FnMut(&RedoOp) -> Result<()>) -> Result<()> {
-        self.make_dirs.iter().try_for_each(|path| each(&RedoOp::MakeDir(path.clone())))?;
-        self.folded.iter().flatten().flat_map(|folded| &folded.ops).try_for_each(&mut *each)?;
+        self.make_dirs
+            .iter()
+            .try_for_each(|path| each(&RedoOp::MakeDir(path.clone())))?;
+        self.folded
+            .iter()
+            .flatten()
+            .flat_map(|folded| &folded.ops)
+            .try_for_each(&mut *each)?;
         self.puts.iter().chain(&self.removes).try_for_each(each)
     }
 }
@@ -76,7 +83,11 @@ fn update(sums: &mut StoredSums, key: &NameKey, stored: &str, old: Option<Tag>, 
 
 impl Core {
     /// Seals all guards and lists what is to be written.
-    pub(super) fn seal_all(&self, snapshot: &Snapshot, folded: Vec<Option<Folded>>) -> Result<Plan> {
+    pub(super) fn seal_all(
+        &self,
+        snapshot: &Snapshot,
+        folded: Vec<Option<Folded>>,
+    ) -> Result<Plan> {
         let mut plan = Plan {
             make_dirs: payload_dirs(snapshot, &folded),
             puts: Vec::new(),
@@ -88,9 +99,14 @@ impl Core {
             folded,
         };
         let mut updates: HashMap<DirId, Updates> = HashMap::new();
-        let work: Vec<(&NodeSnap, Option<&Folded>)> =
-            snapshot.nodes.iter().zip(plan.folded.iter().map(Option::as_ref)).collect();
-        let sealed = self.pool.map(work, |(snap, folded)| self.seal_node(snap, file_content(snap, folded), folded));
+        let work: Vec<(&NodeSnap, Option<&Folded>)> = snapshot
+            .nodes
+            .iter()
+            .zip(plan.folded.iter().map(Option::as_ref))
+            .collect();
+        let sealed = self.pool.map(work, |(snap, folded)| {
+            self.seal_node(snap, file_content(snap, folded), folded)
+        });
         for (snap, sealed) in snapshot.nodes.iter().zip(sealed) {
             self.place_guard(snap, sealed, &mut plan, &mut updates);
         }
@@ -104,13 +120,24 @@ impl Core {
     }
 
     fn seal_node(&self, snap: &NodeSnap, content: Content, folded: Option<&Folded>) -> Sealed {
-        let seals = snap.seals + 1 + folded.map_or(0, |folded| (folded.frames.len() + folded.blocks.len()) as u64);
+        let seals = snap.seals
+            + 1
+            + folded.map_or(0, |folded| {
+                (folded.frames.len() + folded.blocks.len()) as u64
+            });
         self.seal_body(snap, content, snap.generation + 1, seals)
     }
 
     fn seal_body(&self, snap: &NodeSnap, content: Content, generation: u64, seals: u64) -> Sealed {
-        let stanza = self.zone_key.wrap_file(&self.vault.0, &snap.node.id.0, &snap.key);
-        let head = GuardHead { suite: self.suite, file: snap.node.id, zone: snap.zone, stanzas: vec![stanza] };
+        let stanza = self
+            .zone_key
+            .wrap_file(&self.vault.0, &snap.node.id.0, &snap.key);
+        let head = GuardHead {
+            suite: self.suite,
+            file: snap.node.id,
+            zone: snap.zone,
+            stanzas: vec![stanza],
+        };
         let body = Body {
             links: snap.links.clone(),
             attrs: snap.attrs,
@@ -121,12 +148,28 @@ impl Core {
             description: snap.description.clone(),
         };
         let sealed = seal_guard(&head, &snap.key.guard_aead(self.suite), &self.vault, &body);
-        Sealed { bytes: sealed.bytes, tag: sealed.tag, generation, seals: seals - snap.seals }
+        Sealed {
+            bytes: sealed.bytes,
+            tag: sealed.tag,
+            generation,
+            seals: seals - snap.seals,
+        }
     }
 
     /// Where a sealed guard goes, and which directory's sums it changes.
-    fn place_guard(&self, snap: &NodeSnap, sealed: Sealed, plan: &mut Plan, updates: &mut HashMap<DirId, Updates>) {
-        let Sealed { bytes, tag, generation, seals } = sealed;
+    fn place_guard(
+        &self,
+        snap: &NodeSnap,
+        sealed: Sealed,
+        plan: &mut Plan,
+        updates: &mut HashMap<DirId, Updates>,
+    ) {
+        let Sealed {
+            bytes,
+            tag,
+            generation,
+            seals,
+        } = sealed;
         let path = match &snap.place {
             Place::Root => root_guard_path(),
             Place::Links => {
@@ -134,30 +177,64 @@ impl Core {
                 link_guard_path(&snap.node.id)
             }
             Place::Entry(link) => {
-                updates.entry(link.dir).or_default().guards.insert(link.name.clone(), tag);
+                updates
+                    .entry(link.dir)
+                    .or_default()
+                    .guards
+                    .insert(link.name.clone(), tag);
                 guard_path(&link.dir, &self.stored_name(&link.dir, &link.name))
             }
         };
         plan.puts.push(RedoOp::Put { path, bytes });
-        plan.sealed.push((Arc::clone(&snap.node), tag, generation, seals));
+        plan.sealed
+            .push((Arc::clone(&snap.node), tag, generation, seals));
     }
 
     fn stored_name(&self, dir: &DirId, name: &Name) -> String {
         let known = self.table.dir(dir);
-        let stored = known.and_then(|node| Some(node.state.read().dir().ok()?.key.stored_name(name.as_bytes())));
+        let stored = known.and_then(|node| {
+            Some(
+                node.state
+                    .read()
+                    .dir()
+                    .ok()?
+                    .key
+                    .stored_name(name.as_bytes()),
+            )
+        });
         stored.unwrap_or_else(|| self.zone_key.name_key(&dir.0).stored_name(name.as_bytes()))
     }
 
     /// Brings a directory's sums up to date and seals its guard.
-    fn seal_dir(&self, snap: &NodeSnap, segment: u64, plan: &mut Plan, updates: &mut HashMap<DirId, Updates>) -> Result<Sealed> {
-        let ContentSnap::Dir { id, subdirs, changed } = &snap.content else { unreachable!("only directories are sealed so") };
+    fn seal_dir(
+        &self,
+        snap: &NodeSnap,
+        segment: u64,
+        plan: &mut Plan,
+        updates: &mut HashMap<DirId, Updates>,
+    ) -> Result<Sealed> {
+        let ContentSnap::Dir {
+            id,
+            subdirs,
+            changed,
+        } = &snap.content
+        else {
+            unreachable!("only directories are sealed so")
+        };
         let guards = updates.remove(id).unwrap_or_default().guards;
         let state = snap.node.state.read();
         let data = state.dir()?;
         let before = data.stored;
-        let mut done = DirDone { node: Arc::clone(&snap.node), stored: before, tags: Vec::new() };
+        let mut done = DirDone {
+            node: Arc::clone(&snap.node),
+            stored: before,
+            tags: Vec::new(),
+        };
         let mut set = |name: &Name, new: Option<Tag>, sums: &mut StoredSums, plan: &mut Plan| {
-            let old = data.listing.as_ref().and_then(|listing| listing.stored_tag(name));
+            let old = data
+                .listing
+                .as_ref()
+                .and_then(|listing| listing.stored_tag(name));
             let stored = data.key.stored_name(name.as_bytes());
             update(sums, &data.key, &stored, old, new);
             if old.is_some() && new.is_none() {
@@ -191,17 +268,51 @@ impl Core {
             names: plan.links.names,
             states: plan.links.states,
         });
-        let generation = if snap.node.is_root() { segment } else { snap.generation + 1 };
-        let StoredSums { entries, names, states } = sums;
-        let content = Content::Directory(DirState { id: *id, entries, subdirs: *subdirs, names, states, links });
+        let generation = if snap.node.is_root() {
+            segment
+        } else {
+            snap.generation + 1
+        };
+        let StoredSums {
+            entries,
+            names,
+            states,
+        } = sums;
+        let content = Content::Directory(DirState {
+            id: *id,
+            entries,
+            subdirs: *subdirs,
+            names,
+            states,
+            links,
+        });
         Ok(self.seal_body(snap, content, generation, snap.seals + 1))
     }
 
-    fn put_alias(&self, dir: &DirId, key: &NameKey, name: &Name, child: &ChildSnap, plan: &mut Plan) -> Tag {
-        let alias = Alias { file: child.file, kind: child.kind, name: name.clone() };
-        let sealed = alias.seal(&self.zone_key.alias_aead(&dir.0, self.suite), self.suite, &self.vault, dir);
+    fn put_alias(
+        &self,
+        dir: &DirId,
+        key: &NameKey,
+        name: &Name,
+        child: &ChildSnap,
+        plan: &mut Plan,
+    ) -> Tag {
+        let alias = Alias {
+            file: child.file,
+            kind: child.kind,
+            name: name.clone(),
+        };
+        let sealed = alias.seal(
+            &self.zone_key.alias_aead(&dir.0, self.suite),
+            self.suite,
+            &self.vault,
+            dir,
+        );
         let path = guard_path(dir, &key.stored_name(name.as_bytes()));
-        plan.puts.push(RedoOp::Put { path, bytes: sealed.bytes });
+        plan.puts.push(RedoOp::Put {
+            path,
+            bytes: sealed.bytes,
+        });
         sealed.tag
     }
 
@@ -209,7 +320,8 @@ impl Core {
     fn sum_links(&self, snapshot: &Snapshot, plan: &mut Plan) {
         let links = self.links.lock();
         plan.links = links.stored;
-        plan.links_tags.extend(snapshot.gone.iter().map(|file| (*file, None)));
+        plan.links_tags
+            .extend(snapshot.gone.iter().map(|file| (*file, None)));
         for (file, new) in &plan.links_tags {
             let old = links.tags.get(file).copied();
             update(&mut plan.links, &links.key, &file.hex(), old, *new);
@@ -265,7 +377,11 @@ fn file_content(snap: &NodeSnap, folded: Option<&Folded>) -> Content {
 
 /// The directories that payloads go to.
 fn payload_dirs(snapshot: &Snapshot, folded: &[Option<Folded>]) -> Vec<ObjectPath> {
-    let written = snapshot.nodes.iter().zip(folded).filter(|(_, folded)| folded.as_ref().is_some_and(|folded| !folded.ops.is_empty()));
+    let written = snapshot
+        .nodes
+        .iter()
+        .zip(folded)
+        .filter(|(_, folded)| folded.as_ref().is_some_and(|folded| !folded.ops.is_empty()));
     let mut dirs: Vec<ObjectPath> = written
         .filter_map(|(snap, _)| match &snap.content {
             ContentSnap::Payload { payload, .. } => Some(crate::format::payload_dir(&payload.id)),
@@ -280,10 +396,23 @@ fn payload_dirs(snapshot: &Snapshot, folded: &[Option<Folded>]) -> Vec<ObjectPat
 /// Payloads and directories that nothing leads to.
 fn removes(snapshot: &Snapshot, plan: &mut Plan) {
     for payload in &snapshot.dead {
-        let paths =
-            [crate::format::new_payload_path(payload), crate::format::payload_path(payload), crate::format::index_path(payload)];
+        let paths = [
+            crate::format::new_payload_path(payload),
+            crate::format::payload_path(payload),
+            crate::format::index_path(payload),
+        ];
         plan.removes.extend(paths.map(RedoOp::Remove));
     }
-    plan.removes.extend(snapshot.unclaimed.iter().map(|payload| RedoOp::Remove(crate::format::new_payload_path(payload))));
-    plan.removes.extend(snapshot.dead_dirs.iter().map(|dir| RedoOp::RemoveDir(dir_path(dir))));
+    plan.removes.extend(
+        snapshot
+            .unclaimed
+            .iter()
+            .map(|payload| RedoOp::Remove(crate::format::new_payload_path(payload))),
+    );
+    plan.removes.extend(
+        snapshot
+            .dead_dirs
+            .iter()
+            .map(|dir| RedoOp::RemoveDir(dir_path(dir))),
+    );
 }

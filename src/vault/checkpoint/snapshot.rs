@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     ops::Range,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -25,6 +25,8 @@ pub(super) struct Snapshot {
     pub nodes: Vec<NodeSnap>,
     /// Directories, the deepest first, the root last.
     pub dirs: Vec<NodeSnap>,
+    /// What changed but no entry leads to: not stored.
+    pub orphans: Vec<Arc<Node>>,
     pub dead: Vec<PayloadId>,
     pub unclaimed: Vec<PayloadId>,
     pub dead_dirs: Vec<DirId>,
@@ -49,9 +51,19 @@ pub(super) struct NodeSnap {
 
 /// What a node is.
 pub(super) enum ContentSnap {
-    Inline { file: FileSnap, content: Arc<Vec<u8>> },
-    Payload { file: FileSnap, payload: PayloadSnap },
-    Dir { id: DirId, subdirs: u64, changed: Vec<(Name, Option<ChildSnap>)> },
+    Inline {
+        file: FileSnap,
+        content: Arc<Vec<u8>>,
+    },
+    Payload {
+        file: FileSnap,
+        payload: PayloadSnap,
+    },
+    Dir {
+        id: DirId,
+        subdirs: u64,
+        changed: Vec<(Name, Option<ChildSnap>)>,
+    },
     Symlink(Vec<u8>),
     Special(u64),
 }
@@ -99,31 +111,59 @@ impl Core {
         self.journal.reserve().begin();
         self.held.store(0, Relaxed);
         let payloads: Vec<PayloadId> = self.orphans.lock().iter().copied().collect();
-        let head = if payloads.is_empty() { Vec::new() } else { vec![Record::Orphans { payloads }] };
+        let head = if payloads.is_empty() {
+            Vec::new()
+        } else {
+            vec![Record::Orphans { payloads }]
+        };
         let segment = self.journal.switch(&head)?;
-        let gone = std::mem::take(&mut self.links.lock().gone).into_iter().collect();
-        let mut snapshot = Snapshot { segment, nodes: Vec::new(), dirs: Vec::new(), dead, unclaimed, dead_dirs, gone };
+        let gone = std::mem::take(&mut self.links.lock().gone)
+            .into_iter()
+            .collect();
+        let mut snapshot = Snapshot {
+            segment,
+            nodes: Vec::new(),
+            dirs: Vec::new(),
+            orphans: Vec::new(),
+            dead,
+            unclaimed,
+            dead_dirs,
+            gone,
+        };
         let mut dirs = Vec::new();
-        for node in self.with_ancestors(changed)? {
-            let Some(place) = node.place() else { continue };
+        for (depth, node) in self.with_ancestors(changed)? {
+            let Some(place) = node.place() else {
+                snapshot.orphans.push(node);
+                continue;
+            };
             let snap = self.snap(&node, place, segment)?;
-            if node.kind == Kind::Directory { dirs.push((depth(&node), snap)) } else { snapshot.nodes.push(snap) }
+            if node.kind == Kind::Directory {
+                dirs.push((depth, snap));
+            } else {
+                snapshot.nodes.push(snap);
+            }
         }
         dirs.sort_by_key(|(depth, _)| std::cmp::Reverse(*depth));
         snapshot.dirs = dirs.into_iter().map(|(_, snap)| snap).collect();
         Ok(Some(snapshot))
     }
 
-    /// The nodes, every directory above them, and the root: their sums change too.
-    fn with_ancestors(&self, changed: Vec<Arc<Node>>) -> Result<Vec<Arc<Node>>> {
-        let mut seen: HashSet<u64> = HashSet::with_capacity(changed.len());
+    /// The nodes, every directory above them, and the root: their sums change too. Each with how deep it lies.
+    fn with_ancestors(&self, changed: Vec<Arc<Node>>) -> Result<Vec<(usize, Arc<Node>)>> {
+        let mut depths: HashMap<u64, usize> = HashMap::with_capacity(changed.len() + 1);
         let mut all = Vec::with_capacity(changed.len() + 1);
         let root = self.node(ROOT_INO)?;
+        let mut upwards = Vec::new();
         for node in changed.into_iter().chain([root]) {
             let mut at = Some(node);
-            while let Some(node) = at.filter(|node| seen.insert(node.ino)) {
+            while let Some(node) = at.take_if(|node| !depths.contains_key(&node.ino)) {
                 at = node.parent();
-                all.push(node);
+                upwards.push(node);
+            }
+            let first: usize = at.map_or(0, |known| depths[&known.ino] + 1);
+            for (depth, node) in (first..).zip(upwards.drain(..).rev()) {
+                depths.insert(node.ino, depth);
+                all.push((depth, node));
             }
         }
         Ok(all)
@@ -134,7 +174,17 @@ impl Core {
         // A directory above a changed node, or a node that only another's change concerns.
         self.hold_inline(node, &mut state)?;
         let content = self.snap_content(node, &mut state, segment)?;
-        let NodeState { zone, key, attrs, xattrs, links, description, generation, seals, .. } = &*state;
+        let NodeState {
+            zone,
+            key,
+            attrs,
+            xattrs,
+            links,
+            description,
+            generation,
+            seals,
+            ..
+        } = &*state;
         Ok(NodeSnap {
             node: Arc::clone(node),
             place,
@@ -150,7 +200,12 @@ impl Core {
         })
     }
 
-    fn snap_content(&self, node: &Node, state: &mut NodeState, segment: u64) -> Result<ContentSnap> {
+    fn snap_content(
+        &self,
+        node: &Node,
+        state: &mut NodeState,
+        segment: u64,
+    ) -> Result<ContentSnap> {
         let key = Arc::clone(&state.key);
         Ok(match &mut state.content {
             NodeContent::Symlink(target) => ContentSnap::Symlink(target.to_vec()),
@@ -162,42 +217,77 @@ impl Core {
                     let ino = listing?.entry(name)?.ino;
                     let child = self.table.get(ino)?;
                     let apart = matches!(child.place(), Some(Place::Links));
-                    Some(ChildSnap { file: child.id, kind: child.kind, apart })
+                    Some(ChildSnap {
+                        file: child.id,
+                        kind: child.kind,
+                        apart,
+                    })
                 };
-                let changed = names.into_iter().map(|name| (name.clone(), child(&name))).collect();
-                ContentSnap::Dir { id: dir.id, subdirs: dir.subdirs, changed }
+                let changed = names
+                    .into_iter()
+                    .map(|name| (name.clone(), child(&name)))
+                    .collect();
+                ContentSnap::Dir {
+                    id: dir.id,
+                    subdirs: dir.subdirs,
+                    changed,
+                }
             }
             NodeContent::File(file) => self.snap_file(node, &key, file, segment)?,
         })
     }
 
-    fn snap_file(&self, node: &Node, key: &FileKey, data: &mut FileData, segment: u64) -> Result<ContentSnap> {
-        let file = FileSnap { size: data.size, chunk: data.chunk, compress: data.compress, allocated: data.allocated };
+    fn snap_file(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        data: &mut FileData,
+        segment: u64,
+    ) -> Result<ContentSnap> {
+        let file = FileSnap {
+            size: data.size,
+            chunk: data.chunk,
+            compress: data.compress,
+            allocated: data.allocated,
+        };
         let payload = match &mut data.body {
             FileBody::Inline(content) => {
-                return Ok(ContentSnap::Inline { file, content: content.clone().unwrap_or_default() });
+                return Ok(ContentSnap::Inline {
+                    file,
+                    content: content.clone().unwrap_or_default(),
+                });
             }
             FileBody::Payload(payload) => payload,
         };
-        let patches: Vec<(u64, Arc<Patch>)> =
-            payload.overlay.chunks().map(|(chunk, patch)| (chunk, Arc::clone(patch))).collect();
+        let patches: Vec<(u64, Arc<Patch>)> = payload
+            .overlay
+            .chunks()
+            .map(|(chunk, patch)| (chunk, Arc::clone(patch)))
+            .collect();
         for (chunk, _) in &patches {
             payload.keep_off(*chunk..chunk + 1, segment, false);
-            self.with_source(node.id, key, payload, |source| payload.index.lock().touch_chunk(source, *chunk, segment))?;
+            self.with_source(node.id, key, payload, |source| {
+                payload.index.lock().touch_chunk(source, *chunk, segment)
+            })?;
         }
         let index = payload.index.lock().snapshot();
         let birth = payload.birth;
         if birth == Birth::Unborn && !patches.is_empty() {
             payload.birth = Birth::Placing;
         }
-        let cleared = payload.busy.iter().filter(|busy| busy.cleared && busy.segment <= segment);
+        let cleared = payload
+            .busy
+            .iter()
+            .filter(|busy| busy.cleared && busy.segment <= segment);
         let cleared = cleared.map(|busy| busy.chunks.clone()).collect();
-        let payload = PayloadSnap { id: payload.id, birth, codec: Arc::clone(&payload.codec), patches, cleared, index };
+        let payload = PayloadSnap {
+            id: payload.id,
+            birth,
+            codec: payload.codec.get().clone(),
+            patches,
+            cleared,
+            index,
+        };
         Ok(ContentSnap::Payload { file, payload })
     }
-}
-
-/// Directories between a directory and the root.
-fn depth(node: &Arc<Node>) -> usize {
-    std::iter::successors(node.parent(), |node| node.parent()).count()
 }

@@ -12,18 +12,28 @@ const BLOCKS_MAX: usize = 1024;
 impl Core {
     /// Makes holes of chunks. Readers see zeros at once; the slots stay as they are until the next checkpoint, for what the
     /// store would recover to still has data there.
-    pub fn clear_chunks(&self, node: &Node, key: &FileKey, file: &mut FileData, chunks: Range<u64>) -> Result<()> {
+    pub fn clear_chunks(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        file: &mut FileData,
+        chunks: Range<u64>,
+    ) -> Result<()> {
         if chunks.start >= chunks.end {
             return Ok(());
         }
         let segment = self.journal.segment();
         let (allocated, count) = (file.allocated, file.chunk.count(file.size).max(chunks.end));
-        let Some(payload) = file.payload_mut() else { return Ok(()) };
+        let Some(payload) = file.payload_mut() else {
+            return Ok(());
+        };
         payload.overlay.remove_range(chunks.clone());
         let freed = self.with_source(node.id, key, payload, |source| {
             let mut index = payload.index.lock();
             // Damaged blocks must not keep anybody from cutting them off.
-            let freed = index.stored_in(source, chunks.clone(), BLOCKS_MAX).unwrap_or(None);
+            let freed = index
+                .stored_in(source, chunks.clone(), BLOCKS_MAX)
+                .unwrap_or(None);
             index.clear(source, chunks.clone(), segment)?;
             Result::Ok(freed)
         })?;

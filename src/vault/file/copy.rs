@@ -7,13 +7,20 @@ const STEP: usize = 1 << 20;
 
 impl Core {
     /// Copies up to `len` bytes; gives the count, which is short at the end of the source.
-    pub fn copy_range(&self, from: (&Arc<Node>, u64), to: (&Arc<Node>, u64), len: u64) -> Result<u64> {
+    pub fn copy_range(
+        &self,
+        from: (&Arc<Node>, u64),
+        to: (&Arc<Node>, u64),
+        len: u64,
+    ) -> Result<u64> {
         // As it is now: a copy within one file must not read on in what it wrote past the end.
         let len = len.min(from.0.state.read().file()?.size.saturating_sub(from.1));
         let mut buffer = vec![0; STEP.min(usize::try_from(len).unwrap_or(STEP))];
         let mut done = 0;
         while done < len {
-            let want = buffer.len().min(usize::try_from(len - done).unwrap_or(usize::MAX));
+            let want = buffer
+                .len()
+                .min(usize::try_from(len - done).unwrap_or(usize::MAX));
             let read = self.read(from.0, from.1 + done, &mut buffer[..want]);
             let written = read.and_then(|got| self.write(to.0, to.1 + done, &buffer[..got], true));
             match written {

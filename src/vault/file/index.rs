@@ -4,9 +4,13 @@
 //! the top block lie in the guard (so the top block itself is never stored); its level follows from the file's size.
 //! Whenever a block changes, so have all blocks above it, up to the top: so everything between a change and the guard is
 //! in memory when a checkpoint comes.
+use super::entries::Entries;
 use crate::{
     crypto::Aead,
-    format::{FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX, VaultId, index_path},
+    format::{
+        FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX,
+        VaultId, index_path,
+    },
     store::{Store, StoreError},
     vault::{VaultError, error::Result, file::stored_bytes},
 };
@@ -19,7 +23,6 @@ const FANOUT: u64 = INDEX_FANOUT as u64;
 /// Clean blocks above this number are forgotten: 512 blocks are 2.6 MB and index 2 GiB in chunks of 16 KiB.
 const BLOCKS_MAX: usize = 512;
 
-type Entries = Box<[IndexEntry; INDEX_FANOUT]>;
 /// Level and number.
 type BlockId = (u8, u64);
 
@@ -44,26 +47,33 @@ pub(in crate::vault) struct Index {
     blocks: HashMap<BlockId, Block>,
 }
 
-fn empty() -> Entries {
-    Box::new([IndexEntry::HOLE; INDEX_FANOUT])
-}
-
 impl Index {
     pub fn new() -> Index {
         Index::from_root(&IndexRoot::default())
     }
 
     pub fn from_root(root: &IndexRoot) -> Index {
-        let mut entries = empty();
-        for (to, from) in entries.iter_mut().zip(&root.entries) {
-            *to = *from;
+        let entries = Entries::from_slice(&root.entries);
+        let blocks = HashMap::from([(
+            (root.height, 0),
+            Block {
+                entries,
+                changed: 0,
+            },
+        )]);
+        Index {
+            top: root.height,
+            blocks,
         }
-        let blocks = HashMap::from([((root.height, 0), Block { entries, changed: 0 })]);
-        Index { top: root.height, blocks }
     }
 
     /// Entries of `count` chunks from `first` on.
-    pub fn entries(&mut self, source: &IndexSource<'_>, first: u64, count: usize) -> Result<Vec<IndexEntry>> {
+    pub fn entries(
+        &mut self,
+        source: &IndexSource<'_>,
+        first: u64,
+        count: usize,
+    ) -> Result<Vec<IndexEntry>> {
         let mut out = Vec::with_capacity(count);
         let end = first + count as u64;
         let mut at = first;
@@ -72,7 +82,7 @@ impl Index {
             let until = end.min((leaf + 1) * FANOUT);
             let within = within(at)..within(at) + span(at, until);
             match self.block(source, (0, leaf))? {
-                Some(block) => out.extend_from_slice(&block.entries[within]),
+                Some(block) => out.extend(within.map(|at| block.entries.get(at))),
                 None => out.resize(out.len() + within.len(), IndexEntry::HOLE),
             }
             at = until;
@@ -84,18 +94,24 @@ impl Index {
     /// The entry of one chunk.
     pub fn entry(&mut self, source: &IndexSource<'_>, chunk: u64) -> Result<IndexEntry> {
         let block = self.block(source, (0, chunk / FANOUT))?;
-        Ok(block.map_or(IndexEntry::HOLE, |block| block.entries[within(chunk)]))
+        Ok(block.map_or(IndexEntry::HOLE, |block| block.entries.get(within(chunk))))
     }
 
     /// Sets entries; the chunks must be within what `resize` was told.
-    pub fn set(&mut self, source: &IndexSource<'_>, first: u64, entries: &[IndexEntry], segment: u64) -> Result<()> {
+    pub fn set(
+        &mut self,
+        source: &IndexSource<'_>,
+        first: u64,
+        entries: &[IndexEntry],
+        segment: u64,
+    ) -> Result<()> {
         for (chunk, entry) in (first..).zip(entries) {
             let leaf = (0, chunk / FANOUT);
             if chunk == first || chunk % FANOUT == 0 {
                 self.touch(source, leaf, segment)?;
             }
             if let Some(block) = self.blocks.get_mut(&leaf) {
-                block.entries[within(chunk)] = *entry;
+                block.entries.set(within(chunk), *entry);
             }
         }
         Ok(())
@@ -111,7 +127,9 @@ impl Index {
                 let number = at / width;
                 // A child that is in memory may not be stored yet, so that its entry still says hole.
                 let loaded = self.blocks.contains_key(&(level - 1, number));
-                let present = self.block(source, (level, number / FANOUT))?.is_some_and(|block| block.entries[within(number)].present);
+                let present = self
+                    .block(source, (level, number / FANOUT))?
+                    .is_some_and(|block| block.entries.get(within(number)).present);
                 if !loaded && !present {
                     at = (number + 1) * width;
                     continue 'next;
@@ -123,8 +141,15 @@ impl Index {
     }
 
     /// Stored bytes of the frames of a range of chunks; `None` when that takes a look at more than `most` blocks.
-    pub fn stored_in(&mut self, source: &IndexSource<'_>, chunks: Range<u64>, most: usize) -> Result<Option<u64>> {
-        let end = chunks.end.min(FANOUT.saturating_pow(u32::from(self.top) + 1));
+    pub fn stored_in(
+        &mut self,
+        source: &IndexSource<'_>,
+        chunks: Range<u64>,
+        most: usize,
+    ) -> Result<Option<u64>> {
+        let end = chunks
+            .end
+            .min(FANOUT.saturating_pow(u32::from(self.top) + 1));
         let mut sum = 0;
         let mut at = chunks.start;
         for _ in 0..most {
@@ -133,18 +158,33 @@ impl Index {
                 return Ok(Some(sum));
             }
             let until = end.min((at / FANOUT + 1) * FANOUT);
-            sum += self.entries(source, at, span(at, until))?.iter().map(stored_bytes).sum::<u64>();
+            sum += self
+                .entries(source, at, span(at, until))?
+                .iter()
+                .map(stored_bytes)
+                .sum::<u64>();
             at = until;
         }
         Ok(None)
     }
 
     /// Makes holes of a range of chunks; blocks that become empty as a whole are not read.
-    pub fn clear(&mut self, source: &IndexSource<'_>, chunks: Range<u64>, segment: u64) -> Result<()> {
+    pub fn clear(
+        &mut self,
+        source: &IndexSource<'_>,
+        chunks: Range<u64>,
+        segment: u64,
+    ) -> Result<()> {
         self.clear_level(source, 0, chunks, segment)
     }
 
-    fn clear_level(&mut self, source: &IndexSource<'_>, level: u8, range: Range<u64>, segment: u64) -> Result<()> {
+    fn clear_level(
+        &mut self,
+        source: &IndexSource<'_>,
+        level: u8,
+        range: Range<u64>,
+        segment: u64,
+    ) -> Result<()> {
         if range.start >= range.end {
             return Ok(());
         }
@@ -157,14 +197,26 @@ impl Index {
         if first > last {
             return self.clear_in_block(source, (level, range.start / FANOUT), range, segment);
         }
-        self.clear_in_block(source, (level, range.start / FANOUT), range.start..first * FANOUT, segment)?;
+        self.clear_in_block(
+            source,
+            (level, range.start / FANOUT),
+            range.start..first * FANOUT,
+            segment,
+        )?;
         self.clear_in_block(source, (level, last), last * FANOUT..range.end, segment)?;
-        self.blocks.retain(|&(at, number), _| at != level || !(first..last).contains(&number));
+        self.blocks
+            .retain(|&(at, number), _| at != level || !(first..last).contains(&number));
         self.clear_level(source, level + 1, first..last, segment)
     }
 
     /// Clears entries of one block; `range` counts entries over all blocks of the level.
-    fn clear_in_block(&mut self, source: &IndexSource<'_>, id: BlockId, range: Range<u64>, segment: u64) -> Result<()> {
+    fn clear_in_block(
+        &mut self,
+        source: &IndexSource<'_>,
+        id: BlockId,
+        range: Range<u64>,
+        segment: u64,
+    ) -> Result<()> {
         if range.start >= range.end || self.block(source, id)?.is_none() {
             return Ok(());
         }
@@ -172,7 +224,7 @@ impl Index {
         if let Some(block) = self.blocks.get_mut(&id) {
             let base = id.1 * FANOUT;
             for number in range {
-                block.entries[within(number - base)] = IndexEntry::HOLE;
+                block.entries.set(within(number - base), IndexEntry::HOLE);
             }
         }
         Ok(())
@@ -201,7 +253,13 @@ impl Index {
             block.changed = segment;
         }
         self.top += 1;
-        self.blocks.insert((self.top, 0), Block { entries: empty(), changed: segment });
+        self.blocks.insert(
+            (self.top, 0),
+            Block {
+                entries: Entries::default(),
+                changed: segment,
+            },
+        );
     }
 
     /// The first block below the top becomes the top.
@@ -209,29 +267,49 @@ impl Index {
         let below = (self.top - 1, 0);
         let entries = match self.block(source, below)? {
             Some(block) => block.entries.clone(),
-            None => empty(),
+            None => Entries::default(),
         };
         self.blocks.remove(&(self.top, 0));
         self.top -= 1;
-        self.blocks.insert(below, Block { entries, changed: segment });
+        self.blocks.insert(
+            below,
+            Block {
+                entries,
+                changed: segment,
+            },
+        );
         Ok(())
     }
 
     /// A block, loaded if need be; `None`: all its entries are holes.
     fn block(&mut self, source: &IndexSource<'_>, id: BlockId) -> Result<Option<&Block>> {
         if !self.blocks.contains_key(&id) {
-            let Some(entries) = self.load(source, id)? else { return Ok(None) };
-            self.blocks.insert(id, Block { entries, changed: 0 });
+            let Some(entries) = self.load(source, id)? else {
+                return Ok(None);
+            };
+            self.blocks.insert(
+                id,
+                Block {
+                    entries,
+                    changed: 0,
+                },
+            );
         }
         Ok(self.blocks.get(&id))
     }
 
-    fn load(&mut self, source: &IndexSource<'_>, (level, number): BlockId) -> Result<Option<Entries>> {
+    fn load(
+        &mut self,
+        source: &IndexSource<'_>,
+        (level, number): BlockId,
+    ) -> Result<Option<Entries>> {
         if level >= self.top {
             return Ok(None);
         }
-        let Some(parent) = self.block(source, (level + 1, number / FANOUT))? else { return Ok(None) };
-        let entry = parent.entries[within(number)];
+        let Some(parent) = self.block(source, (level + 1, number / FANOUT))? else {
+            return Ok(None);
+        };
+        let entry = parent.entries.get(within(number));
         if !entry.present {
             return Ok(None);
         }
@@ -239,12 +317,23 @@ impl Index {
     }
 
     /// Loads or makes a block, and all above it, and marks them changed.
-    fn touch(&mut self, source: &IndexSource<'_>, (level, number): BlockId, segment: u64) -> Result<()> {
+    fn touch(
+        &mut self,
+        source: &IndexSource<'_>,
+        (level, number): BlockId,
+        segment: u64,
+    ) -> Result<()> {
         let mut number = number;
         for level in level..=self.top {
             let id = (level, number);
             if self.block(source, id)?.is_none() {
-                self.blocks.insert(id, Block { entries: empty(), changed: 0 });
+                self.blocks.insert(
+                    id,
+                    Block {
+                        entries: Entries::default(),
+                        changed: 0,
+                    },
+                );
             }
             if let Some(block) = self.blocks.get_mut(&id) {
                 block.changed = segment;
@@ -257,18 +346,32 @@ impl Index {
     fn forget_some(&mut self) {
         if self.blocks.len() > BLOCKS_MAX {
             let top = self.top;
-            self.blocks.retain(|&(level, _), block| block.changed != 0 || level == top);
+            self.blocks
+                .retain(|&(level, _), block| block.changed != 0 || level == top);
         }
     }
 
     /// What a checkpoint stores: all changed blocks. Those of the chunks it will fold must have been touched.
     pub fn snapshot(&self) -> IndexSnapshot {
-        let changed = self.blocks.iter().filter(|(id, block)| block.changed != 0 || id.0 == self.top);
-        IndexSnapshot { top: self.top, blocks: changed.map(|(id, block)| (*id, block.entries.clone())).collect() }
+        let changed = self
+            .blocks
+            .iter()
+            .filter(|(id, block)| block.changed != 0 || id.0 == self.top);
+        IndexSnapshot {
+            top: self.top,
+            blocks: changed
+                .map(|(id, block)| (*id, block.entries.clone()))
+                .collect(),
+        }
     }
 
     /// Marks the block of a chunk as one that the next snapshot must hold.
-    pub fn touch_chunk(&mut self, source: &IndexSource<'_>, chunk: u64, segment: u64) -> Result<()> {
+    pub fn touch_chunk(
+        &mut self,
+        source: &IndexSource<'_>,
+        chunk: u64,
+        segment: u64,
+    ) -> Result<()> {
         self.touch(source, (0, chunk / FANOUT), segment)
     }
 
@@ -280,10 +383,14 @@ impl Index {
             if self.blocks.contains_key(&(stored.level, stored.number))
                 && let Some(parent) = self.blocks.get_mut(&parent)
             {
-                parent.entries[within(stored.number)] = stored.entry;
+                parent.entries.set(within(stored.number), stored.entry);
             }
         }
-        for block in self.blocks.values_mut().filter(|block| block.changed <= segment) {
+        for block in self
+            .blocks
+            .values_mut()
+            .filter(|block| block.changed <= segment)
+        {
             block.changed = 0;
         }
     }
@@ -291,7 +398,7 @@ impl Index {
     /// Sets the entry of a chunk that a checkpoint folded; its block is in memory as it was touched before.
     pub fn folded(&mut self, chunk: u64, entry: IndexEntry) {
         if let Some(block) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
-            block.entries[within(chunk)] = entry;
+            block.entries.set(within(chunk), entry);
         }
     }
 }
@@ -299,7 +406,10 @@ impl Index {
 impl IndexSource<'_> {
     fn read(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<Entries> {
         let path = index_path(&self.payload);
-        let damaged = |what| VaultError::Damaged { object: path.as_str().to_owned(), what };
+        let damaged = |what| VaultError::Damaged {
+            object: path.as_str().to_owned(),
+            what,
+        };
         let blob = self.store.open(&path, false).map_err(|error| match error {
             StoreError::NotFound(_) => damaged("the index is missing"),
             other => other.into(),
@@ -307,8 +417,19 @@ impl IndexSource<'_> {
         let mut bytes = vec![0; IndexBlock::STORED_LEN];
         let got = blob.read_at(IndexBlock::offset(level, number), &mut bytes)?;
         bytes.truncate(got);
-        let block = IndexBlock::open(&bytes, entry, &(self.aead)(), &self.vault, &self.file, &self.payload, level, number);
-        Ok(super::super::error::in_object(path.as_str(), block)?.entries)
+        let block = IndexBlock::open(
+            &bytes,
+            entry,
+            &(self.aead)(),
+            &self.vault,
+            &self.file,
+            &self.payload,
+            level,
+            number,
+        );
+        Ok(Entries::from_slice(
+            &super::super::error::in_object(path.as_str(), block)?.entries[..],
+        ))
     }
 }
 
@@ -330,12 +451,14 @@ pub(in crate::vault) struct StoredBlock {
 impl IndexSnapshot {
     /// The entry of a chunk whose block is in the snapshot.
     pub fn entry(&self, chunk: u64) -> IndexEntry {
-        self.blocks.get(&(0, chunk / FANOUT)).map_or(IndexEntry::HOLE, |entries| entries[within(chunk)])
+        self.blocks
+            .get(&(0, chunk / FANOUT))
+            .map_or(IndexEntry::HOLE, |entries| entries.get(within(chunk)))
     }
 
     pub fn set(&mut self, chunk: u64, entry: IndexEntry) {
         if let Some(entries) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
-            entries[within(chunk)] = entry;
+            entries.set(within(chunk), entry);
         }
     }
 
@@ -344,20 +467,33 @@ impl IndexSnapshot {
         let mut stored = Vec::new();
         let aead = (self.top > 0).then(|| (source.aead)());
         for level in 0..self.top {
-            let numbers: Vec<u64> = self.blocks.range((level, 0)..(level + 1, 0)).map(|(id, _)| id.1).collect();
+            let numbers: Vec<u64> = self
+                .blocks
+                .range((level, 0)..(level + 1, 0))
+                .map(|(id, _)| id.1)
+                .collect();
             for number in numbers {
-                let Some(entries) = self.blocks.remove(&(level, number)) else { continue };
-                let hole = entries.iter().all(|entry| !entry.present);
+                let Some(entries) = self.blocks.remove(&(level, number)) else {
+                    continue;
+                };
+                let hole = entries.is_hole();
                 let (bytes, entry) = match &aead {
                     Some(aead) if !hole => {
                         let (vault, file, payload) = (&source.vault, &source.file, &source.payload);
-                        IndexBlock { entries }.seal(aead, vault, file, payload, level, number)
+                        entries
+                            .to_block()
+                            .seal(aead, vault, file, payload, level, number)
                     }
                     _ => (Vec::new(), IndexEntry::HOLE),
                 };
-                stored.push(StoredBlock { level, number, bytes, entry });
+                stored.push(StoredBlock {
+                    level,
+                    number,
+                    bytes,
+                    entry,
+                });
                 if let Some(parent) = self.blocks.get_mut(&(level + 1, number / FANOUT)) {
-                    parent[within(number)] = entry;
+                    parent.set(within(number), entry);
                 }
             }
         }
@@ -365,12 +501,14 @@ impl IndexSnapshot {
     }
 
     fn root(&self) -> IndexRoot {
-        let mut entries: Vec<IndexEntry> =
-            self.blocks.get(&(self.top, 0)).map(|entries| entries[..ROOT_ENTRIES_MAX].to_vec()).unwrap_or_default();
-        while entries.last().is_some_and(|entry| !entry.present) {
-            entries.pop();
+        let top = self.blocks.get(&(self.top, 0));
+        let entries = top
+            .map(|entries| entries.trimmed(ROOT_ENTRIES_MAX))
+            .unwrap_or_default();
+        IndexRoot {
+            height: self.top,
+            entries,
         }
-        IndexRoot { height: self.top, entries }
     }
 }
 

@@ -2,7 +2,10 @@
 use super::index::{Index, IndexSource, StoredBlock};
 use crate::{
     crypto::{FileKey, Suite, Tag},
-    format::{FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX, VaultId, index_path, payload_dir},
+    format::{
+        FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX,
+        VaultId, index_path, payload_dir,
+    },
     store::{MemoryStore, Store},
 };
 use proptest::prelude::*;
@@ -16,7 +19,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let bench = Bench { store: MemoryStore::new(), key: FileKey::generate(), payload: PayloadId([5; 16]) };
+        let bench = Bench {
+            store: MemoryStore::new(),
+            key: FileKey::generate(),
+            payload: PayloadId([5; 16]),
+        };
         bench.store.make_dir(&payload_dir(&bench.payload)).unwrap();
         bench
     }
@@ -24,7 +31,13 @@ impl Bench {
     fn with<T>(&self, run: impl FnOnce(&IndexSource<'_>) -> T) -> T {
         let aead = || self.key.index_aead(Suite::Aes256Gcm);
         let (vault, file, payload) = (VaultId([1; 16]), FileId([2; 16]), self.payload);
-        run(&IndexSource { store: &self.store, aead: &aead, vault, file, payload })
+        run(&IndexSource {
+            store: &self.store,
+            aead: &aead,
+            vault,
+            file,
+            payload,
+        })
     }
 
     /// What a checkpoint does; gives the root for the guard.
@@ -38,7 +51,8 @@ impl Bench {
     fn store(&self, index: &mut Index, blocks: &[StoredBlock], segment: u64) {
         let blob = self.store.open(&index_path(&self.payload), true).unwrap();
         for block in blocks.iter().filter(|block| !block.bytes.is_empty()) {
-            blob.write_at(IndexBlock::offset(block.level, block.number), &block.bytes).unwrap();
+            blob.write_at(IndexBlock::offset(block.level, block.number), &block.bytes)
+                .unwrap();
         }
         index.stored(blocks, segment);
     }
@@ -47,7 +61,12 @@ impl Bench {
 fn entry(value: u64) -> IndexEntry {
     let mut tag = Tag::default();
     tag.0[..8].copy_from_slice(&value.to_le_bytes());
-    IndexEntry { tag, stored_len: 100, compressed: false, present: true }
+    IndexEntry {
+        tag,
+        stored_len: 100,
+        compressed: false,
+        present: true,
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -66,7 +85,15 @@ enum Op {
 fn chunk() -> impl Strategy<Value = u64> {
     let root = ROOT_ENTRIES_MAX as u64;
     let block = INDEX_FANOUT as u64;
-    let borders = prop::sample::select(vec![0, root, block, 2 * block, root * block, block * block, root * block * block]);
+    let borders = prop::sample::select(vec![
+        0,
+        root,
+        block,
+        2 * block,
+        root * block,
+        block * block,
+        root * block * block,
+    ]);
     (borders, 0u64..6).prop_map(|(border, near)| (border + near).saturating_sub(3))
 }
 
@@ -164,14 +191,21 @@ fn a_block_of_the_past_is_refused() {
     let bench = Bench::new();
     let mut index = Index::new();
     index.grow_to(1000, 1);
-    bench.with(|source| index.set(source, 0, &vec![entry(1); 1000], 1)).unwrap();
+    bench
+        .with(|source| index.set(source, 0, &vec![entry(1); 1000], 1))
+        .unwrap();
     bench.checkpoint(&mut index, 1);
     let path = index_path(&bench.payload);
     let old = bench.store.get(&path).unwrap();
-    bench.with(|source| index.set(source, 0, &[entry(2)], 2)).unwrap();
+    bench
+        .with(|source| index.set(source, 0, &[entry(2)], 2))
+        .unwrap();
     let root = bench.checkpoint(&mut index, 2);
     bench.store.put(&path, &old).unwrap();
     let mut reloaded = Index::from_root(&root);
     assert!(bench.with(|source| reloaded.entry(source, 0)).is_err());
-    assert!(bench.with(|source| reloaded.entry(source, 999)).is_ok(), "the damage stays with what was hit");
+    assert!(
+        bench.with(|source| reloaded.entry(source, 999)).is_ok(),
+        "the damage stays with what was hit"
+    );
 }

@@ -5,6 +5,7 @@
 //! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
 mod clear;
 mod copy;
+mod entries;
 pub(super) mod index;
 #[cfg(test)]
 mod index_tests;
@@ -22,12 +23,16 @@ pub(super) use write::stored_bytes;
 
 use self::{index::Index, overlay::Overlay, ranges::Ranges};
 use crate::{
-    codec::ChunkCodec,
+    codec::{ChunkCodec, FramePlace},
+    crypto::FileKey,
     format::{ChunkSize, PayloadId},
     store::Blob,
 };
 use parking_lot::Mutex;
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// Content up to this length lies in the guard. To be measured; most source files are shorter, and a guard with it still
 /// takes one read.
@@ -66,7 +71,7 @@ pub(super) struct Payload {
     pub id: PayloadId,
     pub blob: OpenBlob,
     pub birth: Birth,
-    pub codec: Arc<ChunkCodec>,
+    pub codec: LazyCodec,
     pub index: Mutex<Index>,
     pub overlay: Overlay,
     pub busy: Vec<Busy>,
@@ -74,6 +79,50 @@ pub(super) struct Payload {
 
 /// A payload's object while it is open; the vault closes the oldest when there are many.
 pub(super) type OpenBlob = Arc<Mutex<Option<Arc<dyn Blob>>>>;
+
+/// A payload's codec, made when it is first needed: its key schedule is long, and most files are only listed.
+pub(super) struct LazyCodec {
+    pub key: Arc<FileKey>,
+    pub place: FramePlace,
+    pub chunk: ChunkSize,
+    pub compress: bool,
+    made: OnceLock<Arc<ChunkCodec>>,
+}
+
+impl LazyCodec {
+    pub fn new(
+        key: Arc<FileKey>,
+        place: FramePlace,
+        chunk: ChunkSize,
+        compress: bool,
+    ) -> LazyCodec {
+        LazyCodec {
+            key,
+            place,
+            chunk,
+            compress,
+            made: OnceLock::new(),
+        }
+    }
+
+    pub fn get(&self) -> &Arc<ChunkCodec> {
+        let LazyCodec {
+            key,
+            place,
+            chunk,
+            compress,
+            made,
+        } = self;
+        made.get_or_init(|| {
+            Arc::new(ChunkCodec::new(
+                key.chunk_aead(place.suite),
+                *place,
+                *chunk,
+                *compress,
+            ))
+        })
+    }
+}
 
 /// Where the payload's file lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -50,7 +50,9 @@ impl Overlay {
     }
 
     pub fn range(&self, chunks: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Arc<Patch>)> {
-        self.chunks.range(chunks).map(|(chunk, patch)| (*chunk, patch))
+        self.chunks
+            .range(chunks)
+            .map(|(chunk, patch)| (*chunk, patch))
     }
 
     /// Lays bytes over one chunk.
@@ -88,7 +90,13 @@ impl Patch {
         let first = self.spans.partition_point(|span| span.end() < start);
         let last = self.spans.partition_point(|span| span.start <= end);
         if first == last {
-            self.spans.insert(first, Span { start, bytes: bytes.to_vec() });
+            self.spans.insert(
+                first,
+                Span {
+                    start,
+                    bytes: bytes.to_vec(),
+                },
+            );
             return;
         }
         let tail = self.spans[last - 1].split_after(end);
@@ -97,7 +105,10 @@ impl Patch {
             head.bytes.truncate(start - head.start);
             head.bytes.extend_from_slice(bytes);
         } else {
-            *head = Span { start, bytes: bytes.to_vec() };
+            *head = Span {
+                start,
+                bytes: bytes.to_vec(),
+            };
         }
         head.bytes.extend_from_slice(&tail);
         self.spans.drain(first + 1..last);
@@ -114,7 +125,8 @@ impl Patch {
         for span in &self.spans {
             let (start, end) = (span.start.max(from), span.end().min(until));
             if start < end {
-                target[start - from..end - from].copy_from_slice(&span.bytes[start - span.start..end - span.start]);
+                target[start - from..end - from]
+                    .copy_from_slice(&span.bytes[start - span.start..end - span.start]);
             }
         }
     }
@@ -123,7 +135,10 @@ impl Patch {
 impl Span {
     /// The bytes from `end` on.
     fn split_after(&self, end: usize) -> Vec<u8> {
-        self.bytes.get(end.saturating_sub(self.start)..).map(<[u8]>::to_vec).unwrap_or_default()
+        self.bytes
+            .get(end.saturating_sub(self.start)..)
+            .map(<[u8]>::to_vec)
+            .unwrap_or_default()
     }
 }
 

@@ -15,8 +15,17 @@ use std::{ops::Range, sync::Arc};
 
 impl Core {
     /// What fallocate(2) does in this mode. Space for bytes that were never written is not set aside.
-    pub fn allocate(&self, node: &Arc<Node>, mode: AllocateMode, offset: u64, len: u64) -> Result<()> {
-        let end = offset.checked_add(len).filter(|end| *end <= super::FILE_LEN_MAX).ok_or(VaultError::FileTooLong)?;
+    pub fn allocate(
+        &self,
+        node: &Arc<Node>,
+        mode: AllocateMode,
+        offset: u64,
+        len: u64,
+    ) -> Result<()> {
+        let end = offset
+            .checked_add(len)
+            .filter(|end| *end <= super::FILE_LEN_MAX)
+            .ok_or(VaultError::FileTooLong)?;
         if len == 0 {
             return Err(VaultError::Invalid("a range of no bytes"));
         }
@@ -39,18 +48,33 @@ impl Core {
         }
     }
 
-    fn allocate_locked(&self, node: &Arc<Node>, state: &mut NodeState, mode: AllocateMode, range: Range<u64>) -> Result<Vec<Record>> {
+    fn allocate_locked(
+        &self,
+        node: &Arc<Node>,
+        state: &mut NodeState,
+        mode: AllocateMode,
+        range: Range<u64>,
+    ) -> Result<Vec<Record>> {
         let Range { start: offset, end } = range;
         let file = state.file()?;
         let time = now();
         let mut records = Vec::new();
         let size = file.size;
-        if matches!(mode, AllocateMode::PunchHole | AllocateMode::ZeroRange | AllocateMode::ZeroRangeKeepSize) && offset < size {
+        if matches!(
+            mode,
+            AllocateMode::PunchHole | AllocateMode::ZeroRange | AllocateMode::ZeroRangeKeepSize
+        ) && offset < size
+        {
             if let FileBody::Inline(_) = file.body {
                 self.load_inline(node, state)?;
             }
             self.apply_punch(node, state, offset..end.min(size))?;
-            records.push(Record::Punch { file: node.id, offset, len: end.min(size) - offset, time });
+            records.push(Record::Punch {
+                file: node.id,
+                offset,
+                len: end.min(size) - offset,
+                time,
+            });
         }
         if matches!(mode, AllocateMode::Extend | AllocateMode::ZeroRange) && end > size {
             records.extend(self.resize(node, state, end, time)?);
@@ -76,7 +100,11 @@ impl Core {
             return Ok(());
         }
         let first = range.start.div_ceil(chunk.len() as u64);
-        let last = if range.end >= size { chunk.count(size) } else { chunk.chunk_of(range.end) };
+        let last = if range.end >= size {
+            chunk.count(size)
+        } else {
+            chunk.chunk_of(range.end)
+        };
         let len = chunk.len() as u64;
         if first >= last {
             // Within one chunk, or at the seam of two.
@@ -90,14 +118,26 @@ impl Core {
     }
 
     /// Lays zeros over a range within one chunk, unless it is a hole anyway.
-    pub fn zero_in_chunk(&self, node: &Node, key: &FileKey, file: &mut FileData, range: Range<u64>) -> Result<()> {
+    pub fn zero_in_chunk(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        file: &mut FileData,
+        range: Range<u64>,
+    ) -> Result<()> {
         let segment = self.journal.segment();
         let chunk = file.chunk.chunk_of(range.start);
-        let Some(payload) = file.payload_mut() else { return Ok(()) };
+        let Some(payload) = file.payload_mut() else {
+            return Ok(());
+        };
         if range.start >= range.end {
             return Ok(());
         }
-        let stored = self.with_source(node.id, key, payload, |source| payload.index.lock().entry(source, chunk))?.present;
+        let stored = self
+            .with_source(node.id, key, payload, |source| {
+                payload.index.lock().entry(source, chunk)
+            })?
+            .present;
         if stored || payload.overlay.get(chunk).is_some() {
             let len = usize::try_from(range.end - range.start).unwrap_or(0);
             file.patch(range.start, &vec![0; len], segment);

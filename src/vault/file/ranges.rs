@@ -49,7 +49,10 @@ impl Ranges {
 
     /// Takes all ranges out.
     pub fn take(&mut self) -> Vec<Range<u64>> {
-        std::mem::take(&mut self.0).into_iter().map(|(start, end)| start..end).collect()
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .map(|(start, end)| start..end)
+            .collect()
     }
 }
 

@@ -42,7 +42,9 @@ impl Core {
                 into[..stored].copy_from_slice(&bytes[..stored]);
                 into[stored..].fill(0);
             }
-            FileBody::Payload(payload) => self.read_payload(node, &state.key, file, payload, offset, into)?,
+            FileBody::Payload(payload) => {
+                self.read_payload(node, &state.key, file, payload, offset, into)?;
+            }
         }
         Ok(len)
     }
@@ -58,9 +60,21 @@ impl Core {
     }
 
     /// Where index blocks of a payload come from, for the length of `use_it`.
-    pub fn with_source<T>(&self, file: FileId, key: &FileKey, payload: &Payload, use_it: impl FnOnce(&IndexSource<'_>) -> T) -> T {
+    pub fn with_source<T>(
+        &self,
+        file: FileId,
+        key: &FileKey,
+        payload: &Payload,
+        use_it: impl FnOnce(&IndexSource<'_>) -> T,
+    ) -> T {
         let aead = || key.index_aead(self.suite);
-        use_it(&IndexSource { store: &*self.store, aead: &aead, vault: self.vault, file, payload: payload.id })
+        use_it(&IndexSource {
+            store: &*self.store,
+            aead: &aead,
+            vault: self.vault,
+            file,
+            payload: payload.id,
+        })
     }
 
     fn read_payload(
@@ -72,9 +86,14 @@ impl Core {
         offset: u64,
         into: &mut [u8],
     ) -> Result<()> {
-        let (first, last) = (file.chunk.chunk_of(offset), file.chunk.chunk_of(offset + into.len() as u64 - 1));
+        let (first, last) = (
+            file.chunk.chunk_of(offset),
+            file.chunk.chunk_of(offset + into.len() as u64 - 1),
+        );
         let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
-        let entries = self.with_source(node.id, key, payload, |source| payload.index.lock().entries(source, first, count))?;
+        let entries = self.with_source(node.id, key, payload, |source| {
+            payload.index.lock().entries(source, first, count)
+        })?;
         let skip = file.chunk.within(offset);
         if skip == 0 && into.len() == count * file.chunk.len() {
             self.open_chunks(node, payload, first, &entries, into)?;
@@ -88,22 +107,40 @@ impl Core {
     }
 
     /// Opens consecutive chunks into `into`, whole chunks long; holes give zeros.
-    pub fn open_chunks(&self, node: &Node, payload: &Payload, first: u64, entries: &[IndexEntry], into: &mut [u8]) -> Result<()> {
+    pub fn open_chunks(
+        &self,
+        node: &Node,
+        payload: &Payload,
+        first: u64,
+        entries: &[IndexEntry],
+        into: &mut [u8],
+    ) -> Result<()> {
         let Some(present) = entries.iter().rposition(|entry| entry.present) else {
             into.fill(0);
             return Ok(());
         };
-        let blob = self.payload_blob(payload)?.ok_or_else(|| VaultError::Damaged {
-            object: payload_path(&payload.id).as_str().to_owned(),
-            what: "the payload is missing",
-        })?;
-        let chunk = payload.codec.chunk();
-        let len = present * chunk.stride() + entries[present].stored_len as usize + crate::format::FRAME_OVERHEAD;
+        let blob = self
+            .payload_blob(payload)?
+            .ok_or_else(|| VaultError::Damaged {
+                object: payload_path(&payload.id).as_str().to_owned(),
+                what: "the payload is missing",
+            })?;
+        let chunk = payload.codec.chunk;
+        let len = present * chunk.stride()
+            + entries[present].stored_len as usize
+            + crate::format::FRAME_OVERHEAD;
         FRAMES.with_borrow_mut(|frames| {
             frames.resize(len, 0);
             let got = blob.read_at(chunk.frame_offset(first), frames)?;
-            let opened = payload.codec.open_run(&self.pool, first, entries, &frames[..got], into);
-            opened.map_err(|source| VaultError::Chunk { object: node.label(), source })
+            let opened =
+                payload
+                    .codec
+                    .get()
+                    .open_run(&self.pool, first, entries, &frames[..got], into);
+            opened.map_err(|source| VaultError::Chunk {
+                object: node.label(),
+                source,
+            })
         })
     }
 
@@ -137,7 +174,11 @@ impl Core {
         let oldest = {
             let mut open = self.open_blobs.lock();
             open.push_back(Arc::clone(blob));
-            if open.len() > OPEN_BLOBS_MAX { open.pop_front() } else { None }
+            if open.len() > OPEN_BLOBS_MAX {
+                open.pop_front()
+            } else {
+                None
+            }
         };
         if let Some(oldest) = oldest {
             oldest.lock().take();
@@ -154,8 +195,12 @@ fn lay_over(file: &FileData, payload: &Payload, offset: u64, into: &mut [u8]) {
     let chunks = file.chunk.chunk_of(offset)..file.chunk.chunk_of(end - 1) + 1;
     for (chunk, patch) in payload.overlay.range(chunks) {
         let start = chunk * file.chunk.len() as u64;
-        let (from, until) = (start.max(offset), (start + file.chunk.len() as u64).min(end));
-        let target = usize::try_from(from - offset).unwrap_or(usize::MAX)..usize::try_from(until - offset).unwrap_or(usize::MAX);
+        let (from, until) = (
+            start.max(offset),
+            (start + file.chunk.len() as u64).min(end),
+        );
+        let target = usize::try_from(from - offset).unwrap_or(usize::MAX)
+            ..usize::try_from(until - offset).unwrap_or(usize::MAX);
         patch.apply(file.chunk.within(from), &mut into[target]);
     }
 }

@@ -14,7 +14,13 @@ use std::sync::Arc;
 
 impl Core {
     /// Sets the size and logs it; the caller holds the gate and commits.
-    pub fn resize(&self, node: &Arc<Node>, state: &mut NodeState, size: u64, time: Time) -> Result<Vec<Record>> {
+    pub fn resize(
+        &self,
+        node: &Arc<Node>,
+        state: &mut NodeState,
+        size: u64,
+        time: Time,
+    ) -> Result<Vec<Record>> {
         if size > FILE_LEN_MAX {
             return Err(VaultError::FileTooLong);
         }
@@ -28,13 +34,20 @@ impl Core {
         let moved = (inline && !Self::fits_inline(size)).then(PayloadId::random);
         if let Some(payload) = moved {
             self.settle(node, state)?;
-            records.push(Record::Payload { file: node.id, payload });
+            records.push(Record::Payload {
+                file: node.id,
+                payload,
+            });
             self.move_to_payload(node.id, state, payload)?;
             if orphan {
                 self.orphans.lock().insert(payload);
             }
         }
-        records.push(Record::Size { file: node.id, size, time });
+        records.push(Record::Size {
+            file: node.id,
+            size,
+            time,
+        });
         self.apply_size(node, state, size)?;
         state.attrs.mtime = time;
         state.attrs.ctime = time;
@@ -53,7 +66,8 @@ impl Core {
         let (keep, had) = (chunk.count(size), chunk.count(old));
         match &mut file.body {
             FileBody::Inline(content) => {
-                Arc::make_mut(content.get_or_insert_default()).resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
+                Arc::make_mut(content.get_or_insert_default())
+                    .resize(usize::try_from(size).unwrap_or(usize::MAX), 0);
             }
             FileBody::Payload(payload) if size == 0 => {
                 if orphan {
@@ -74,14 +88,31 @@ impl Core {
         Ok(())
     }
 
-    fn shrink_index(&self, node: &Node, key: &FileKey, file: &mut FileData, chunks: u64) -> Result<()> {
+    fn shrink_index(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        file: &mut FileData,
+        chunks: u64,
+    ) -> Result<()> {
         let segment = self.journal.segment();
-        let Some(payload) = file.payload_mut() else { return Ok(()) };
-        self.with_source(node.id, key, payload, |source| payload.index.lock().shrink_to(source, chunks, segment))
+        let Some(payload) = file.payload_mut() else {
+            return Ok(());
+        };
+        self.with_source(node.id, key, payload, |source| {
+            payload.index.lock().shrink_to(source, chunks, segment)
+        })
     }
 
     /// Bytes of the last chunk past the new size must read as zeros when the file grows again.
-    fn zero_tail(&self, node: &Node, key: &FileKey, file: &mut FileData, size: u64, old: u64) -> Result<()> {
+    fn zero_tail(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        file: &mut FileData,
+        size: u64,
+        old: u64,
+    ) -> Result<()> {
         let within = file.chunk.within(size);
         if within == 0 {
             return Ok(());

@@ -20,11 +20,21 @@ impl Core {
         match (&file.body, whence) {
             (FileBody::Inline(_), Whence::Data) => Ok(offset),
             (FileBody::Inline(_), Whence::Hole) => Ok(file.size),
-            (FileBody::Payload(payload), _) => self.seek_payload(node, &state.key, file, payload, offset, whence),
+            (FileBody::Payload(payload), _) => {
+                self.seek_payload(node, &state.key, file, payload, offset, whence)
+            }
         }
     }
 
-    fn seek_payload(&self, node: &Node, key: &FileKey, file: &FileData, payload: &Payload, offset: u64, whence: Whence) -> Result<u64> {
+    fn seek_payload(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        file: &FileData,
+        payload: &Payload,
+        offset: u64,
+        whence: Whence,
+    ) -> Result<u64> {
         let wanted = whence == Whence::Data;
         let end = file.chunk.count(file.size);
         let mut at = file.chunk.chunk_of(offset);
@@ -33,7 +43,9 @@ impl Core {
                 at = self.skip_holes(node, key, payload, at, end)?;
             }
             let count = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
-            let entries = self.with_source(node.id, key, payload, |source| payload.index.lock().entries(source, at, count))?;
+            let entries = self.with_source(node.id, key, payload, |source| {
+                payload.index.lock().entries(source, at, count)
+            })?;
             for (chunk, entry) in (at..).zip(&entries) {
                 if (entry.present || payload.overlay.get(chunk).is_some()) == wanted {
                     return Ok((chunk * file.chunk.len() as u64).max(offset));
@@ -41,13 +53,30 @@ impl Core {
             }
             at += count as u64;
         }
-        if wanted { Err(VaultError::NoData) } else { Ok(file.size) }
+        if wanted {
+            Err(VaultError::NoData)
+        } else {
+            Ok(file.size)
+        }
     }
 
     /// The first chunk that may hold data.
-    fn skip_holes(&self, node: &Node, key: &FileKey, payload: &Payload, at: u64, end: u64) -> Result<u64> {
-        let stored = self.with_source(node.id, key, payload, |source| payload.index.lock().skip_holes(source, at))?;
-        let patched = payload.overlay.range(at..end).next().map_or(end, |(chunk, _)| chunk);
+    fn skip_holes(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        payload: &Payload,
+        at: u64,
+        end: u64,
+    ) -> Result<u64> {
+        let stored = self.with_source(node.id, key, payload, |source| {
+            payload.index.lock().skip_holes(source, at)
+        })?;
+        let patched = payload
+            .overlay
+            .range(at..end)
+            .next()
+            .map_or(end, |(chunk, _)| chunk);
         Ok(stored.min(patched).min(end))
     }
 }

@@ -36,7 +36,9 @@ impl Core {
 
     /// Pushes what one file has unlogged.
     pub fn settle(&self, node: &Arc<Node>, state: &mut NodeState) -> Result<()> {
-        let NodeContent::File(_) = &state.content else { return Ok(()) };
+        let NodeContent::File(_) = &state.content else {
+            return Ok(());
+        };
         let orphan = state.is_orphan(node);
         let mut records = Vec::new();
         let attrs = state.attrs;
@@ -51,11 +53,15 @@ impl Core {
         for range in &ranges {
             file.render(node, range, &attrs, &mut records);
         }
-        let pushed = self.touch(node).and_then(|()| Ok(self.journal.push_promised(&records, promised)?));
+        let pushed = self
+            .touch(node)
+            .and_then(|()| Ok(self.journal.push_promised(&records, promised)?));
         if pushed.is_err() {
             // Still unlogged: a later sync must not find nothing to do.
             file.promised += promised;
-            ranges.into_iter().for_each(|range| file.unlogged.add(range));
+            for range in ranges {
+                file.unlogged.add(range);
+            }
             self.list_tail(node, file);
         }
         pushed
@@ -70,7 +76,12 @@ impl FileData {
             let until = range.end.min(at + WRITE_LEN_MAX);
             let mut bytes = vec![0; usize::try_from(until - at).unwrap_or(0)];
             self.copy_unlogged(at, &mut bytes);
-            records.push(Record::Write { file: node.id, offset: at, bytes, time: attrs.mtime });
+            records.push(Record::Write {
+                file: node.id,
+                offset: at,
+                bytes,
+                time: attrs.mtime,
+            });
             at = until;
         }
     }
@@ -85,7 +96,8 @@ impl FileData {
             }
             FileBody::Inline(None) => unreachable!("unlogged content is in memory"),
             FileBody::Payload(payload) => {
-                let chunks = self.chunk.chunk_of(at)..self.chunk.chunk_of(at + into.len() as u64 - 1) + 1;
+                let chunks =
+                    self.chunk.chunk_of(at)..self.chunk.chunk_of(at + into.len() as u64 - 1) + 1;
                 for (chunk, patch) in payload.overlay.range(chunks) {
                     let start = chunk * self.chunk.len() as u64;
                     let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);

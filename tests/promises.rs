@@ -1,0 +1,270 @@
+//! Single promises of a vault, each of which was broken once, in the shortest way that broke it.
+mod vaults;
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::sync::Arc;
+use vaults::{
+    image::{Image, open, options},
+    objects::path,
+    watched::{Moment, Stop, WatchedStore},
+};
+use wardfs::{
+    store::{ObjectPath, SimulatedStore, Store},
+    vault::{DirEntry, NewKind, ROOT_INO, RenameMode, Result, SetAttr, Vault},
+};
+
+fn opened(store: &SimulatedStore) -> Vault {
+    open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault")
+}
+
+/// Bytes that do not compress.
+fn random(len: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+fn make(vault: &Vault, dir: u64, name: &[u8], kind: NewKind<'_>) -> u64 {
+    vault
+        .make(dir, name, kind, 0o700, 0, 0)
+        .expect("a new entry")
+        .ino
+}
+
+fn set_size(vault: &Vault, ino: u64, size: u64) -> Result<()> {
+    vault
+        .set_attr(
+            ino,
+            &SetAttr {
+                size: Some(size),
+                ..SetAttr::default()
+            },
+        )
+        .map(drop)
+}
+
+fn content(vault: &Vault, dir: u64, name: &[u8]) -> Result<Vec<u8>> {
+    let stat = vault.lookup(dir, name)?;
+    let mut bytes = vec![0; usize::try_from(stat.size).expect("a size in memory")];
+    let read = vault.read(stat.ino, 0, &mut bytes)?;
+    assert_eq!(read, bytes.len());
+    Ok(bytes)
+}
+
+/// The new content lies in a payload of its own, while the log still claims chunks of the old one.
+#[test]
+fn fsync_covers_what_was_written_after_a_cut_to_nothing() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    let file = make(&vault, ROOT_INO, b"file", NewKind::File);
+    vault.write(file, 0, &random(40 << 10, 1), false).unwrap();
+    set_size(&vault, file, 0).unwrap();
+    let content_now = random(40 << 10, 2);
+    vault.write(file, 0, &content_now, false).unwrap();
+    vault.sync(file, false).unwrap();
+    let vault = opened(&store.crash_losing_all());
+    assert!(content(&vault, ROOT_INO, b"file").unwrap() == content_now);
+}
+
+/// Renames over several directories, durable in the log alone.
+fn store_with_a_full_log() -> SimulatedStore {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    for number in 0..6 {
+        let dir = make(
+            &vault,
+            ROOT_INO,
+            format!("dir{number}").as_bytes(),
+            NewKind::Directory,
+        );
+        let file = make(&vault, dir, b"file", NewKind::File);
+        vault
+            .write(file, 0, &random(100 + 9000 * number, 3), false)
+            .unwrap();
+    }
+    vault.checkpoint().unwrap();
+    for number in 0..6 {
+        let dir = |number: usize| {
+            vault
+                .lookup(ROOT_INO, format!("dir{}", number % 6).as_bytes())
+                .unwrap()
+                .ino
+        };
+        vault
+            .rename(
+                dir(number),
+                b"file",
+                dir(number + 1),
+                b"moved",
+                RenameMode::Replace,
+            )
+            .unwrap();
+    }
+    vault.sync_all().unwrap();
+    store.crash_losing_all()
+}
+
+/// The checkpoint that ends a recovery is finished by the next mount like any other.
+#[test]
+fn a_power_cut_during_recovery_loses_nothing() {
+    let store = store_with_a_full_log();
+    let whole = store.survivors();
+    drop(opened(&whole));
+    for stop in 0..whole.steps() {
+        for seed in 0..4 {
+            let stopped = store.survivors();
+            stopped.stop_after(stop);
+            drop(open(Arc::new(stopped.clone()), options(1 << 40)));
+            let vault = opened(&stopped.crash(seed));
+            for number in 0..6 {
+                let dir = vault
+                    .lookup(ROOT_INO, format!("dir{}", (number + 1) % 6).as_bytes())
+                    .unwrap()
+                    .ino;
+                vault.read_dir(dir, 0, &mut |_| true).unwrap();
+                let moved = content(&vault, dir, b"moved").unwrap();
+                assert!(
+                    moved == random(100 + 9000 * number, 3),
+                    "{number} after {stop} steps"
+                );
+            }
+        }
+    }
+}
+
+/// Its chunks are overwritten in place, so what the log claims of them is not there any more.
+#[test]
+fn an_unlinked_file_that_is_still_written_takes_nothing_with_it_when_the_daemon_is_killed() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    let file = make(&vault, ROOT_INO, b"file", NewKind::File);
+    vault.write(file, 0, &random(8 << 20, 4), false).unwrap();
+    vault.unlink(ROOT_INO, b"file").unwrap();
+    vault.write(file, 100, &random(5 << 20, 5), false).unwrap();
+    make(&vault, ROOT_INO, b"later", NewKind::File);
+    let vault = opened(&store.survivors());
+    vault.lookup(ROOT_INO, b"later").unwrap();
+}
+
+fn log_files(store: &SimulatedStore) -> Vec<ObjectPath> {
+    let names = store
+        .list(&path("journal"))
+        .unwrap()
+        .into_iter()
+        .map(|name| String::from_utf8(name).unwrap());
+    let mut files: Vec<String> = names.filter(|name| name.starts_with("log.")).collect();
+    files.sort_unstable();
+    files
+        .iter()
+        .map(|name| path(&format!("journal/{name}")))
+        .collect()
+}
+
+/// What was torn stays behind, though nothing before it was left to be stored.
+#[test]
+fn after_a_torn_log_the_next_one_counts() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    make(&vault, ROOT_INO, b"torn", NewKind::File);
+    make(&vault, ROOT_INO, b"after it", NewKind::File);
+    let store = store.survivors();
+    let log = log_files(&store).remove(0);
+    let mut bytes = store.get(&log).unwrap();
+    bytes[40] ^= 1;
+    store.put(&log, &bytes).unwrap();
+    let vault = opened(&store);
+    make(&vault, ROOT_INO, b"file", NewKind::File);
+    vault.sync_all().unwrap();
+    let vault = opened(&store.survivors());
+    vault.lookup(ROOT_INO, b"file").unwrap();
+}
+
+#[test]
+fn what_the_kernel_has_given_back_leaves_memory_at_the_next_checkpoint() {
+    let vault = opened(&Image::Small.on_disk());
+    for number in 0..50 {
+        let name = |what: &str| format!("{what}{number}").into_bytes();
+        let removed = make(&vault, ROOT_INO, &name("removed"), NewKind::File);
+        vault.unlink(ROOT_INO, &name("removed")).unwrap();
+        let kept = make(&vault, ROOT_INO, &name("kept"), NewKind::File);
+        let linked = make(&vault, ROOT_INO, &name("linked"), NewKind::File);
+        vault.link(linked, ROOT_INO, &name("link")).unwrap();
+        let dir = make(&vault, ROOT_INO, &name("dir"), NewKind::Directory);
+        let below = make(&vault, dir, b"below", NewKind::Fifo);
+        [removed, kept, linked, linked, dir, below]
+            .into_iter()
+            .for_each(|ino| vault.forget(ino, 1));
+    }
+    vault.checkpoint().unwrap();
+    assert_eq!(vault.node_count(), 1);
+}
+
+#[test]
+fn listing_a_large_directory_fills_no_memory() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    for number in 0..3000 {
+        make(
+            &vault,
+            ROOT_INO,
+            format!("{number}").as_bytes(),
+            NewKind::Fifo,
+        );
+    }
+    vault.close().unwrap();
+    let vault = opened(&store.survivors());
+    let mut count = 0;
+    let mut each = |_: &DirEntry<'_>| {
+        count += 1;
+        true
+    };
+    vault.read_dir(ROOT_INO, 0, &mut each).unwrap();
+    assert_eq!(count, 3000);
+    assert!(vault.node_count() < 1500, "{}", vault.node_count());
+}
+
+#[test]
+fn replaying_what_was_removed_again_fills_no_memory() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    for _ in 0..50 {
+        make(&vault, ROOT_INO, b"file", NewKind::File);
+        vault.unlink(ROOT_INO, b"file").unwrap();
+    }
+    let vault = opened(&store.survivors());
+    assert_eq!(vault.node_count(), 1);
+}
+
+/// A vault that can be stopped when a checkpoint has its snapshot and has stored nothing.
+fn opened_to_stop(store: &SimulatedStore, stop: &Arc<Stop>) -> Vault {
+    let watched = WatchedStore {
+        inner: Arc::new(store.clone()),
+        stop: Arc::clone(stop),
+    };
+    open(Arc::new(watched), options(1 << 40)).expect("a healthy vault")
+}
+
+/// A payload of which nothing but zeros was stored has no object yet.
+#[test]
+fn a_payload_is_one_object_though_a_checkpoint_and_a_write_both_make_it() {
+    let store = Image::Small.on_disk();
+    let stop = Stop::at(Moment::Open, "journal/redo");
+    let vault = opened_to_stop(&store, &stop);
+    let file = make(&vault, ROOT_INO, b"file", NewKind::File);
+    let mut expected = vec![0; 20_000];
+    vault.write(file, 0, &expected, false).unwrap();
+    vault.checkpoint().unwrap();
+    expected[18_000..18_100].fill(1);
+    vault.write(file, 18_000, &[1; 100], false).unwrap();
+    expected[..4096].copy_from_slice(&random(4096, 6));
+    let write = || {
+        assert_eq!(
+            vault.write(file, 0, &expected[..4096], false).unwrap(),
+            4096
+        );
+    };
+    stop.meanwhile(|| vault.checkpoint().unwrap(), write);
+    vault.close().unwrap();
+    let vault = opened(&store.survivors());
+    assert!(content(&vault, ROOT_INO, b"file").unwrap() == expected);
+}
