@@ -137,6 +137,7 @@ impl Kernel {
         Ok(())
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "a fault is made to be told")]
     fn trouble(&mut self, before: Model, op: &Op, fault: Fault) -> Box<Trouble> {
         let half = match op {
             Op::Write { node, .. } => Some(*node),
