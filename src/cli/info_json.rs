@@ -93,7 +93,7 @@ mod tests {
         let mut info = info();
         assert_eq!(parsed(&info)["mount"], Value::Null);
         info.mount = Some(silent_mount());
-        let expected = json!({ "dir": "/m", "pid": null, "state": null, "options": "rw,nodev" });
+        let expected = json!({ "dir": "/m", "pid": null, "state": null, "dead": false, "options": "rw,nodev" });
         assert_eq!(parsed(&info)["mount"], expected);
     }
 }

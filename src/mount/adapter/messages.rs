@@ -1,13 +1,13 @@
 //! Which vault call answers which message: one method for each, and nothing more than that. The
 //! work is in the files beside this one; they know nothing of replies, so that each message is
 //! answered exactly once, here.
-
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::vault::NewKind;
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, Filesystem,
     FopenFlags, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents,
@@ -15,8 +15,6 @@ use fuser::{
     ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
     ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-
-use crate::vault::NewKind;
 
 use super::caller::Caller;
 use super::entries::NewEntry;

@@ -12,7 +12,8 @@ use crate::{
         error::Result,
         file::{
             Birth,
-            index::{Index, IndexSource, StoredBlock},
+            index::{Index, IndexSource},
+            index_snapshot::StoredBlock,
             overlay::Patch,
             stored_bytes,
         },

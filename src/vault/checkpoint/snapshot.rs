@@ -6,7 +6,7 @@ use crate::{
     vault::{
         core::Core,
         error::Result,
-        file::{Birth, FileBody, FileData, index::IndexSnapshot, overlay::Patch},
+        file::{Birth, FileBody, FileData, index_snapshot::IndexSnapshot, overlay::Patch},
         node::{Node, NodeContent, NodeState},
         types::ROOT_INO,
     },

@@ -4,27 +4,26 @@
 //! the top block lie in the guard (so the top block itself is never stored); its level follows from the file's size.
 //! Whenever a block changes, so have all blocks above it, up to the top: so everything between a change and the guard is
 //! in memory when a checkpoint comes.
-use super::entries::Entries;
+use super::{
+    entries::Entries,
+    index_snapshot::{IndexSnapshot, StoredBlock},
+};
 use crate::{
     crypto::Aead,
     format::{
-        FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, ROOT_ENTRIES_MAX,
-        VaultId, index_path,
+        FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, VaultId, index_path,
     },
     store::{Store, StoreError},
     vault::{VaultError, error::Result, file::stored_bytes},
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::{collections::HashMap, ops::Range};
 
-const FANOUT: u64 = INDEX_FANOUT as u64;
+pub(super) const FANOUT: u64 = INDEX_FANOUT as u64;
 /// Clean blocks above this number are forgotten: 512 blocks are 2.6 MB and index 2 GiB in chunks of 16 KiB.
 const BLOCKS_MAX: usize = 512;
 
 /// Level and number.
-type BlockId = (u8, u64);
+pub(super) type BlockId = (u8, u64);
 
 /// Where blocks are read from.
 pub(in crate::vault) struct IndexSource<'a> {
@@ -433,87 +432,8 @@ impl IndexSource<'_> {
     }
 }
 
-/// Changed blocks of an index, at the moment a checkpoint began.
-#[derive(Clone)]
-pub(in crate::vault) struct IndexSnapshot {
-    top: u8,
-    blocks: BTreeMap<BlockId, Entries>,
-}
-
-/// A block as sealed by a checkpoint; one without entries has no bytes and its entry is a hole.
-pub(in crate::vault) struct StoredBlock {
-    pub level: u8,
-    pub number: u64,
-    pub bytes: Vec<u8>,
-    pub entry: IndexEntry,
-}
-
-impl IndexSnapshot {
-    /// The entry of a chunk whose block is in the snapshot.
-    pub fn entry(&self, chunk: u64) -> IndexEntry {
-        self.blocks
-            .get(&(0, chunk / FANOUT))
-            .map_or(IndexEntry::HOLE, |entries| entries.get(within(chunk)))
-    }
-
-    pub fn set(&mut self, chunk: u64, entry: IndexEntry) {
-        if let Some(entries) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
-            entries.set(within(chunk), entry);
-        }
-    }
-
-    /// Seals the blocks bottom-up; gives the root for the guard.
-    pub fn build(mut self, source: &IndexSource<'_>) -> (IndexRoot, Vec<StoredBlock>) {
-        let mut stored = Vec::new();
-        let aead = (self.top > 0).then(|| (source.aead)());
-        for level in 0..self.top {
-            let numbers: Vec<u64> = self
-                .blocks
-                .range((level, 0)..(level + 1, 0))
-                .map(|(id, _)| id.1)
-                .collect();
-            for number in numbers {
-                let Some(entries) = self.blocks.remove(&(level, number)) else {
-                    continue;
-                };
-                let hole = entries.is_hole();
-                let (bytes, entry) = match &aead {
-                    Some(aead) if !hole => {
-                        let (vault, file, payload) = (&source.vault, &source.file, &source.payload);
-                        entries
-                            .to_block()
-                            .seal(aead, vault, file, payload, level, number)
-                    }
-                    _ => (Vec::new(), IndexEntry::HOLE),
-                };
-                stored.push(StoredBlock {
-                    level,
-                    number,
-                    bytes,
-                    entry,
-                });
-                if let Some(parent) = self.blocks.get_mut(&(level + 1, number / FANOUT)) {
-                    parent.set(within(number), entry);
-                }
-            }
-        }
-        (self.root(), stored)
-    }
-
-    fn root(&self) -> IndexRoot {
-        let top = self.blocks.get(&(self.top, 0));
-        let entries = top
-            .map(|entries| entries.trimmed(ROOT_ENTRIES_MAX))
-            .unwrap_or_default();
-        IndexRoot {
-            height: self.top,
-            entries,
-        }
-    }
-}
-
 /// Position of an entry in its block.
-fn within(number: u64) -> usize {
+pub(super) fn within(number: u64) -> usize {
     (number % FANOUT) as usize
 }
 

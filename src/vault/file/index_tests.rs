@@ -1,5 +1,8 @@
 //! The index against a plain map of entries, with checkpoints and reloads in between.
-use super::index::{Index, IndexSource, StoredBlock};
+use super::{
+    index::{Index, IndexSource},
+    index_snapshot::StoredBlock,
+};
 use crate::{
     crypto::{FileKey, Suite, Tag},
     format::{

@@ -7,6 +7,7 @@ mod clear;
 mod copy;
 mod entries;
 pub(super) mod index;
+pub(super) mod index_snapshot;
 #[cfg(test)]
 mod index_tests;
 mod orphan;
