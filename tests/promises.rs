@@ -2,15 +2,18 @@
 mod vaults;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Barrier},
+    thread,
+};
 use vaults::{
     image::{Image, open, options},
-    objects::path,
+    objects::{copy_into, objects, path},
     watched::{Moment, Stop, WatchedStore},
 };
 use wardfs::{
-    store::{ObjectPath, SimulatedStore, Store},
-    vault::{DirEntry, NewKind, ROOT_INO, RenameMode, Result, SetAttr, Vault},
+    store::{DirectoryStore, Fault, FaultStore, ObjectPath, Operation, SimulatedStore, Store},
+    vault::{AllocateMode, DirEntry, NewKind, ROOT_INO, RenameMode, Result, SetAttr, Vault},
 };
 
 fn opened(store: &SimulatedStore) -> Vault {
@@ -267,4 +270,169 @@ fn a_payload_is_one_object_though_a_checkpoint_and_a_write_both_make_it() {
     vault.close().unwrap();
     let vault = opened(&store.survivors());
     assert!(content(&vault, ROOT_INO, b"file").unwrap() == expected);
+}
+
+#[test]
+fn a_removed_file_gives_its_space_back() {
+    let dir = std::env::temp_dir().join(format!("wardfs-promises-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let store = DirectoryStore::open(&dir).unwrap();
+    copy_into(&store, &objects(&Image::Small.in_memory()));
+    let vault = open(Arc::new(store), options(1 << 40)).unwrap();
+    let file = make(&vault, ROOT_INO, b"file", NewKind::File);
+    vault.write(file, 0, &random(1 << 20, 7), false).unwrap();
+    vault.unlink(ROOT_INO, b"file").unwrap();
+    vault.forget(file, 1);
+    vault.checkpoint().unwrap();
+    let open_files = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open_files = open_files.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let payloads: Vec<_> = open_files
+        .filter(|path| path.starts_with(dir.join("payloads")))
+        .collect();
+    drop(vault);
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert!(payloads.is_empty(), "{payloads:?}");
+}
+
+#[test]
+fn a_file_gets_a_link_while_its_entry_moves() {
+    let vault = opened(&Image::Small.on_disk());
+    let dirs = [b"one", b"two"].map(|name| make(&vault, ROOT_INO, name, NewKind::Directory));
+    for round in 0..200 {
+        let file = make(&vault, dirs[0], b"file", NewKind::File);
+        let name = format!("link{round}");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for turn in 0..10 {
+                    vault
+                        .rename(
+                            dirs[turn % 2],
+                            b"file",
+                            dirs[(turn + 1) % 2],
+                            b"file",
+                            RenameMode::Replace,
+                        )
+                        .unwrap();
+                }
+            });
+            vault.link(file, ROOT_INO, name.as_bytes()).unwrap();
+        });
+        vault.unlink(dirs[0], b"file").unwrap();
+        assert_eq!(vault.stat(file).unwrap().nlink, 1);
+    }
+}
+
+#[test]
+fn two_directories_cannot_be_moved_into_each_other() {
+    let vault = opened(&Image::Small.on_disk());
+    for round in 0..200 {
+        let names = ["one", "two"].map(|name| format!("{name}{round}"));
+        let dirs = [0, 1]
+            .map(|at: usize| make(&vault, ROOT_INO, names[at].as_bytes(), NewKind::Directory));
+        let start = Barrier::new(2);
+        let moved = |at: usize| {
+            start.wait();
+            vault
+                .rename(
+                    ROOT_INO,
+                    names[at].as_bytes(),
+                    dirs[1 - at],
+                    b"in",
+                    RenameMode::Replace,
+                )
+                .is_ok()
+        };
+        let both = thread::scope(|scope| {
+            let other = scope.spawn(|| moved(0));
+            moved(1) & other.join().unwrap()
+        });
+        assert!(!both, "round {round}");
+    }
+}
+
+/// Another one had read it, changed it, stored it and forgotten it again.
+#[test]
+fn a_guard_that_was_read_long_ago_is_read_again() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    let file = make(&vault, ROOT_INO, b"file", NewKind::File);
+    vault.write(file, 0, b"old", false).unwrap();
+    vault.close().unwrap();
+    let stop = Stop::at(Moment::Got, "guards/");
+    let vault = opened_to_stop(&store.survivors(), &stop);
+    let change = || {
+        let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+        vault.write(file, 0, b"newer", false).unwrap();
+        vault.checkpoint().unwrap();
+        vault.forget(file, 1);
+        assert_eq!(vault.node_count(), 1);
+    };
+    let size = stop.meanwhile(|| vault.lookup(ROOT_INO, b"file").unwrap().size, change);
+    assert_eq!(size, 5);
+    assert_eq!(content(&vault, ROOT_INO, b"file").unwrap(), b"newer");
+}
+
+/// The index of a file of 4 MiB in chunks of 4 KiB has blocks of its own.
+#[test]
+fn a_cut_or_punch_that_fails_changes_nothing() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    let file = make(&vault, ROOT_INO, b"file", NewKind::File);
+    let bytes = random(4 << 20, 8);
+    vault.write(file, 0, &bytes, false).unwrap();
+    vault.close().unwrap();
+    let cut = |vault: &Vault, file| set_size(vault, file, (1 << 20) + 100);
+    let punch = |vault: &Vault, file| vault.allocate(file, AllocateMode::PunchHole, 100, 3 << 20);
+    let changes: [&dyn Fn(&Vault, u64) -> Result<()>; 2] = [&cut, &punch];
+    for change in changes {
+        let failed = (0..100).take_while(|&reads| {
+            let faults = Arc::new(FaultStore::new(Arc::new(store.survivors())));
+            let vault = open(Arc::clone(&faults) as Arc<dyn Store>, options(1 << 40)).unwrap();
+            let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+            faults.inject(Fault::io().on(Operation::BlobRead).after(reads));
+            let changed = change(&vault, file).is_ok();
+            faults.heal();
+            assert!(
+                changed || content(&vault, ROOT_INO, b"file").unwrap() == bytes,
+                "after {reads} reads"
+            );
+            !changed
+        });
+        assert!((2..100).contains(&failed.count()));
+    }
+}
+
+/// What is done to damaged files is an error of theirs, never of the checkpoint that stores all others.
+#[test]
+fn writing_into_damaged_files_stops_no_checkpoint_and_no_mount() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    for (number, name) in [b"index", b"chunk"].into_iter().enumerate() {
+        let file = make(&vault, ROOT_INO, name, NewKind::File);
+        vault
+            .write(file, 0, &random((number + 1) << 20, 9), false)
+            .unwrap();
+        vault.checkpoint().unwrap();
+        vault.forget(file, 1);
+    }
+    vault.close().unwrap();
+    let store = store.survivors();
+    for (name, bytes) in objects(&store) {
+        if name.starts_with("payloads/") && name.ends_with(".index") && bytes.len() < 8_000 {
+            store.put(&path(&name), &vec![7; bytes.len()]).unwrap();
+        } else if name.starts_with("payloads/") && bytes.len() > 2 << 20 {
+            store.remove(&path(&name)).unwrap();
+        }
+    }
+    let vault = opened(&store);
+    for name in [b"index", b"chunk"] {
+        let file = vault.lookup(ROOT_INO, name).unwrap().ino;
+        content(&vault, ROOT_INO, name).unwrap_err();
+        let _ = vault.write(file, 100_000, b"a few bytes", false);
+    }
+    make(&vault, ROOT_INO, b"healthy", NewKind::Fifo);
+    vault.sync_all().unwrap();
+    let killed = store.survivors();
+    vault.checkpoint().unwrap();
+    opened(&killed).lookup(ROOT_INO, b"healthy").unwrap();
 }

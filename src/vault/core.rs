@@ -1,10 +1,10 @@
 //! What all operations of an open vault share.
 //!
-//! Lock order, first to last: `checkpoint` (one checkpoint at a time), `gate` (read by every change, written by a
-//! checkpoint while it takes its snapshot), `settling`, node states (smaller inode number first; a parent's before its child's in
-//! doubt by inode number too), then any one of the small locks here (`dirty`, `tails`, `links`, the table's, a payload's
-//! index), then the journal's. None of them is held across a sync; the gate is not held while a change waits for a
-//! checkpoint.
+//! Lock order, first to last: `moving` (one move of a directory to another at a time), `checkpoint` (one checkpoint at a
+//! time), `gate` (read by every change, written by a checkpoint while it takes its snapshot), `settling`, node states
+//! (smaller inode number first; a parent's before its child's in doubt by inode number too), then any one of the small
+//! locks here (`dirty`, `tails`, `links`, the table's, a payload's index), then the journal's. None but the first two is
+//! held across a sync; the gate is not held while a change waits for a checkpoint.
 use super::{
     dir::StoredSums,
     error::{Result, VaultError},
@@ -22,7 +22,7 @@ use crate::{
 };
 use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{
@@ -51,6 +51,10 @@ pub(super) struct Core {
     pub options: OpenOptions,
     pub gate: RwLock<()>,
     pub checkpoint: Mutex<()>,
+    /// Checkpoints done, as counted before any node they stored could leave memory.
+    pub stored: AtomicU64,
+    /// One move of a directory to another at a time.
+    pub moving: Mutex<()>,
     /// Nodes that changed since the last checkpoint began.
     pub dirty: Mutex<Vec<Arc<Node>>>,
     /// Files with something unlogged.
@@ -117,8 +121,10 @@ pub(super) struct SignalState {
 /// Inline contents of unchanged files, bounded in bytes; first in, first out.
 #[derive(Default)]
 pub(super) struct ContentCache {
-    contents: HashMap<u64, Arc<Vec<u8>>>,
-    order: VecDeque<u64>,
+    /// By inode number, each with its place in `order`.
+    contents: HashMap<u64, (Arc<Vec<u8>>, u64)>,
+    order: BTreeMap<u64, u64>,
+    next: u64,
     bytes: usize,
 }
 
@@ -164,6 +170,8 @@ impl Core {
             table: Table::new(root),
             gate: RwLock::new(()),
             checkpoint: Mutex::new(()),
+            stored: AtomicU64::new(0),
+            moving: Mutex::new(()),
             dirty: Mutex::default(),
             tails: Mutex::default(),
             tail_count: AtomicU64::new(0),
@@ -351,24 +359,27 @@ impl Core {
 
 impl ContentCache {
     pub fn get(&self, ino: u64) -> Option<Arc<Vec<u8>>> {
-        self.contents.get(&ino).cloned()
+        self.contents
+            .get(&ino)
+            .map(|(content, _)| Arc::clone(content))
     }
 
     fn keep(&mut self, ino: u64, content: Arc<Vec<u8>>) {
+        self.remove(ino);
         self.bytes += content.len();
-        match self.contents.insert(ino, content) {
-            Some(old) => self.bytes -= old.len(),
-            None => self.order.push_back(ino),
-        }
+        self.contents.insert(ino, (content, self.next));
+        self.order.insert(self.next, ino);
+        self.next += 1;
         while self.bytes > CONTENT_CACHE_BYTES
-            && let Some(oldest) = self.order.pop_front()
+            && let Some((_, oldest)) = self.order.pop_first()
         {
             self.remove(oldest);
         }
     }
 
     pub fn remove(&mut self, ino: u64) {
-        if let Some(content) = self.contents.remove(&ino) {
+        if let Some((content, place)) = self.contents.remove(&ino) {
+            self.order.remove(&place);
             self.bytes -= content.len();
         }
     }
@@ -398,5 +409,26 @@ pub(super) fn now() -> Time {
                 },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_kept_again_and_again_take_no_more_memory() {
+        let mut cache = ContentCache::default();
+        for round in 0..1000 {
+            cache.keep(round % 2, Arc::new(vec![0; 10]));
+            cache.remove(0);
+        }
+        assert_eq!(
+            (cache.contents.len(), cache.order.len(), cache.bytes),
+            (1, 1, 10)
+        );
+        (2..5000).for_each(|ino| cache.keep(ino, Arc::new(vec![0; 8192])));
+        assert!(cache.bytes <= CONTENT_CACHE_BYTES && cache.order.len() == cache.contents.len());
+        assert!(cache.get(2).is_none() && cache.get(4999).is_some());
     }
 }

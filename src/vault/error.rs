@@ -154,6 +154,14 @@ impl VaultError {
         }
     }
 
+    /// Is it about stored bytes of one object, so that others are not concerned?
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            VaultError::Format { .. } | VaultError::Damaged { .. } | VaultError::Chunk { .. }
+        )
+    }
+
     /// Is it for want of space?
     pub fn is_no_space(&self) -> bool {
         matches!(self.errno(), libc::ENOSPC | libc::EDQUOT)

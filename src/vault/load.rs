@@ -18,7 +18,10 @@ use crate::{
     store::{ObjectPath, StoreError},
 };
 use parking_lot::{Mutex, RwLock};
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
 
 /// A guard as it was read.
 pub(super) struct ReadGuard {
@@ -112,16 +115,24 @@ impl Core {
     pub fn child(&self, dir: &Arc<Node>, name: &Name) -> Result<Arc<Node>> {
         // An entry may change while its guard is read; then the present one counts.
         for _ in 0..16 {
+            let stored = self.stored.load(SeqCst);
             let entry = dir.state.read().dir()?.find(name)?;
-            if entry.ino != 0
-                && let Some(node) = self.table.get(entry.ino)
-            {
+            let known = || {
+                if entry.ino == 0 {
+                    None
+                } else {
+                    self.table.get(entry.ino)
+                }
+            };
+            if let Some(node) = known() {
                 return Ok(node);
             }
-            let loaded = self.load_entry(dir, name);
+            let loaded = self.load_entry(dir, name, stored);
             let mut state = dir.state.write();
             let now = state.dir()?.find(name)?;
-            if now.ino != entry.ino {
+            if now.ino != entry.ino
+                || (loaded.is_err() && (self.stored.load(SeqCst) != stored || known().is_some()))
+            {
                 continue;
             }
             let (node, tag) = loaded?;
@@ -131,8 +142,9 @@ impl Core {
         Err(VaultError::Stale)
     }
 
-    /// Reads what is stored under a name; gives the node and the tag of what lies in the directory.
-    fn load_entry(&self, dir: &Arc<Node>, name: &Name) -> Result<(Arc<Node>, Tag)> {
+    /// Reads what is stored under a name; gives the node and the tag of what lies in the directory. `stored`: as it was
+    /// before.
+    fn load_entry(&self, dir: &Arc<Node>, name: &Name, stored: u64) -> Result<(Arc<Node>, Tag)> {
         let (dir_id, path) = {
             let state = dir.state.read();
             let data = state.dir()?;
@@ -155,7 +167,7 @@ impl Core {
                 dir: dir_id,
                 name: name.clone(),
             };
-            let node = self.load_apart(&alias.file)?;
+            let node = self.load_apart(&alias.file, stored)?;
             if !node.state.read().links.contains(&link) {
                 return Err(misplaced(&link_guard_path(&alias.file)));
             }
@@ -167,21 +179,29 @@ impl Core {
             name: name.clone(),
         });
         let tag = guard.tag;
-        Ok((self.adopt(&path, guard, place, Some(Arc::clone(dir)))?, tag))
+        Ok((
+            self.adopt(&path, guard, place, Some(Arc::clone(dir)), stored)?,
+            tag,
+        ))
     }
 
-    /// The node of a file whose guard lies apart.
-    pub fn load_apart(&self, file: &crate::format::FileId) -> Result<Arc<Node>> {
+    /// The node of a file whose guard lies apart. `stored`: as it was before.
+    pub fn load_apart(&self, file: &crate::format::FileId, stored: u64) -> Result<Arc<Node>> {
         if let Some(node) = self.table.find(file) {
             return Ok(node);
         }
         let path = link_guard_path(file);
-        let guard = self.open_guard(&path, self.get_guard(&path)?)?;
-        if guard.head.file != *file {
-            return Err(misplaced(&path));
-        }
-        self.links.lock().tags.insert(*file, guard.tag);
-        self.adopt(&path, guard, Place::Links, None)
+        let guard = match self
+            .get_guard(&path)
+            .and_then(|bytes| self.open_guard(&path, bytes))
+        {
+            Ok(guard) if guard.head.file == *file => guard,
+            Ok(_) => return Err(misplaced(&path)),
+            // Read through another name meanwhile, it may be that a checkpoint is writing it.
+            Err(error) => return self.table.find(file).ok_or(error),
+        };
+        self.links.lock().tags.entry(*file).or_insert(guard.tag);
+        self.adopt(&path, guard, Place::Links, None, stored)
     }
 
     fn get_guard(&self, path: &ObjectPath) -> Result<Vec<u8>> {
@@ -232,13 +252,15 @@ impl Core {
         })
     }
 
-    /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused.
+    /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused. `stored`: as it
+    /// was before the guard was read; `Stale` if a newer one may lie there now.
     pub fn adopt(
         &self,
         path: &ObjectPath,
         guard: ReadGuard,
         place: Place,
         parent: Option<Arc<Node>>,
+        stored: u64,
     ) -> Result<Arc<Node>> {
         let ReadGuard {
             head,
@@ -261,9 +283,6 @@ impl Core {
         }
         let key = Arc::new(key);
         let (content, inline) = self.content(&head.file, &key, body.content);
-        if let Some(inline) = inline {
-            self.keep_content(ino, Arc::new(inline));
-        }
         let state = NodeState {
             zone: head.zone,
             key,
@@ -291,7 +310,18 @@ impl Core {
             }),
             state: RwLock::new(state),
         };
-        Ok(self.table.insert(Arc::new(node), dir))
+        let node = Arc::new(node);
+        // Locked, so that nobody changes the content before it is kept.
+        let _state = node.state.read();
+        let fresh = || self.stored.load(SeqCst) == stored;
+        let kept = self
+            .table
+            .insert_read(Arc::clone(&node), dir, fresh)
+            .ok_or(VaultError::Stale)?;
+        if let Some(inline) = inline.filter(|_| Arc::ptr_eq(&kept, &node)) {
+            self.keep_content(ino, Arc::new(inline));
+        }
+        Ok(kept)
     }
 
     /// Content of a node in memory, and inline bytes that a reader may want soon.

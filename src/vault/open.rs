@@ -411,7 +411,7 @@ impl Opening {
             options: self.options.clone(),
         };
         let core = Core::new(parts);
-        core.adopt(&root_guard_path(), root, Place::Root, None)?;
+        core.adopt(&root_guard_path(), root, Place::Root, None, 0)?;
         Ok(core)
     }
 }

@@ -48,6 +48,12 @@ impl Core {
             // Two links of one file: nothing is to be done, says POSIX.
             return Ok(());
         }
+        // Two directories that are moved at once could each come to lie below the other.
+        let directory = [Some(&node), target.as_ref()]
+            .iter()
+            .flatten()
+            .any(|node| node.kind == Kind::Directory);
+        let _moving = (directory && from.dir.ino != to.dir.ino).then(|| self.moving.lock());
         refuse_loop(&node, &to.dir)?;
         if let Some(target) = target.as_ref().filter(|_| mode == RenameMode::Exchange) {
             refuse_loop(target, &from.dir)?;

@@ -18,7 +18,10 @@ use crate::{
     journal::LoggedFrame,
     store::StoreError,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 /// Claimed chunks are looked at in runs of this many.
 const PROOF_LEN: usize = 64;
@@ -210,7 +213,7 @@ impl Core {
         let node = match place {
             // The root is always in memory; if this is not it, the log is another vault's.
             Place::Root => return Err(inconsistent("it names another root")),
-            Place::Links => self.load_apart(file)?,
+            Place::Links => self.load_apart(file, self.stored.load(SeqCst))?,
             Place::Entry(Link { dir, name }) => self.load_at(dir, name)?,
         };
         if node.id == *file {

@@ -3,7 +3,7 @@ use super::{node::Node, types::ROOT_INO};
 use crate::format::{DirId, FileId};
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Weak},
 };
 
@@ -64,10 +64,31 @@ impl Table {
     /// Adds a node; if one of the same id came first, that one is given back.
     pub fn insert(&self, node: Arc<Node>, dir: Option<DirId>) -> Arc<Node> {
         let kept = Arc::clone(self.shard(node.ino).write().entry(node.ino).or_insert(node));
-        if let Some(dir) = dir {
-            self.dirs.lock().insert(dir, Arc::downgrade(&kept));
-        }
+        self.note_dir(&kept, dir);
         kept
+    }
+
+    /// The same for a node that was read, while `fresh` says that nothing newer may have been stored since: one that came
+    /// first may be gone again. `None`: it must be read anew.
+    pub fn insert_read(
+        &self,
+        node: Arc<Node>,
+        dir: Option<DirId>,
+        fresh: impl Fn() -> bool,
+    ) -> Option<Arc<Node>> {
+        let kept = match self.shard(node.ino).write().entry(node.ino) {
+            Entry::Occupied(there) => Arc::clone(there.get()),
+            Entry::Vacant(free) if fresh() => Arc::clone(free.insert(node)),
+            Entry::Vacant(_) => return None,
+        };
+        self.note_dir(&kept, dir);
+        Some(kept)
+    }
+
+    fn note_dir(&self, node: &Arc<Node>, dir: Option<DirId>) {
+        if let Some(dir) = dir {
+            self.dirs.lock().insert(dir, Arc::downgrade(node));
+        }
     }
 
     /// Removes a node that nobody but the table holds, if `idle` agrees.

@@ -184,7 +184,7 @@ impl Core {
             return Err(VaultError::NotPermitted("a directory has one entry"));
         }
         let dir = self.directory(parent)?;
-        let _gate = self.change(8192)?;
+        let gate = self.change(8192)?;
         self.settle_all()?;
         self.touch(&dir)?;
         self.touch(&node)?;
@@ -195,6 +195,11 @@ impl Core {
         let mut nodes = vec![&dir, &node];
         nodes.extend(&first);
         let mut locked = Locked::all(&nodes);
+        if Self::first_link_dir(&node).map(|dir| dir.ino) != first.as_ref().map(|dir| dir.ino) {
+            // Its entry was moved before the locks were taken.
+            drop((locked, gate));
+            return self.link(ino, parent, name.as_bytes());
+        }
         refuse_orphan(&dir, locked.of(&dir))?;
         refuse_entry(locked.of(&dir).dir()?, &name)?;
         let state = locked.of(&node);

@@ -14,7 +14,7 @@ use crate::{
         node::{Node, NodeContent},
     },
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 impl Core {
     /// Changes the store, in the order of the redo file but for what does not depend on each other.
@@ -79,6 +79,7 @@ impl Core {
 
     /// Memory learns what is stored now.
     pub(super) fn complete(&self, snapshot: Snapshot, plan: Plan) {
+        self.stored.fetch_add(1, SeqCst);
         for done in &plan.dirs {
             let mut state = done.node.state.write();
             let Ok(dir) = state.dir_mut() else { continue };

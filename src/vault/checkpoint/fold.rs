@@ -7,7 +7,6 @@ use crate::{
     },
     store::ObjectPath,
     vault::{
-        VaultError,
         core::Core,
         error::Result,
         file::{
@@ -149,7 +148,7 @@ impl Core {
         if old.present && !patch.covers(len) {
             match self.read_base(snap, payload, chunk, &old, &mut plain) {
                 Ok(()) => {}
-                Err(error @ VaultError::Chunk { .. }) => {
+                Err(error) if error.is_damage() => {
                     // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
                     log::error!("{error}; bytes written into that chunk are lost with it");
                     return Ok(None);

@@ -259,17 +259,22 @@ impl Core {
             }
             FileBody::Payload(payload) => payload,
         };
-        let patches: Vec<(u64, Arc<Patch>)> = payload
-            .overlay
-            .chunks()
-            .map(|(chunk, patch)| (chunk, Arc::clone(patch)))
-            .collect();
-        for (chunk, _) in &patches {
-            payload.keep_off(*chunk..chunk + 1, segment, false);
-            self.with_source(node.id, key, payload, |source| {
-                payload.index.lock().touch_chunk(source, *chunk, segment)
-            })?;
+        let mut patches: Vec<(u64, Arc<Patch>)> = Vec::new();
+        for (chunk, patch) in payload.overlay.chunks() {
+            match self.with_source(node.id, key, payload, |source| {
+                payload.index.lock().touch_chunk(source, chunk, segment)
+            }) {
+                Ok(()) => patches.push((chunk, Arc::clone(patch))),
+                // Found damaged after the write was accepted.
+                Err(error) if error.is_damage() => {
+                    log::error!("{error}; bytes written into a chunk below it are lost with it")
+                }
+                Err(error) => return Err(error),
+            }
         }
+        patches
+            .iter()
+            .for_each(|(chunk, _)| payload.keep_off(*chunk..chunk + 1, segment, false));
         let index = payload.index.lock().snapshot();
         let birth = payload.birth;
         if birth == Birth::Unborn && !patches.is_empty() {

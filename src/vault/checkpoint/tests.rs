@@ -99,3 +99,19 @@ fn on_a_full_disk_the_vault_goes_on_and_can_be_emptied() {
     assert_eq!(vault.state(), State::ReadWrite);
     vault.close().unwrap();
 }
+
+#[test]
+fn a_key_that_is_used_up_seals_no_overwritten_chunk_either() {
+    let store = new_vault(MemoryStore::new());
+    let vault = open(&store);
+    let file = vault
+        .make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0)
+        .unwrap()
+        .ino;
+    vault
+        .write(file, 0, &vec![1; chunk().len()], false)
+        .unwrap();
+    vault.core.node(file).unwrap().state.write().seals = crate::vault::file::SEALS_MAX + 1;
+    let refused = vault.write(file, 100, b"bytes", false);
+    assert!(matches!(refused, Err(VaultError::KeyUsedUp)));
+}

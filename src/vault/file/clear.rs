@@ -10,6 +10,33 @@ use std::ops::Range;
 const BLOCKS_MAX: usize = 1024;
 
 impl Core {
+    /// Reads the index blocks that making holes of `chunks` will change, those around its ends. Afterwards it cannot fail:
+    /// what was done by half would be in no log.
+    pub fn load_ends(
+        &self,
+        node: &Node,
+        key: &FileKey,
+        file: &FileData,
+        chunks: &Range<u64>,
+    ) -> Result<()> {
+        let Some(payload) = file.payload() else {
+            return Ok(());
+        };
+        // The first chunk is below every block that becomes the top when a file is cut.
+        let ends = [
+            0,
+            chunks.start.saturating_sub(1),
+            chunks.start,
+            chunks.end.saturating_sub(1),
+            chunks.end,
+        ];
+        self.with_source(node.id, key, payload, |source| {
+            let mut index = payload.index.lock();
+            ends.into_iter()
+                .try_for_each(|chunk| index.entry(source, chunk).map(drop))
+        })
+    }
+
     /// Makes holes of chunks. Readers see zeros at once; the slots stay as they are until the next checkpoint, for what the
     /// store would recover to still has data there.
     pub fn clear_chunks(

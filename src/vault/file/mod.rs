@@ -20,6 +20,8 @@ mod seek;
 mod settle;
 mod write;
 
+#[cfg(test)]
+pub(super) use write::SEALS_MAX;
 pub(super) use write::stored_bytes;
 
 use self::{index::Index, overlay::Overlay, ranges::Ranges};
@@ -183,6 +185,13 @@ impl FileData {
             FileBody::Payload(payload) => Some(payload),
             FileBody::Inline(_) => None,
         }
+    }
+}
+
+/// Its object is closed, though the list of open ones still names it: a removed file must give its space back.
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.blob.lock().take();
     }
 }
 

@@ -92,6 +92,12 @@ impl Core {
         let key = Arc::clone(&state.key);
         let segment = self.journal.segment();
         let file = state.file_mut()?;
+        self.load_ends(
+            node,
+            &key,
+            file,
+            &(file.chunk.chunk_of(range.start)..file.chunk.chunk_of(range.end)),
+        )?;
         file.unlogged.remove(range.clone());
         let (chunk, size) = (file.chunk, file.size);
         if file.payload().is_none() {

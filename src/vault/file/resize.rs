@@ -60,6 +60,14 @@ impl Core {
         let key = Arc::clone(&state.key);
         let segment = self.journal.segment();
         let file = state.file_mut()?;
+        if 0 < size && size < file.size {
+            self.load_ends(
+                node,
+                &key,
+                file,
+                &(file.chunk.count(size)..file.chunk.count(file.size)),
+            )?;
+        }
         let old = std::mem::replace(&mut file.size, size);
         file.unlogged.remove(size..u64::MAX);
         let chunk = file.chunk;

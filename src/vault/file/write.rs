@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use std::{cell::Cell, ops::Range, sync::Arc};
 
 /// Seals under one file key with random 96-bit nonces: NIST SP 800-38D allows 2^32; 64 TiB written in chunks of 16 KiB.
-const SEALS_MAX: u64 = (1 << 32) - (1 << 24);
+pub(in crate::vault) const SEALS_MAX: u64 = (1 << 32) - (1 << 24);
 thread_local! {
     /// Frames before they are written. Kept, as fresh memory for each write costs more than sealing.
     static SLOTS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -55,6 +55,10 @@ impl Core {
         self.journal.reserve().wait();
         let mut state = node.state.write();
         state.file()?;
+        // Straight or by a checkpoint, each write will be sealed.
+        if state.seals > SEALS_MAX {
+            return Err(VaultError::KeyUsedUp);
+        }
         let killed = kill_priv && super::super::attr::clear_privileges(&mut state.attrs);
         let done = self.write_locked(node, &mut state, offset, data)?;
         if killed && !state.is_orphan(node) {
@@ -260,6 +264,12 @@ impl Core {
             }
         }
         let len = (chunk.len() - chunk.within(offset)).min(data.len());
+        if let Some(payload) = state.file()?.payload() {
+            // What cannot be stored is not accepted.
+            self.with_source(node.id, &key, payload, |source| {
+                payload.index.lock().entry(source, number)
+            })?;
+        }
         self.write_patch(node, state, offset, &data[..len])?;
         let size = state.file()?.size.max(offset + len as u64);
         self.straighten(node, state, &key, number, size, time)?;
@@ -337,9 +347,6 @@ impl Core {
     ) -> Result<()> {
         let orphan = state.is_orphan(node);
         let key = Arc::clone(&state.key);
-        if state.seals > SEALS_MAX {
-            return Err(VaultError::KeyUsedUp);
-        }
         if !orphan {
             self.touch(node)?;
         }
