@@ -338,6 +338,31 @@ fn records_follow_each_other() {
 }
 
 #[test]
+fn a_whole_second_of_nanoseconds_is_refused_in_every_time_of_every_record() {
+    let (good, bad) = (
+        samples::TELLING_NANOS.to_le_bytes(),
+        1_000_000_000_u32.to_le_bytes(),
+    );
+    let mut times = 0;
+    for record in samples::telling_records(b"name") {
+        let bytes = encoded_record(&record);
+        assert!(Record::decode(&mut &bytes[..]).is_ok());
+        for at in (0..bytes.len() - 3).filter(|at| bytes[*at..].starts_with(&good)) {
+            let mut bytes = bytes.clone();
+            bytes[at..at + 4].copy_from_slice(&bad);
+            let refused = FormatError::Invalid {
+                what: "time: nanoseconds",
+                found: 1_000_000_000,
+            };
+            assert_eq!(Record::decode(&mut &bytes[..]), Err(refused), "{record:?}");
+            times += 1;
+        }
+    }
+    // Four in a new node and in attributes, one each in link, unlink, xattr, size, write, chunks and punch.
+    assert_eq!(times, 15);
+}
+
+#[test]
 fn an_error_leaves_the_input_where_it_was() {
     let bytes = [8_u8, 1, 2, 3];
     let mut rest = &bytes[..];

@@ -445,11 +445,24 @@ pub(super) fn directory() -> Content {
     })
 }
 
+/// Nanoseconds of every time in `telling_records`.
+pub(super) const TELLING_NANOS: u32 = 0x0bad_cafe;
+
 /// A record of each type, with these bytes wherever something secret goes, and a file key of bytes 75.
 pub(super) fn telling_records(secret: &[u8]) -> Vec<Record> {
-    let (file, payload, time) = (FileId([1; 16]), PayloadId([2; 16]), Time::default());
+    let (file, payload) = (FileId([1; 16]), PayloadId([2; 16]));
+    let time = Time {
+        secs: -3,
+        nanos: TELLING_NANOS,
+    };
     let name = Name::new(secret).expect("a legal name");
-    let attrs = plain_body().attrs;
+    let attrs = Attrs {
+        atime: time,
+        mtime: time,
+        ctime: time,
+        btime: time,
+        ..plain_body().attrs
+    };
     let xattrs: Xattrs = [(secret.to_vec(), secret.to_vec())].into();
     let key = Zeroizing::new([75; 32]);
     let content = Content::Symlink(secret.to_vec());
