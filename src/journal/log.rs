@@ -116,13 +116,19 @@ impl Journal {
         context: JournalContext,
         recovered: &Recovered,
     ) -> Result<Journal, JournalError> {
-        // First, as it removes the old one: on a full disk that is the space for the segment and the checkpoint to come.
+        // First, as it removes the old one: on a full disk that is the space for the checkpoint to come.
         let reserve = Reserve::open(Arc::clone(&store))?;
         for unused in recovered.unused() {
             store.remove(&segment_path(unused))?;
         }
         store.sync_dir(&super::journal_dir())?;
-        let segment = Segment::create(&*store, recovered.next_segment())?;
+        // After a recovery that same checkpoint ends it at once: it is the next one that needs the space.
+        let start = if recovered.used().next().is_none() {
+            Segment::create
+        } else {
+            Segment::begin
+        };
+        let segment = start(&*store, recovered.next_segment())?;
         store.sync_dir(&super::journal_dir())?;
         let batch = vec![0; FRAME_HEAD];
         let number = segment.number;
@@ -183,6 +189,11 @@ impl Journal {
             segment,
             segment_len,
         })
+    }
+
+    /// Do segments of earlier mounts wait for the checkpoint that replaces them?
+    pub fn has_recovered(&self) -> bool {
+        !self.inner.lock().recovered.is_empty()
     }
 
     /// Number of the segment that records go to now.
@@ -319,15 +330,16 @@ impl Journal {
         let mut inner = self.inner.lock();
         inner.check()?;
         self.write_batch(&mut inner)?;
-        if inner.segment.frames == 0 {
-            // A segment that is followed by another has a frame: else nobody could tell that its frames were lost.
-            self.write_frame(&mut inner)?;
-        }
         assert!(
             inner.previous.is_none(),
             "a checkpoint is finished before the next one begins"
         );
+        // First, as on a full disk there is room for one.
         let next = Segment::create(&*self.store, inner.segment.number + 1)?;
+        if inner.segment.frames == 0 {
+            // A segment that is followed by another has a frame: else nobody could tell that its frames were lost.
+            self.write_frame(&mut inner)?;
+        }
         self.store.sync_dir(&super::journal_dir())?;
         let old = std::mem::replace(&mut inner.segment, next);
         self.segment.store(inner.segment.number, Relaxed);

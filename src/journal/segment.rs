@@ -35,18 +35,24 @@ pub(super) struct Segment {
 }
 
 impl Segment {
+    /// An empty one, with space.
     pub fn create(store: &dyn Store, number: u64) -> Result<Segment, StoreError> {
+        let mut segment = Segment::begin(store, number)?;
+        segment.ensure(ALLOCATE_STEP / 2)?;
+        Ok(segment)
+    }
+
+    /// An empty one.
+    pub fn begin(store: &dyn Store, number: u64) -> Result<Segment, StoreError> {
         let blob = store.open(&segment_path(number), true)?;
-        let mut segment = Segment {
+        Ok(Segment {
             number,
             blob,
             len: 0,
             frames: 0,
             allocated: 0,
             sealed: Vec::new(),
-        };
-        segment.ensure(ALLOCATE_STEP / 2)?;
-        Ok(segment)
+        })
     }
 
     /// A segment that nothing can be written to.

@@ -8,7 +8,7 @@
 use super::{
     dir::StoredSums,
     error::{Result, VaultError},
-    file::INLINE_MAX,
+    file::{BlobSlot, INLINE_MAX},
     node::Node,
     table::Table,
     types::{OpenOptions, State},
@@ -24,7 +24,7 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{
             AtomicBool, AtomicU64,
             Ordering::{Relaxed, SeqCst},
@@ -73,7 +73,7 @@ pub(super) struct Core {
     pub orphans: Mutex<HashSet<PayloadId>>,
     pub contents: Mutex<ContentCache>,
     /// Open payloads, the one opened first in front.
-    pub open_blobs: Mutex<VecDeque<super::file::OpenBlob>>,
+    pub open_blobs: Mutex<VecDeque<Weak<BlobSlot>>>,
     /// The last segment whose checkpoint this mount has finished.
     pub applied: AtomicU64,
     /// Nodes that were read for a listing, oldest first.

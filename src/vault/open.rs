@@ -257,11 +257,13 @@ pub(super) fn open(
     }
     opening.finish_checkpoint(&zone_key)?;
     let core = opening.replay(zone_key)?;
-    if core.options.read_only {
-        core.close()?;
-        core.set_read_only();
+    if !core.options.read_only {
+        return Ok(core);
     }
-    Ok(core)
+    // What the crash left is stored. From here on it is a vault like one that was closed well, with no journal to fail.
+    core.close()?;
+    let core = Arc::into_inner(core).expect("nobody else has it before it is given out");
+    opening.unchanging(core.into_zone_key())
 }
 
 fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
@@ -342,7 +344,7 @@ impl Opening {
         Ok(())
     }
 
-    fn replay(self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+    fn replay(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
         let mut zone_key = zone_key;
         let mut cut = None;
         loop {

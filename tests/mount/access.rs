@@ -212,6 +212,18 @@ fn programs_run_from_the_mount_unless_forbidden() {
 }
 
 #[test]
+fn set_user_id_programs_have_effect_only_when_asked_for() {
+    const MAKE: &str = "cp \"$(command -v id)\" id; chown 65534:65534 id; chmod 4755 id";
+    mounted_with(&[], "suid,allow_other", |mount| {
+        open_the_way(mount);
+        shell(&mount.dir(), MAKE);
+        assert_eq!(shell(&mount.dir(), "./id -u"), "65534");
+        mount.remount_with("allow_other");
+        assert_eq!(shell(&mount.dir(), "./id -u"), "0");
+    });
+}
+
+#[test]
 fn space_is_that_of_the_disk_below() {
     mounted(|mount| {
         let (inside, below) = (

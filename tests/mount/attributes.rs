@@ -306,6 +306,47 @@ fn without_attributes_there_are_none_and_all_else_works() {
     });
 }
 
+/// `cap_net_raw=ep`, as `linux/capability.h` has it on the disk, version 2.
+const CAPABILITY: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+#[test]
+fn who_changes_a_file_takes_its_capabilities_even_as_root() {
+    mounted(|mount| {
+        let changes = [
+            "echo more >> f",
+            "truncate -s 1 f",
+            "> f",
+            "chown 5 f",
+            "fallocate -p -o 0 -l 2 f",
+            "dd if=/dev/zero of=f conv=notrunc count=1 status=none",
+        ];
+        for change in changes {
+            shell(&mount.dir(), "rm -f f; echo text > f; cat f");
+            setxattr(
+                mount.path("f"),
+                "security.capability",
+                &CAPABILITY,
+                XattrFlags::empty(),
+            )
+            .unwrap();
+            shell(&mount.dir(), "cat f; chmod 755 f; touch f");
+            assert_eq!(
+                value(&mount.path("f"), "security.capability").unwrap(),
+                CAPABILITY,
+                "kept by what changes no content"
+            );
+            shell(&mount.dir(), change);
+            assert_eq!(
+                value(&mount.path("f"), "security.capability"),
+                Err(Errno::NODATA),
+                "{change}"
+            );
+        }
+    });
+}
+
 #[test]
 fn who_writes_into_a_file_takes_its_privileges() {
     mounted_with(&[], "allow_other", |mount| {

@@ -293,6 +293,34 @@ fn a_reader_sees_what_another_process_appends() {
 }
 
 #[test]
+fn direct_and_ordinary_access_see_the_same() {
+    mounted(|mount| {
+        fs::write(mount.outside("content"), noise(1, 300_000)).unwrap();
+        shell(
+            &mount.dir(),
+            "dd if=../content of=direct bs=4096 oflag=direct status=none; cmp direct ../content",
+        );
+        shell(
+            &mount.dir(),
+            "cat ../content > plain; dd if=plain bs=12288 iflag=direct status=none | cmp - ../content",
+        );
+        shell(
+            &mount.dir(),
+            "dd if=../content of=plain bs=4096 skip=3 seek=7 count=2 conv=notrunc oflag=direct status=none",
+        );
+        let mut expected = noise(1, 300_000);
+        expected[7 * 4096..9 * 4096].copy_from_slice(&noise(1, 300_000)[3 * 4096..5 * 4096]);
+        assert!(fs::read(mount.path("plain")).unwrap() == expected);
+        mount.remount();
+        assert!(fs::read(mount.path("plain")).unwrap() == expected);
+        shell(
+            &mount.dir(),
+            "dd if=direct bs=1M iflag=direct status=none | cmp - ../content",
+        );
+    });
+}
+
+#[test]
 fn a_full_megabyte_in_one_call_and_a_byte_at_a_time_are_the_same() {
     mounted(|mount| {
         let content = noise(3, 1 << 20);

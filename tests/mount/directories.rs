@@ -5,13 +5,13 @@ use crate::{
     fixture::mounted,
 };
 use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
+    fs::{CWD, Mode, OFlags, RenameFlags, fsync, mkdirat, openat, renameat_with},
     io::Errno,
 };
 use std::{
     collections::HashMap,
     fs::{self, File},
-    os::unix::fs::MetadataExt,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -97,6 +97,55 @@ fn link_counts_of_directories_count_directories() {
         mount.remount();
         let links = |name: &str| fs::metadata(mount.path(name)).unwrap().nlink();
         assert_eq!((links("."), links("a"), links("x")), (4, 2, 2));
+    });
+}
+
+/// Deeper than anything that walks a tree by calling itself could go on a thread's stack.
+#[test]
+fn a_tree_may_be_deeper_than_a_stack() {
+    const DEPTH: usize = 15_000;
+    mounted(|mount| {
+        let root = || {
+            openat(
+                CWD,
+                mount.dir(),
+                OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .unwrap()
+        };
+        let below =
+            |dir: &OwnedFd| openat(dir, "d", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let bottom = (0..DEPTH).fold(root(), |dir, _| {
+            mkdirat(&dir, "d", Mode::RWXU).unwrap();
+            below(&dir).unwrap()
+        });
+        fsync(&bottom).unwrap();
+        drop(bottom);
+        mount.remount();
+        let root = openat(
+            CWD,
+            mount.dir(),
+            OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap();
+        let mut depth = 0;
+        let mut bottom = root;
+        while let Ok(next) = below(&bottom) {
+            bottom = next;
+            depth += 1;
+        }
+        assert_eq!(depth, DEPTH);
+        // A change at the bottom names all that lies above.
+        mkdirat(&bottom, "last", Mode::RWXU).unwrap();
+        fsync(&bottom).unwrap();
+        drop(bottom);
+        mount.crash();
+        shell(
+            &mount.dir(),
+            "[ \"$(find . -name last | wc -c)\" -gt 30000 ]; rm -r d",
+        );
     });
 }
 

@@ -10,7 +10,7 @@ use crate::{
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -37,6 +37,44 @@ fn a_synced_file_survives_the_daemon() {
                 "{len}"
             );
         }
+    });
+}
+
+#[test]
+fn what_is_written_synchronously_survives_the_daemon() {
+    mounted(|mount| {
+        for (number, flag) in [(1, libc::O_SYNC), (2, libc::O_DSYNC)] {
+            let path = mount.path(format!("{number}"));
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .custom_flags(flag)
+                .open(path)
+                .unwrap();
+            file.write_all(&noise(number, 30_000)).unwrap();
+            file.write_all(&noise(number, 10)).unwrap();
+        }
+        mount.crash();
+        for number in [1, 2] {
+            let content = fs::read(mount.path(format!("{number}"))).unwrap();
+            assert!(content == [noise(number, 30_000), noise(number, 10)].concat());
+        }
+    });
+}
+
+#[test]
+fn a_crashed_vault_can_be_read_without_being_changed_by_its_user() {
+    mounted(|mount| {
+        shell(
+            &mount.dir(),
+            "mkdir dir; echo text > dir/file; sync dir/file; echo more > dir/other",
+        );
+        thread::sleep(TAIL);
+        mount.kill();
+        mount.revive_with("ro");
+        assert_eq!(shell(&mount.dir(), "cat dir/file dir/other"), "text\nmore");
+        mount.remount_with("");
+        assert_eq!(shell(&mount.dir(), "cat dir/file dir/other"), "text\nmore");
     });
 }
 

@@ -223,6 +223,12 @@ impl Mount {
         run("kill", ["-9", &self.pid().to_string()]);
     }
 
+    /// Mounts again after `kill`, with other options.
+    pub fn revive_with(&mut self, options: &str) {
+        options.clone_into(&mut self.options);
+        self.revive();
+    }
+
     /// Mounts again after `kill`.
     pub fn revive(&mut self) {
         assert_eq!(self.wait().signal(), Some(9));

@@ -105,7 +105,10 @@ impl Core {
         let dead_dirs = std::mem::take(&mut *self.dead_dirs.lock());
         let changed = std::mem::take(&mut *self.dirty.lock());
         *self.oldest_change.lock() = None;
-        if changed.is_empty() && dead.is_empty() && unclaimed.is_empty() && dead_dirs.is_empty() {
+        let unchanged =
+            changed.is_empty() && dead.is_empty() && unclaimed.is_empty() && dead_dirs.is_empty();
+        // Old segments take space until a checkpoint replaces them, even when they hold nothing.
+        if unchanged && !self.journal.has_recovered() {
             return Ok(None);
         }
         self.journal.reserve().begin();

@@ -81,7 +81,9 @@ pub(super) struct Payload {
 }
 
 /// A payload's object while it is open; the vault closes the oldest when there are many.
-pub(super) type OpenBlob = Arc<Mutex<Option<Arc<dyn Blob>>>>;
+pub(super) type OpenBlob = Arc<BlobSlot>;
+/// What the vault's list of them refers to; it must not keep the object of a payload that is gone from being removed.
+pub(super) type BlobSlot = Mutex<Option<Arc<dyn Blob>>>;
 
 /// A payload's codec, made when it is first needed: its key schedule is long, and most files are only listed.
 pub(super) struct LazyCodec {
@@ -136,7 +138,7 @@ pub(super) enum Birth {
     Placing,
     /// Among the new ones: no checkpoint has seen it.
     New,
-    /// At its own place.
+    /// At its own place, where an object is.
     Placed,
 }
 

@@ -173,14 +173,14 @@ impl Core {
     pub fn note_open(&self, blob: &OpenBlob) {
         let oldest = {
             let mut open = self.open_blobs.lock();
-            open.push_back(Arc::clone(blob));
+            open.push_back(Arc::downgrade(blob));
             if open.len() > OPEN_BLOBS_MAX {
                 open.pop_front()
             } else {
                 None
             }
         };
-        if let Some(oldest) = oldest {
+        if let Some(oldest) = oldest.and_then(|oldest| oldest.upgrade()) {
             oldest.lock().take();
         }
     }

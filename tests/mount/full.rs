@@ -1,0 +1,140 @@
+//! A full disk: writers are told in time, and nothing that was there is lost.
+
+use crate::{
+    commands::{refused, run, shell},
+    fixture::{Mount, mounted},
+    tree::{assert_same, describe, noise},
+};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::Path,
+};
+
+/// Room for everything, in bytes.
+const DISK: u64 = 48 << 20;
+
+/// A vault on a disk of its own.
+struct SmallDisk<'a>(&'a Path);
+
+impl SmallDisk<'_> {
+    fn mount(dir: &Path) -> SmallDisk<'_> {
+        run(
+            "mount",
+            [
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={DISK}"),
+                "tmpfs",
+                dir.to_str().unwrap(),
+            ],
+        );
+        SmallDisk(dir)
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+/// Moves the vault of a fresh mount to a small disk.
+fn on_a_small_disk(test: impl FnOnce(&mut Mount)) {
+    mounted(|mount| {
+        let (disk, vault) = (mount.outside("disk"), mount.vault());
+        fs::create_dir(&disk).unwrap();
+        let small = SmallDisk::mount(&disk);
+        mount.remount_after(|_| {
+            run(
+                "cp",
+                [
+                    "-a",
+                    vault.to_str().unwrap(),
+                    disk.join("vault").to_str().unwrap(),
+                ],
+            );
+            fs::remove_dir_all(&vault).unwrap();
+            std::os::unix::fs::symlink("disk/vault", &vault).unwrap();
+        });
+        test(mount);
+        mount.remount_after(|mount| {
+            // Back, so that the mount may end where it began.
+            fs::remove_file(mount.vault()).unwrap();
+            run(
+                "cp",
+                [
+                    "-a",
+                    disk.join("vault").to_str().unwrap(),
+                    mount.vault().to_str().unwrap(),
+                ],
+            );
+        });
+        drop(small);
+    });
+}
+
+/// Writes and syncs files until there is no room; gives how many were acknowledged.
+fn fill(mount: &Mount, prefix: &str, len: usize) -> u64 {
+    for number in 0.. {
+        let written = File::create(mount.path(format!("{prefix}{number}"))).and_then(|mut file| {
+            file.write_all(&noise(number, len))?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
+            assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+            return number;
+        }
+    }
+    unreachable!("the disk is small")
+}
+
+fn all_there(mount: &Mount, prefix: &str, count: u64, len: usize) {
+    for number in 0..count {
+        assert!(
+            fs::read(mount.path(format!("{prefix}{number}"))).unwrap() == noise(number, len),
+            "{prefix}{number}"
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_nothing() {
+    on_a_small_disk(|mount| {
+        let large = fill(mount, "large", 1 << 20);
+        assert!((20..46).contains(&large), "{large} MiB of 48");
+        let small = fill(mount, "small", 1000);
+        refused(&mount.dir(), "seq 1000000 > more", "No space left");
+        all_there(mount, "large", large, 1 << 20);
+        all_there(mount, "small", small, 1000);
+        mount.remount();
+        all_there(mount, "large", large, 1 << 20);
+        all_there(mount, "small", small, 1000);
+        // Room that is given back can be used.
+        shell(
+            &mount.dir(),
+            "rm large1 large2 large3 large4 large5; sync .; sleep 7; seq 200000 > again; sync again; rm -f more",
+        );
+        let before = describe(&mount.dir());
+        mount.remount();
+        assert_same(&describe(&mount.dir()), &before);
+    });
+}
+
+#[test]
+fn a_daemon_killed_on_a_full_disk_comes_back() {
+    on_a_small_disk(|mount| {
+        let large = fill(mount, "large", 1 << 20);
+        let small = fill(mount, "small", 5000);
+        mount.crash();
+        all_there(mount, "large", large, 1 << 20);
+        all_there(mount, "small", small, 5000);
+        shell(
+            &mount.dir(),
+            "rm large*; sync .; sleep 7; seq 200000 > again; sync again",
+        );
+        mount.remount();
+        all_there(mount, "small", small, 5000);
+    });
+}
