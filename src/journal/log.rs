@@ -4,7 +4,8 @@
 //! it returns (a namespace operation must not wait). `promise` allocates space for records that will be pushed later, so
 //! that nothing acknowledged can fail for want of space.
 //!
-//! Locks: `inner` is taken last of all locks of the program but the store's own; never across a sync.
+//! Locks: `inner`, then `next`, are taken last of all locks of the program but the store's own; `inner` is not held across
+//! a sync, but where a full disk has kept the next segment from being made ahead.
 use super::{
     JournalContext, JournalError,
     commit::Durability,
@@ -65,6 +66,8 @@ pub struct Journal {
     pub(super) inner: Mutex<Inner>,
     pub(super) durability: Durability,
     pub(super) reserve: Reserve,
+    /// The segment after the current one, made ahead.
+    next: Mutex<Option<Segment>>,
     /// Copies of the current segment's number and length that are read without the lock.
     segment: AtomicU64,
     segment_len: AtomicU64,
@@ -152,6 +155,7 @@ impl Journal {
             inner: Mutex::new(inner),
             durability,
             reserve,
+            next: Mutex::new(None),
             segment,
             segment_len,
         })
@@ -186,6 +190,7 @@ impl Journal {
             inner: Mutex::new(inner),
             durability,
             reserve,
+            next: Mutex::new(None),
             segment,
             segment_len,
         })
@@ -318,6 +323,28 @@ impl Journal {
         Ok(())
     }
 
+    /// Makes the next segment ahead, so that `switch` waits for no disk. On a full disk there may be no space for it yet:
+    /// then `switch` makes it.
+    pub fn prepare(&self) {
+        let number = self.segment() + 1;
+        let mut next = self.next.lock();
+        if next.is_none()
+            && let Ok(segment) = Segment::create(&*self.store, number)
+            && self.store.sync_dir(&super::journal_dir()).is_ok()
+        {
+            *next = Some(segment);
+        }
+    }
+
+    fn next_segment(&self, number: u64) -> Result<Segment, JournalError> {
+        if let Some(prepared) = self.next.lock().take() {
+            return Ok(prepared);
+        }
+        let segment = Segment::create(&*self.store, number)?;
+        self.store.sync_dir(&super::journal_dir())?;
+        Ok(segment)
+    }
+
     /// Ends the current segment and starts the next, whose first frame holds `head`. The caller keeps everyone else from
     /// pushing meanwhile. Gives the number of the ended segment.
     ///
@@ -335,12 +362,11 @@ impl Journal {
             "a checkpoint is finished before the next one begins"
         );
         // First, as on a full disk there is room for one.
-        let next = Segment::create(&*self.store, inner.segment.number + 1)?;
+        let next = self.next_segment(inner.segment.number + 1)?;
         if inner.segment.frames == 0 {
             // A segment that is followed by another has a frame: else nobody could tell that its frames were lost.
             self.write_frame(&mut inner)?;
         }
-        self.store.sync_dir(&super::journal_dir())?;
         let old = std::mem::replace(&mut inner.segment, next);
         self.segment.store(inner.segment.number, Relaxed);
         inner.previous = Some((old.number, old.blob));
@@ -417,8 +443,10 @@ impl Journal {
         self.reserve.remove()?;
         // The last one first: a segment whose predecessor is missing counts as damage.
         let recovered = std::mem::take(&mut inner.recovered);
-        for number in [inner.segment.number]
+        let prepared = self.next.lock().take().map(|next| next.number);
+        for number in prepared
             .into_iter()
+            .chain([inner.segment.number])
             .chain(recovered.into_iter().rev())
         {
             self.store.remove(&segment_path(number))?;

@@ -25,7 +25,7 @@ pub use error::JournalError;
 pub use log::Journal;
 pub use recover::{LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, read_log};
 pub use redo::{RedoWriter, execute, settle_dirs};
-pub use reserve::Reserve;
+pub use reserve::{Reserve, Room};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
 use std::sync::Arc;

@@ -1,42 +1,64 @@
 //! Space held back for the checkpoint, so that what was acknowledged can always be stored.
 //!
-//! Every operation says before it is acknowledged how much its checkpoint will write at most (redo file and store together);
-//! a file of that many allocated bytes lies in `journal/`. On a disk with little left a checkpoint gives the file's space
-//! back just before it needs it, and whoever wants more space waits until it is done.
+//! A change is admitted with the most that its checkpoint may write (redo file and store together), and charged what it
+//! will; a file of that many allocated bytes lies in `journal/`. On a disk with little left a checkpoint gives the file's
+//! space back just before it needs it, and whoever wants more space waits until it is done.
 use super::journal_path;
 use crate::store::{Blob, ObjectPath, Store, StoreError};
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
-/// The file grows by this many bytes at a time.
+/// The file grows by this many bytes at a time, at least.
 const STEP: u64 = 4 << 20;
 /// Of the reserve, what the checkpoint needs first of all: a new log segment, while the old one is still there.
 const NEXT_SEGMENT: u64 = 1 << 20;
-/// Of the reserve, what only removals may use: on a full disk they are the way out. Enough for two dozen at a time.
+/// Of the reserve, what only removals may use: on a full disk they are the way out. Enough for two at a time.
 const FOR_REMOVALS: u64 = 256 << 10;
 /// With this much left beyond what a checkpoint needs, a disk does not count as nearly full.
 const AMPLE: u64 = 256 << 20;
+/// A reserve as large as this share of what is free makes a checkpoint due.
+const CROWDED_SHARE: u64 = 4;
 
 /// The reserve of one journal.
 pub struct Reserve {
     store: Arc<dyn Store>,
     state: Mutex<State>,
     released: Condvar,
+    crowded: AtomicBool,
 }
 
+/// What a change is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Room {
+    /// It takes space.
+    Usual,
+    /// It leads to free space: it may have what is held back for such on a full disk.
+    ForRemoval,
+}
+
+#[derive(Default)]
 struct State {
     blob: Option<Arc<dyn Blob>>,
     /// Bytes allocated.
     size: u64,
-    /// Bytes that the next checkpoint may need.
+    /// Bytes that the changes which are being made may need.
+    admitted: u64,
+    /// Bytes that the next checkpoint needs.
     pending: u64,
-    /// Bytes that the running checkpoint may need.
+    /// Bytes that the running checkpoint needs.
     applying: u64,
     /// The reserve was given back to a running checkpoint.
     tight: bool,
 }
 
 impl State {
+    fn needed(&self) -> u64 {
+        self.admitted + self.pending + self.applying + NEXT_SEGMENT
+    }
+
     fn shrink_to(&mut self, size: u64) {
         if let Some(blob) = &self.blob
             && blob.set_len(size).is_ok()
@@ -58,53 +80,46 @@ impl Reserve {
 
     /// Nothing held back.
     pub(super) fn none(store: Arc<dyn Store>) -> Reserve {
-        let state = State {
-            blob: None,
-            size: 0,
-            pending: 0,
-            applying: 0,
-            tight: false,
-        };
         Reserve {
             store,
-            state: Mutex::new(state),
+            state: Mutex::default(),
             released: Condvar::new(),
+            crowded: AtomicBool::new(false),
         }
     }
 
-    /// Holds back `bytes` more. Must be called without a lock that a checkpoint needs.
+    /// A change begins that will be charged so many bytes at most. Must be called without a lock that a checkpoint needs.
     ///
     /// # Errors
     /// ENOSPC when the disk cannot hold it; then nothing is held back.
-    pub fn add(&self, bytes: u64) -> Result<(), StoreError> {
-        self.add_leaving(bytes, NEXT_SEGMENT + FOR_REMOVALS)
-    }
-
-    /// The same for a change that leads to free space.
-    ///
-    /// # Errors
-    /// As `add`, but later.
-    pub fn add_for_removal(&self, bytes: u64) -> Result<(), StoreError> {
-        self.add_leaving(bytes, NEXT_SEGMENT)
-    }
-
-    fn add_leaving(&self, bytes: u64, rest: u64) -> Result<(), StoreError> {
+    pub fn admit(&self, bytes: u64, room: Room) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         while state.tight {
             self.released.wait(&mut state);
         }
-        let needed = state.pending + state.applying + bytes + rest;
+        let rest = if room == Room::Usual { FOR_REMOVALS } else { 0 };
+        let needed = state.needed() + bytes + rest;
         if needed > state.size {
             self.grow(&mut state, needed)?;
         }
-        state.pending += bytes;
+        state.admitted += bytes;
         Ok(())
     }
 
-    /// Gives back what turned out not to be needed.
-    pub fn refund(&self, bytes: u64) {
+    /// The change is made, or was given up.
+    pub fn leave(&self, bytes: u64) {
         let mut state = self.state.lock();
-        state.pending = state.pending.saturating_sub(bytes);
+        state.admitted = state.admitted.saturating_sub(bytes);
+    }
+
+    /// The next checkpoint needs so many bytes more.
+    pub fn charge(&self, bytes: u64) {
+        self.state.lock().pending += bytes;
+    }
+
+    /// Does the reserve take so much of the disk that a checkpoint should give it back? Says so once.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Relaxed) && self.crowded.swap(false, Relaxed)
     }
 
     fn grow(&self, state: &mut State, needed: u64) -> Result<(), StoreError> {
@@ -114,13 +129,16 @@ impl Reserve {
         let Some(blob) = &state.blob else {
             return Ok(());
         };
-        let wanted = needed.next_multiple_of(STEP);
+        let wanted = needed.next_multiple_of(STEP.max(state.size / 8));
         if blob.allocate(state.size, wanted - state.size).is_ok() {
             state.size = wanted;
-            return Ok(());
+        } else {
+            blob.allocate(state.size, needed - state.size)?;
+            state.size = needed;
         }
-        blob.allocate(state.size, needed - state.size)?;
-        state.size = needed;
+        if self.available() / CROWDED_SHARE < state.size {
+            self.crowded.store(true, Relaxed);
+        }
         Ok(())
     }
 
@@ -155,9 +173,13 @@ impl Reserve {
 
     /// Has the disk so much that nobody needs to give any back?
     fn is_plenty(&self, state: &State) -> bool {
-        self.store.space().is_ok_and(|space| {
+        self.available() > state.applying.saturating_mul(2) + AMPLE
+    }
+
+    /// Bytes that the disk has left; none where it does not say.
+    fn available(&self) -> u64 {
+        self.store.space().map_or(0, |space| {
             space.available.saturating_mul(u64::from(space.block_size))
-                > state.applying.saturating_mul(2) + AMPLE
         })
     }
 
@@ -165,7 +187,7 @@ impl Reserve {
     pub fn end(&self) {
         let mut state = self.state.lock();
         state.applying = 0;
-        let needed = state.pending + NEXT_SEGMENT + FOR_REMOVALS;
+        let needed = state.needed() + FOR_REMOVALS;
         if state.size > needed + 4 * STEP {
             state.shrink_to(needed);
         } else if state.size < needed {

@@ -6,7 +6,10 @@ use super::{
     node::{Node, NodeState},
     types::{SetAttr, SetTime, Stat, XattrMode},
 };
-use crate::format::{Attrs, Kind, Record, Time};
+use crate::{
+    format::{Attrs, Kind, Record, Time},
+    journal::Room,
+};
 use std::sync::Arc;
 
 const SUID: u16 = 0o4000;
@@ -33,12 +36,11 @@ impl Core {
     /// Sets attributes.
     pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
         let node = self.node(ino)?;
-        let _gate = if set.size == Some(0) {
-            self.removal(8192)?
-        } else {
-            self.change(8192)?
+        let _change = match set.size {
+            None => self.change(0)?,
+            Some(0) => self.change_alone(Room::ForRemoval)?,
+            Some(_) => self.change_alone(Room::Usual)?,
         };
-        self.settle_all()?;
         // Memory changes before the log does: what the log will need is set aside first.
         self.journal.promise(RECORDS_COST)?;
         let mut state = node.state.write();
@@ -163,8 +165,8 @@ impl Core {
         allowed: impl FnOnce(&NodeState) -> Result<()>,
     ) -> Result<()> {
         let node = self.node(ino)?;
-        let _gate = self.change(8192 + value.map_or(0, |value| value.len() as u64))?;
-        self.settle_all()?;
+        let bytes = value.map_or(0, |value| value.len() as u64);
+        let _change = self.change(bytes)?;
         let mut state = node.state.write();
         allowed(&state)?;
         self.hold_inline(&node, &mut state)?;
@@ -180,6 +182,7 @@ impl Core {
             self.commit(&[record])?;
         }
         state.apply_xattr(name, value, ctime);
+        self.charge(bytes);
         self.mark_dirty(&node, &mut state);
         Ok(())
     }

@@ -106,9 +106,15 @@ fn give_up(core: &Core) {
 impl Core {
     /// Puts everything acknowledged into the log.
     pub fn write_tails(&self) -> super::error::Result<()> {
-        let _gate = self.gate.read();
-        self.settle_all()?;
+        self.settle_now()?;
         Ok(self.journal.write_pushed()?)
+    }
+
+    fn settle_now(&self) -> super::error::Result<()> {
+        if self.has_tails() {
+            self.settle_all(&self.gate.write())?;
+        }
+        Ok(())
     }
 
     /// Something waits in memory for the log.
@@ -122,8 +128,7 @@ impl Core {
     /// Everything acknowledged is durable on return.
     pub fn sync_everything(&self) -> super::error::Result<()> {
         if self.writable().is_ok() {
-            let _gate = self.gate.read();
-            self.settle_all()?;
+            self.settle_now()?;
         }
         Ok(self.journal.flush()?)
     }

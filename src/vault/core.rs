@@ -1,10 +1,11 @@
 //! What all operations of an open vault share.
 //!
 //! Lock order, first to last: `moving` (one move of a directory to another at a time), `checkpoint` (one checkpoint at a
-//! time), `gate` (read by every change, written by a checkpoint while it takes its snapshot), `settling`, node states
-//! (smaller inode number first; a parent's before its child's in doubt by inode number too), then any one of the small
-//! locks here (`dirty`, `tails`, `links`, the table's, a payload's index), then the journal's. None but the first two is
-//! held across a sync; the gate is not held while a change waits for a checkpoint.
+//! time), `gate` (read by every change; written by a checkpoint while it takes its snapshot, and by whoever settles),
+//! node states (smaller inode number first; whoever holds the gate alone needs no order), then any one of the small
+//! locks here (`dirty`, `links`, the table's, a payload's index), then the journal's. While settling, `tails` comes before
+//! the node states; else it is one of the small ones, which cannot clash, as settling holds the gate alone.
+//! None but the first two is held across a sync; the gate is not held while a change waits for a checkpoint.
 use super::{
     dir::StoredSums,
     error::{Result, VaultError},
@@ -16,11 +17,11 @@ use super::{
 use crate::{
     crypto::{NameKey, Suite, Tag, ZoneKey},
     engine::Pool,
-    format::{ChunkSize, DirId, FileId, PayloadId, Record, Time, VaultId, ZoneId},
-    journal::{Journal, Reserve},
-    store::{Store, StoreError},
+    format::{ChunkSize, DirId, FileId, PayloadId, Time, VaultId, ZoneId},
+    journal::Journal,
+    store::Store,
 };
-use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
@@ -60,8 +61,6 @@ pub(super) struct Core {
     /// Files with something unlogged.
     pub tails: Mutex<Vec<Arc<Node>>>,
     tail_count: AtomicU64,
-    /// One thread settles at a time: whoever finds nothing to settle relies on it being in the log.
-    pub settling: Mutex<()>,
     pub links: Mutex<LinksDir>,
     /// Payloads that nothing uses any more, to be removed by the next checkpoint.
     pub dead: Mutex<Vec<PayloadId>>,
@@ -87,7 +86,7 @@ pub(super) struct Core {
     pub tail_waits: AtomicBool,
     /// Bytes of inline content that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
-    read_only: AtomicBool,
+    pub read_only: AtomicBool,
     failure: Mutex<Option<String>>,
 }
 
@@ -175,7 +174,6 @@ impl Core {
             dirty: Mutex::default(),
             tails: Mutex::default(),
             tail_count: AtomicU64::new(0),
-            settling: Mutex::new(()),
             links: Mutex::new(links),
             dead: Mutex::default(),
             unclaimed: Mutex::default(),
@@ -199,59 +197,6 @@ impl Core {
     /// The node of an inode number that the kernel knows.
     pub fn node(&self, ino: u64) -> Result<Arc<Node>> {
         self.table.get(ino).ok_or(VaultError::Stale)
-    }
-
-    /// Begins a change: refuses it on a read-only vault, holds back the space that storing it may take (`bytes` of data
-    /// beside the guards), waits when the log is too far ahead, and keeps a checkpoint's snapshot out until dropped.
-    ///
-    /// # Errors
-    /// `ReadOnly`, no space.
-    pub fn change(&self, bytes: u64) -> Result<RwLockReadGuard<'_, ()>> {
-        self.begin(reserved_for(bytes), Reserve::add)
-    }
-
-    /// The same for a change that leads to free space: it may have what is held back for such on a full disk.
-    ///
-    /// # Errors
-    /// As `change`.
-    pub fn removal(&self, bytes: u64) -> Result<RwLockReadGuard<'_, ()>> {
-        self.begin(reserved_for(bytes), Reserve::add_for_removal)
-    }
-
-    fn begin(
-        &self,
-        needed: u64,
-        hold: fn(&Reserve, u64) -> std::result::Result<(), StoreError>,
-    ) -> Result<RwLockReadGuard<'_, ()>> {
-        self.writable()?;
-        self.make_room()?;
-        if let Err(error) = hold(self.journal.reserve(), needed) {
-            if !VaultError::Store(error).is_no_space() {
-                return Err(VaultError::ReadOnly);
-            }
-            // The log itself and removed payloads may hold the space that is missing.
-            self.checkpoint_now()?;
-            hold(self.journal.reserve(), needed)?;
-        }
-        Ok(self.gate.read())
-    }
-
-    /// So many bytes of a change need no storing any more.
-    pub fn refund(&self, bytes: u64) {
-        self.journal
-            .reserve()
-            .refund(reserved_for(bytes) - reserved_for(0));
-    }
-
-    /// Refuses changes of a read-only vault.
-    pub fn writable(&self) -> Result<()> {
-        if self.read_only.load(Relaxed) {
-            return match self.failure() {
-                Some(cause) => Err(VaultError::CheckpointFailed { cause }),
-                None => Err(VaultError::ReadOnly),
-            };
-        }
-        Ok(())
     }
 
     /// Refuses changes from now on, as was asked for.
@@ -287,7 +232,7 @@ impl Core {
         self.journal.fail(cause);
     }
 
-    fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<String> {
         self.failure
             .lock()
             .clone()
@@ -302,16 +247,12 @@ impl Core {
         }
     }
 
-    /// Logs records, in order after everything that was acknowledged before, and writes the frame.
-    pub fn commit(&self, records: &[Record]) -> Result<()> {
-        Ok(self.journal.commit(records)?)
-    }
-
     /// Notes that a node differs from its stored guard. The caller holds its state.
     pub fn mark_dirty(&self, node: &Arc<Node>, state: &mut super::node::NodeState) {
         let segment = self.journal.segment();
         if state.dirty < segment {
             state.dirty = segment;
+            self.charge_guard(state);
             self.dirty.lock().push(Arc::clone(node));
             self.note_change();
         }
@@ -339,11 +280,13 @@ impl Core {
         self.tail_count.load(SeqCst) > 0
     }
 
-    /// Gives the list of files with something unlogged to `settle`; they count until that is done.
-    pub fn take_tails(&self, settle: impl FnOnce(&[Arc<Node>])) {
-        let tails = std::mem::take(&mut *self.tails.lock());
-        settle(&tails);
+    /// Gives the list of files with something unlogged to `settle`; they count until that is done, and stay if it fails.
+    pub fn take_tails(&self, settle: impl FnOnce(&[Arc<Node>]) -> Result<()>) -> Result<()> {
+        let mut tails = self.tails.lock();
+        settle(&tails)?;
         self.tail_count.fetch_sub(tails.len() as u64, SeqCst);
+        tails.clear();
+        Ok(())
     }
 
     /// Is content of this length kept in the guard?
@@ -383,12 +326,6 @@ impl ContentCache {
             self.bytes -= content.len();
         }
     }
-}
-
-/// Space that a change with so many bytes of data may need when it is stored: the data once in the redo file and once in
-/// the store, and a share of the guards that go with it.
-fn reserved_for(bytes: u64) -> u64 {
-    2048 + 2 * bytes
 }
 
 /// The time of day.

@@ -5,6 +5,7 @@
 //! knows of FUSE, of paths outside the vault, or of the terminal.
 mod attr;
 mod background;
+mod change;
 mod checkpoint;
 mod core;
 mod dir;
@@ -78,7 +79,7 @@ impl Vault {
 
     /// Sets attributes, the size among them.
     pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
-        self.core.set_attr(ino, set)
+        self.core.with_space(|| self.core.set_attr(ino, set))
     }
 
     /// Target of a symbolic link.
@@ -99,24 +100,28 @@ impl Vault {
         uid: u32,
         gid: u32,
     ) -> Result<Stat> {
-        Ok(Core::remember(
-            &self.core.make(parent, name, kind, mode, uid, gid)?,
-        ))
+        let node = self
+            .core
+            .with_space(|| self.core.make(parent, name, kind, mode, uid, gid))?;
+        Ok(Core::remember(&node))
     }
 
     /// Makes another entry of a file (+1).
     pub fn link(&self, ino: u64, parent: u64, name: &[u8]) -> Result<Stat> {
-        Ok(Core::remember(&self.core.link(ino, parent, name)?))
+        let linked = self.core.with_space(|| self.core.link(ino, parent, name))?;
+        Ok(Core::remember(&linked))
     }
 
     /// Removes an entry of anything but a directory.
     pub fn unlink(&self, parent: u64, name: &[u8]) -> Result<()> {
-        self.core.remove(parent, name, false)
+        self.core
+            .with_space(|| self.core.remove(parent, name, false))
     }
 
     /// Removes an empty directory.
     pub fn remove_dir(&self, parent: u64, name: &[u8]) -> Result<()> {
-        self.core.remove(parent, name, true)
+        self.core
+            .with_space(|| self.core.remove(parent, name, true))
     }
 
     /// Moves an entry.
@@ -128,7 +133,8 @@ impl Vault {
         new_name: &[u8],
         mode: RenameMode,
     ) -> Result<()> {
-        self.core.rename(parent, name, new_parent, new_name, mode)
+        self.core
+            .with_space(|| self.core.rename(parent, name, new_parent, new_name, mode))
     }
 
     /// Fills `buffer` from `offset` on; gives the count, which is short only at the end of the file.
@@ -216,17 +222,20 @@ impl Vault {
 
     /// Sets an extended attribute.
     pub fn set_xattr(&self, ino: u64, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
-        self.core.set_xattr(ino, name, value, mode)
+        self.core
+            .with_space(|| self.core.set_xattr(ino, name, value, mode))
     }
 
     /// Removes an extended attribute.
     pub fn remove_xattr(&self, ino: u64, name: &[u8]) -> Result<()> {
-        self.core.remove_xattr(ino, name)
+        self.core.with_space(|| self.core.remove_xattr(ino, name))
     }
 
     /// fallocate(2).
     pub fn allocate(&self, ino: u64, mode: AllocateMode, offset: u64, len: u64) -> Result<()> {
-        self.core.allocate(&self.core.node(ino)?, mode, offset, len)
+        let node = self.core.node(ino)?;
+        self.core
+            .with_space(|| self.core.allocate(&node, mode, offset, len))
     }
 
     /// lseek(2) for data and holes.

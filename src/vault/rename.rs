@@ -80,8 +80,7 @@ impl Core {
         target: Option<&Arc<Node>>,
         mode: RenameMode,
     ) -> Result<()> {
-        let _gate = self.change(16384)?;
-        self.settle_all()?;
+        let _change = self.change(0)?;
         let mut nodes = vec![&from.dir, &to.dir, node];
         nodes.extend(target);
         nodes.iter().try_for_each(|node| self.touch(node))?;

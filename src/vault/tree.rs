@@ -3,7 +3,7 @@ use super::{
     core::{Core, now},
     dir::{DirData, Listing, StoredSums},
     error::{Result, VaultError},
-    file::FileBody,
+    file::{FileBody, Unlogged},
     lock::Locked,
     node::{Node, NodeContent, NodeState, Placed},
     types::{DirEntry, NewKind, Stat},
@@ -69,8 +69,7 @@ impl Core {
     ) -> Result<Arc<Node>> {
         let name = entry_name(name)?;
         let dir = self.directory(parent)?;
-        let _gate = self.change(4096)?;
-        self.settle_all()?;
+        let _change = self.change(0)?;
         self.touch(&dir)?;
         let mut attrs = new_attrs(mode, uid, gid);
         inherit(
@@ -184,8 +183,7 @@ impl Core {
             return Err(VaultError::NotPermitted("a directory has one entry"));
         }
         let dir = self.directory(parent)?;
-        let gate = self.change(8192)?;
-        self.settle_all()?;
+        let change = self.change(0)?;
         self.touch(&dir)?;
         self.touch(&node)?;
         let first = Self::first_link_dir(&node);
@@ -197,7 +195,7 @@ impl Core {
         let mut locked = Locked::all(&nodes);
         if Self::first_link_dir(&node).map(|dir| dir.ino) != first.as_ref().map(|dir| dir.ino) {
             // Its entry was moved before the locks were taken.
-            drop((locked, gate));
+            drop((locked, change));
             return self.link(ino, parent, name.as_bytes());
         }
         refuse_orphan(&dir, locked.of(&dir))?;
@@ -234,8 +232,7 @@ impl Core {
             (false, _) => {}
         }
         {
-            let _gate = self.removal(4096)?;
-            self.settle_all()?;
+            let _change = self.removal()?;
             self.touch(&dir)?;
             self.touch(&node)?;
             let mut locked = Locked::all(&[&dir, &node]);
@@ -397,8 +394,8 @@ impl Core {
         let NodeContent::File(file) = &mut state.content else {
             return;
         };
-        self.journal.release(std::mem::take(&mut file.promised));
-        file.unlogged.take();
+        self.journal.release(file.unlogged.promised);
+        file.unlogged = Unlogged::default();
         file.size = 0;
         if let FileBody::Payload(payload) = &file.body {
             self.orphans.lock().remove(&payload.id);

@@ -39,6 +39,9 @@ impl Core {
     }
 
     fn checkpoint_locked(&self) -> Result<bool> {
+        if self.oldest_change.lock().is_some() {
+            self.journal.prepare();
+        }
         let Some(snapshot) = self.take_snapshot()? else {
             return Ok(false);
         };
@@ -60,7 +63,7 @@ impl Core {
         let mut redo = self.journal.redo(snapshot.segment)?;
         plan.each_op(&mut |op| redo.add(op).map_err(VaultError::from))?;
         // What the old segment claims in payloads must be there when it is gone.
-        self.sync_everything()?;
+        self.journal.flush()?;
         redo.commit()?;
         self.apply(snapshot, plan)?;
         Ok(self.store.sync()?)

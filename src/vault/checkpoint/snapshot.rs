@@ -98,8 +98,8 @@ pub(super) struct ChildSnap {
 impl Core {
     /// Switches the log and notes what changed; `None` when nothing did.
     pub(super) fn take_snapshot(&self) -> Result<Option<Snapshot>> {
-        let _gate = self.gate.write();
-        self.settle_all()?;
+        let gate = self.gate.write();
+        self.settle_all(&gate)?;
         let dead = std::mem::take(&mut *self.dead.lock());
         let unclaimed = std::mem::take(&mut *self.unclaimed.lock());
         let dead_dirs = std::mem::take(&mut *self.dead_dirs.lock());
@@ -270,7 +270,7 @@ impl Core {
                 Ok(()) => patches.push((chunk, Arc::clone(patch))),
                 // Found damaged after the write was accepted.
                 Err(error) if error.is_damage() => {
-                    log::error!("{error}; bytes written into a chunk below it are lost with it")
+                    log::error!("{error}; bytes written into a chunk below it are lost with it");
                 }
                 Err(error) => return Err(error),
             }

@@ -18,13 +18,16 @@ mod read;
 mod resize;
 mod seek;
 mod settle;
+mod straight;
+mod unlogged;
 mod write;
 
+pub(super) use straight::stored_bytes;
+pub(super) use unlogged::Unlogged;
 #[cfg(test)]
 pub(super) use write::SEALS_MAX;
-pub(super) use write::stored_bytes;
 
-use self::{index::Index, overlay::Overlay, ranges::Ranges};
+use self::{index::Index, overlay::Overlay};
 use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::FileKey,
@@ -55,9 +58,7 @@ pub(super) struct FileData {
     pub allocated: u64,
     pub body: FileBody,
     /// Acknowledged, in memory, not in the log.
-    pub unlogged: Ranges,
-    /// Log space promised to `unlogged`.
-    pub promised: u64,
+    pub unlogged: Unlogged,
     /// In the list of files with something unlogged.
     pub listed: bool,
 }
@@ -160,8 +161,7 @@ impl FileData {
             compress,
             allocated: 0,
             body: FileBody::Inline(Some(Arc::default())),
-            unlogged: Ranges::default(),
-            promised: 0,
+            unlogged: Unlogged::default(),
             listed: false,
         }
     }

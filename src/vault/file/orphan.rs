@@ -2,7 +2,7 @@
 //!
 //! No checkpoint stores them and no recovery looks for them. So their patches would stay in memory for ever; instead they
 //! are folded here, and chunks are overwritten in place, which needs no log: once the store knows that the file is gone.
-use super::{overlay::Patch, write::write_frames};
+use super::{overlay::Patch, straight::write_frames};
 use crate::vault::{
     VaultError,
     core::Core,

@@ -3,6 +3,7 @@ use super::{FileBody, FileData};
 use crate::{
     crypto::FileKey,
     format::Record,
+    journal::Room,
     vault::{
         VaultError,
         core::{Core, now},
@@ -29,8 +30,7 @@ impl Core {
         if len == 0 {
             return Err(VaultError::Invalid("a range of no bytes"));
         }
-        let _gate = self.change(8192)?;
-        self.settle_all()?;
+        let _change = self.change_alone(Room::Usual)?;
         // Memory changes before the log does: what the log will need is set aside first.
         let promised = super::RECORDS_COST;
         self.journal.promise(promised)?;
@@ -98,7 +98,6 @@ impl Core {
             file,
             &(file.chunk.chunk_of(range.start)..file.chunk.chunk_of(range.end)),
         )?;
-        file.unlogged.remove(range.clone());
         let (chunk, size) = (file.chunk, file.size);
         if file.payload().is_none() {
             let len = usize::try_from(range.end - range.start).unwrap_or(0);

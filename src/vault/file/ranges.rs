@@ -47,12 +47,18 @@ impl Ranges {
         }
     }
 
-    /// Takes all ranges out.
-    pub fn take(&mut self) -> Vec<Range<u64>> {
-        std::mem::take(&mut self.0)
-            .into_iter()
-            .map(|(start, end)| start..end)
-            .collect()
+    /// How many of the numbers in a range are in the set?
+    pub fn count_in(&self, range: &Range<u64>) -> u64 {
+        let below = self.0.range(..range.end).rev();
+        below
+            .take_while(|(_, until)| **until > range.start)
+            .map(|(&at, &until)| until.min(range.end) - at.max(range.start))
+            .sum()
+    }
+
+    /// All ranges, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Range<u64>> {
+        self.0.iter().map(|(&start, &end)| start..end)
     }
 }
 
@@ -67,7 +73,7 @@ mod tests {
         ranges.add(0..4);
         ranges.add(8..12);
         ranges.add(4..8);
-        assert_eq!(ranges.take(), vec![0..12]);
+        assert_eq!(ranges, Ranges(BTreeMap::from([(0, 12)])));
     }
 
     proptest! {
@@ -82,7 +88,10 @@ mod tests {
                     bytes.retain(|byte| !range.contains(byte));
                 }
             }
-            let merged = ranges.take();
+            for window in [0..84, 10..11, 20..50] {
+                prop_assert_eq!(ranges.count_in(&window), bytes.range(window.clone()).count() as u64);
+            }
+            let merged: Vec<_> = ranges.iter().collect();
             prop_assert!(merged.windows(2).all(|pair| pair[0].end < pair[1].start));
             prop_assert_eq!(merged.into_iter().flatten().collect::<Vec<_>>(), bytes.into_iter().collect::<Vec<_>>());
         }

@@ -33,7 +33,6 @@ impl Core {
         }
         let moved = (inline && !Self::fits_inline(size)).then(PayloadId::random);
         if let Some(payload) = moved {
-            self.settle(node, state)?;
             records.push(Record::Payload {
                 file: node.id,
                 payload,
@@ -69,7 +68,6 @@ impl Core {
             )?;
         }
         let old = std::mem::replace(&mut file.size, size);
-        file.unlogged.remove(size..u64::MAX);
         let chunk = file.chunk;
         let (keep, had) = (chunk.count(size), chunk.count(old));
         match &mut file.body {

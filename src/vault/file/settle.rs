@@ -1,83 +1,122 @@
 //! Logging what was acknowledged and is not in the log yet.
 //!
-//! Every operation that must be logged at once first settles all files: so the log is always a prefix of what was done.
-use super::{FileBody, FileData};
+//! Every operation that is logged at once first settles all files, while nothing else changes: so the log is always a
+//! prefix of what was done.
+use super::{FileBody, FileData, Payload};
 use crate::{
-    format::{Attrs, Record},
+    format::{Attrs, FileId, Record},
     vault::{
         core::Core,
         error::Result,
         node::{Node, NodeContent, NodeState},
     },
 };
+use parking_lot::RwLockWriteGuard;
 use std::{ops::Range, sync::Arc};
 
 /// A record of written bytes is cut at this length.
 const WRITE_LEN_MAX: u64 = 64 << 10;
 
 impl Core {
-    /// Pushes what all files have unlogged.
-    pub fn settle_all(&self) -> Result<()> {
+    /// Pushes what all files have unlogged, as one. `_alone`: nothing changes meanwhile.
+    pub fn settle_all(&self, _alone: &RwLockWriteGuard<'_, ()>) -> Result<()> {
         if !self.has_tails() {
             return Ok(());
         }
-        let _one = self.settling.lock();
-        let mut failed = None;
         self.take_tails(|tails| {
+            let mut records = Vec::new();
+            let mut promised = 0;
             for node in tails {
-                let mut state = node.state.write();
-                if let Err(error) = self.settle(node, &mut state) {
-                    failed.get_or_insert(error);
-                }
+                promised += self.render(node, &mut records)?;
             }
-        });
-        failed.map_or(Ok(()), Err)
+            self.journal.push_promised(&records, promised)?;
+            // Only now: had it failed, a later sync must not find nothing to do.
+            tails.iter().for_each(|node| forget_unlogged(node));
+            Ok(())
+        })
     }
 
-    /// Pushes what one file has unlogged.
-    pub fn settle(&self, node: &Arc<Node>, state: &mut NodeState) -> Result<()> {
-        let NodeContent::File(_) = &state.content else {
-            return Ok(());
+    /// Records of what one file has unlogged; gives the log space that was promised to them.
+    fn render(&self, node: &Arc<Node>, records: &mut Vec<Record>) -> Result<u64> {
+        let state = node.state.read();
+        let NodeContent::File(file) = &state.content else {
+            return Ok(0);
         };
-        let orphan = state.is_orphan(node);
-        let mut records = Vec::new();
-        let attrs = state.attrs;
-        let file = state.file_mut()?;
+        if !file.unlogged.is_empty() && !state.is_orphan(node) {
+            self.touch(node)?;
+            file.render(node.id, &state.attrs, records);
+        }
+        Ok(file.unlogged.promised)
+    }
+}
+
+/// It is in the log now.
+fn forget_unlogged(node: &Node) {
+    let mut state = node.state.write();
+    if let NodeState {
+        content: NodeContent::File(file),
+        ..
+    } = &mut *state
+    {
+        file.unlogged = super::Unlogged::default();
         file.listed = false;
-        let promised = std::mem::take(&mut file.promised);
-        let ranges = file.unlogged.take();
-        if orphan || ranges.is_empty() {
-            self.journal.release(promised);
-            return Ok(());
-        }
-        for range in &ranges {
-            file.render(node, range, &attrs, &mut records);
-        }
-        let pushed = self
-            .touch(node)
-            .and_then(|()| Ok(self.journal.push_promised(&records, promised)?));
-        if pushed.is_err() {
-            // Still unlogged: a later sync must not find nothing to do.
-            file.promised += promised;
-            for range in ranges {
-                file.unlogged.add(range);
-            }
-            self.list_tail(node, file);
-        }
-        pushed
     }
 }
 
 impl FileData {
-    /// Records of a range of bytes that is in memory.
-    fn render(&self, node: &Node, range: &Range<u64>, attrs: &Attrs, records: &mut Vec<Record>) {
+    /// The content's move comes first: chunks and bytes are of the payload then. Bytes come after chunks, as they lie over them.
+    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Vec<Record>) {
+        if let Some(payload) = self.payload() {
+            self.render_payload(file, payload, attrs, records);
+        }
+        for range in self.unlogged.bytes.iter() {
+            self.render_bytes(file, range, attrs, records);
+        }
+        // A record of written bytes sets both times to when that was.
+        if self.unlogged.attrs || attrs.ctime != attrs.mtime {
+            records.push(Record::Attrs {
+                file,
+                attrs: *attrs,
+            });
+        }
+    }
+
+    fn render_payload(
+        &self,
+        file: FileId,
+        payload: &Payload,
+        attrs: &Attrs,
+        records: &mut Vec<Record>,
+    ) {
+        if self.unlogged.moved {
+            let payload = payload.id;
+            records.push(Record::Payload { file, payload });
+        }
+        let claims = self.unlogged.chunks.iter();
+        records.extend(claims.map(|claim| Record::Chunks {
+            file,
+            payload: payload.id,
+            first: claim.first,
+            entries: claim.entries.clone(),
+            size: self.size,
+            time: attrs.mtime,
+        }));
+    }
+
+    fn render_bytes(
+        &self,
+        file: FileId,
+        range: Range<u64>,
+        attrs: &Attrs,
+        records: &mut Vec<Record>,
+    ) {
         let mut at = range.start;
         while at < range.end {
             let until = range.end.min(at + WRITE_LEN_MAX);
             let mut bytes = vec![0; usize::try_from(until - at).unwrap_or(0)];
             self.copy_unlogged(at, &mut bytes);
             records.push(Record::Write {
-                file: node.id,
+                file,
                 offset: at,
                 bytes,
                 time: attrs.mtime,

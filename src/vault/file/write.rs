@@ -1,18 +1,16 @@
 //! Writing a file.
 //!
-//! Whole chunks that were never stored go straight into the payload, sealed; a record claims them. All else is laid over
-//! the content in memory and logged later (`settle`). The same functions, without the straight way, replay the log.
+//! Whole chunks that were never stored go straight into the payload (`straight`). All else is laid over the content in
+//! memory; a checkpoint stores it. Either is noted as unlogged, and logged later (`settle`). The same functions, without
+//! the straight way, replay the log.
 use super::{
-    Birth, Busy, FILE_LEN_MAX, FileBody, FileData, LazyCodec, OpenBlob, Payload, index::Index,
-    overlay::Overlay,
+    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, OpenBlob, Payload, index::Index,
+    overlay::Overlay, unlogged::RECORD_COST,
 };
 use crate::{
-    codec::{FramePlace, write_pieces},
+    codec::FramePlace,
     crypto::FileKey,
-    format::{
-        ChunkSize, FileId, IndexEntry, PayloadId, Record, Time, new_payload_dir, new_payload_path,
-    },
-    store::Blob,
+    format::{FileId, INDEX_ENTRY_LEN, INDEX_FANOUT, PayloadId},
     vault::{
         VaultError,
         core::{Core, now},
@@ -21,20 +19,15 @@ use crate::{
     },
 };
 use parking_lot::Mutex;
-use std::{cell::Cell, ops::Range, sync::Arc};
+use std::sync::Arc;
 
 /// Seals under one file key with random 96-bit nonces: NIST SP 800-38D allows 2^32; 64 TiB written in chunks of 16 KiB.
 pub(in crate::vault) const SEALS_MAX: u64 = (1 << 32) - (1 << 24);
-thread_local! {
-    /// Frames before they are written. Kept, as fresh memory for each write costs more than sealing.
-    static SLOTS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Log space promised for each write beside its bytes: the head of its record and a touch.
-const RECORD_COST: u64 = 512;
+/// What a chunk's change costs a checkpoint beside the chunk: an index block.
+pub(super) const INDEX_COST: u64 = (INDEX_FANOUT * INDEX_ENTRY_LEN) as u64;
 
 impl Core {
-    /// Writes all of `data` at `offset`.
+    /// Writes all of `data` at `offset`; gives the count, which is short only when the disk is full.
     pub fn write(
         &self,
         node: &Arc<Node>,
@@ -51,7 +44,23 @@ impl Core {
         if data.is_empty() {
             return Ok(0);
         }
-        let _gate = self.change(data.len() as u64)?;
+        let done = self.with_space(|| self.write_once(node, offset, data, kill_priv))?;
+        if self.journal.is_full() {
+            self.write_tails()?;
+        }
+        Ok(done)
+    }
+
+    fn write_once(
+        &self,
+        node: &Arc<Node>,
+        offset: u64,
+        data: &[u8],
+        kill_priv: bool,
+    ) -> Result<usize> {
+        // At most each byte is in a chunk of its own, with an index block of its own.
+        let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
+        let _change = self.writing(chunks * (self.chunk.len() as u64 + INDEX_COST))?;
         self.journal.reserve().wait();
         let mut state = node.state.write();
         state.file()?;
@@ -59,22 +68,9 @@ impl Core {
         if state.seals > SEALS_MAX {
             return Err(VaultError::KeyUsedUp);
         }
-        let killed = kill_priv && super::super::attr::clear_privileges(&mut state.attrs);
         let done = self.write_locked(node, &mut state, offset, data)?;
-        if killed && !state.is_orphan(node) {
-            // In the log the bytes come first, as they did.
-            self.settle(node, &mut state)?;
-            let attrs = state.attrs;
-            self.touch(node)?;
-            self.journal.push(&[Record::Attrs {
-                file: node.id,
-                attrs,
-            }])?;
-        }
-        drop(state);
-        if self.journal.is_full() {
-            self.settle_all()?;
-            self.journal.write_pushed()?;
+        if kill_priv && crate::vault::attr::clear_privileges(&mut state.attrs) {
+            state.file_mut()?.unlogged.attrs = true;
         }
         Ok(done)
     }
@@ -86,20 +82,21 @@ impl Core {
         offset: u64,
         data: &[u8],
     ) -> Result<usize> {
-        let time = now();
         let end = offset + data.len() as u64;
         let file = state.file()?;
         let inline = matches!(file.body, FileBody::Inline(_));
         let done = if inline && Self::fits_inline(end.max(file.size)) {
             self.load_inline(node, state)?;
             self.write_patch(node, state, offset, data)?;
+            self.charge(end.saturating_sub(state.file()?.size));
             data.len()
         } else {
             if inline {
                 self.leave_guard(node, state)?;
             }
-            self.write_payload(node, state, offset, data, time)?
+            self.write_payload(node, state, offset, data)?
         };
+        let time = now();
         state.attrs.mtime = time;
         state.attrs.ctime = time;
         let file = state.file_mut()?;
@@ -128,35 +125,41 @@ impl Core {
         offset: u64,
         data: &[u8],
     ) -> Result<()> {
-        let promised = data.len() as u64 + RECORD_COST;
-        if !state.is_orphan(node) {
-            self.journal.promise(promised)?;
-            let file = state.file_mut()?;
-            file.promised += promised;
-            file.unlogged.add(offset..offset + data.len() as u64);
-            self.list_tail(node, file);
-        }
+        self.promise(node, state, data.len() as u64 + RECORD_COST)?;
+        let orphan = state.is_orphan(node);
         let segment = self.journal.segment();
-        state.file_mut()?.patch(offset, data, segment);
+        let file = state.file_mut()?;
+        if !orphan {
+            let range = offset..offset + data.len() as u64;
+            file.unlogged.bytes.add(range);
+        }
+        file.patch(offset, data, segment);
+        Ok(())
+    }
+
+    /// Sets log space aside for what is going to be noted as unlogged. What no entry leads to is not logged.
+    pub fn promise(&self, node: &Arc<Node>, state: &mut NodeState, bytes: u64) -> Result<()> {
+        if state.is_orphan(node) {
+            return Ok(());
+        }
+        self.journal.promise(bytes)?;
+        let file = state.file_mut()?;
+        file.unlogged.promised += bytes;
+        self.list_tail(node, file);
         Ok(())
     }
 
     /// The content moves from the guard into a payload.
     fn leave_guard(&self, node: &Arc<Node>, state: &mut NodeState) -> Result<()> {
         self.load_inline(node, state)?;
-        self.settle(node, state)?;
+        self.promise(node, state, RECORD_COST)?;
         let payload = PayloadId::random();
-        if !state.is_orphan(node) {
-            self.touch(node)?;
-            self.journal.push(&[Record::Payload {
-                file: node.id,
-                payload,
-            }])?;
-        }
         let orphan = state.is_orphan(node);
         self.move_to_payload(node.id, state, payload)?;
         if orphan {
             self.orphans.lock().insert(payload);
+        } else {
+            state.file_mut()?.unlogged.moved = true;
         }
         Ok(())
     }
@@ -223,7 +226,6 @@ impl Core {
         state: &mut NodeState,
         offset: u64,
         data: &[u8],
-        time: Time,
     ) -> Result<usize> {
         let segment = self.journal.segment();
         let file = state.file_mut()?;
@@ -233,7 +235,7 @@ impl Core {
         }
         let mut done = 0;
         while done < data.len() {
-            match self.write_some(node, state, offset + done as u64, &data[done..], time) {
+            match self.write_some(node, state, offset + done as u64, &data[done..]) {
                 Ok(len) => done += len,
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,
@@ -249,7 +251,6 @@ impl Core {
         state: &mut NodeState,
         offset: u64,
         data: &[u8],
-        time: Time,
     ) -> Result<usize> {
         let key = Arc::clone(&state.key);
         let chunk = state.file()?.chunk;
@@ -259,7 +260,7 @@ impl Core {
                 self.free_run(node, &key, state.file()?, number, data.len() / chunk.len())?;
             if count > 0 {
                 let len = count * chunk.len();
-                self.write_straight(node, state, number, &data[..len], time)?;
+                self.write_straight(node, state, number, &data[..len])?;
                 return Ok(len);
             }
         }
@@ -269,183 +270,31 @@ impl Core {
             self.with_source(node.id, &key, payload, |source| {
                 payload.index.lock().entry(source, number)
             })?;
+            self.charge_patch(payload, number);
         }
         self.write_patch(node, state, offset, &data[..len])?;
         let size = state.file()?.size.max(offset + len as u64);
-        self.straighten(node, state, &key, number, size, time)?;
+        match self.straighten(node, state, &key, number, size) {
+            // The patch holds it all the same.
+            Err(VaultError::Store(_)) => {}
+            done => done?,
+        }
         if state.is_orphan(node) {
             self.fold_orphan(node, state)?;
         }
         Ok(len)
     }
 
-    /// How many chunks from `first` on, at most `most`, may be written straight.
-    fn free_run(
-        &self,
-        node: &Node,
-        key: &FileKey,
-        file: &FileData,
-        first: u64,
-        most: usize,
-    ) -> Result<usize> {
-        let Some(payload) = file
-            .payload()
-            .filter(|payload| payload.birth != Birth::Placing)
-        else {
-            return Ok(0);
-        };
-        let entries = self.with_source(node.id, key, payload, |source| {
-            payload.index.lock().entries(source, first, most)
-        })?;
-        let free = (first..)
-            .zip(&entries)
-            .take_while(|(chunk, entry)| !entry.present && !payload.is_busy(*chunk));
-        Ok(free.count())
-    }
-
-    /// If patches have made a chunk whole that may be written straight, writes it. `size`: the file's, with
-    /// what was just written; patches go on past it where the file was cut.
-    fn straighten(
-        &self,
-        node: &Arc<Node>,
-        state: &mut NodeState,
-        key: &FileKey,
-        chunk: u64,
-        size: u64,
-        time: Time,
-    ) -> Result<()> {
-        let file = state.file()?;
-        let len = file.chunk.len();
-        if (chunk + 1) * len as u64 > size {
-            return Ok(());
-        }
-        let whole = file
-            .payload()
-            .and_then(|payload| payload.overlay.get(chunk))
-            .is_some_and(|patch| patch.covers(len));
-        if !whole || self.free_run(node, key, file, chunk, 1)? == 0 {
-            return Ok(());
-        }
-        let mut plain = vec![0; len];
-        if let Some(patch) = file
-            .payload()
-            .and_then(|payload| payload.overlay.get(chunk))
-        {
-            patch.apply(0, &mut plain);
-        }
-        self.write_straight(node, state, chunk, &plain, time)
-    }
-
-    /// Seals whole chunks and writes them into their slots, then claims them.
-    fn write_straight(
-        &self,
-        node: &Arc<Node>,
-        state: &mut NodeState,
-        first: u64,
-        plain: &[u8],
-        time: Time,
-    ) -> Result<()> {
-        let orphan = state.is_orphan(node);
-        let key = Arc::clone(&state.key);
-        if !orphan {
-            self.touch(node)?;
-        }
-        let size = state.file()?.size;
-        let file = state.file_mut()?;
-        let chunk = file.chunk;
-        let Some(payload) = file.payload_mut() else {
-            return Err(VaultError::Invalid("no payload"));
-        };
-        let mut slots = SLOTS.take();
-        let entries = payload
-            .codec
-            .get()
-            .seal_run(&self.pool, first, plain, &mut slots);
-        if entries.iter().any(|entry| entry.present) {
-            let blob = self.born(payload)?;
-            write_frames(&blob, chunk, first, &entries, &slots)?;
-            self.journal.depends_on(payload.id, &blob);
-        }
-        SLOTS.set(slots);
-        let start = first * chunk.len() as u64;
-        let end = start + plain.len() as u64;
-        if !orphan {
-            let (file, payload) = (node.id, payload.id);
-            let entries = entries.clone();
-            self.journal.push(&[Record::Chunks {
-                file,
-                payload,
-                first,
-                entries,
-                size: size.max(end),
-                time,
-            }])?;
-        }
-        file.unlogged.remove(start..end);
-        self.refund(plain.len() as u64);
-        self.claim(node.id, &key, file, first, &entries)?;
-        state.seals += entries.len() as u64;
-        Ok(())
-    }
-
-    /// What the `Chunks` record says, in memory.
-    pub fn claim(
-        &self,
-        id: FileId,
-        key: &FileKey,
-        file: &mut FileData,
-        first: u64,
-        entries: &[IndexEntry],
-    ) -> Result<()> {
+    /// The next checkpoint stores this chunk, if it was not to store it anyway.
+    fn charge_patch(&self, payload: &Payload, chunk: u64) {
         let segment = self.journal.segment();
-        let count = first + entries.len() as u64;
-        let Some(payload) = file.payload_mut() else {
-            return Err(VaultError::Invalid("no payload"));
-        };
-        payload.overlay.remove_range(first..count);
-        payload.index.get_mut().grow_to(count, segment);
-        let stored: u64 = entries.iter().map(stored_bytes).sum();
-        self.with_source(id, key, payload, |source| {
-            payload.index.lock().set(source, first, entries, segment)
-        })?;
-        file.allocated += stored;
-        Ok(())
-    }
-
-    /// The payload's object, made if need be.
-    pub fn born(&self, payload: &mut Payload) -> Result<Arc<dyn Blob>> {
-        if let Some(blob) = self.payload_blob(payload)? {
-            return Ok(blob);
+        let counted = payload
+            .overlay
+            .get(chunk)
+            .is_some_and(|patch| patch.changed == segment);
+        if !counted {
+            self.charge(payload.codec.chunk.len() as u64 + INDEX_COST);
         }
-        let blob = self.store.open(&new_payload_path(&payload.id), true)?;
-        self.journal.depends_on_names(&new_payload_dir());
-        payload.birth = Birth::New;
-        *payload.blob.lock() = Some(Arc::clone(&blob));
-        self.note_open(&payload.blob);
-        Ok(blob)
-    }
-}
-
-/// Writes the frames of consecutive chunks out of a buffer laid out by slots.
-pub(super) fn write_frames(
-    blob: &Arc<dyn Blob>,
-    chunk: ChunkSize,
-    first: u64,
-    entries: &[IndexEntry],
-    slots: &[u8],
-) -> Result<()> {
-    for piece in write_pieces(chunk, first, entries) {
-        blob.write_at(piece.offset, &slots[piece.range])?;
-    }
-    Ok(())
-}
-
-/// Bytes that a chunk's frame takes in its payload; a hole takes none.
-pub(in crate::vault) fn stored_bytes(entry: &IndexEntry) -> u64 {
-    if entry.present {
-        u64::from(entry.stored_len) + crate::format::FRAME_OVERHEAD as u64
-    } else {
-        0
     }
 }
 
@@ -476,25 +325,5 @@ impl FileData {
                 }
             }
         }
-    }
-}
-
-impl Payload {
-    /// Notes chunks whose slots must be left alone until the checkpoint of `segment`.
-    pub fn keep_off(&mut self, chunks: Range<u64>, segment: u64, cleared: bool) {
-        if chunks.start >= chunks.end {
-            return;
-        }
-        if let Some(last) = self.busy.last_mut()
-            && (last.segment, last.cleared, last.chunks.end) == (segment, cleared, chunks.start)
-        {
-            last.chunks.end = chunks.end;
-            return;
-        }
-        self.busy.push(Busy {
-            chunks,
-            segment,
-            cleared,
-        });
     }
 }
