@@ -139,8 +139,8 @@ impl Kernel {
 
     #[allow(clippy::needless_pass_by_value, reason = "a fault is made to be told")]
     fn trouble(&mut self, before: Model, op: &Op, fault: Fault) -> Box<Trouble> {
+        // A write is logged whole or not at all; a copy is many writes.
         let half = match op {
-            Op::Write { node, .. } => Some(*node),
             Op::CopyRange { to, .. } => Some(*to),
             _ => None,
         };

@@ -1,0 +1,132 @@
+//! What one thread writes is kept in its order when the daemon is killed, whatever other threads do meanwhile: sync, run
+//! checkpoints, make and rename entries.
+mod vaults;
+
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+};
+use vaults::image::{Image, open, options};
+use wardfs::{
+    store::SimulatedStore,
+    vault::{NewKind, ROOT_INO, RenameMode, Vault},
+};
+
+/// Files that are written in turn.
+const FILES: u64 = 5;
+/// Each write begins with its number; this many bytes after the one before, over the borders of chunks now and then.
+const STRIDE: u64 = 11_000;
+/// Writes after which the daemon is killed, each time in the middle of what the others do.
+const WRITES: u64 = 60;
+
+fn name(file: u64) -> Vec<u8> {
+    format!("file {file}").into_bytes()
+}
+
+/// Where write `number` goes.
+fn place(number: u64) -> (u64, u64) {
+    (number % FILES, number / FILES * STRIDE)
+}
+
+/// How many bytes a write has: less than a chunk, or several chunks.
+fn len(number: u64) -> usize {
+    [8, 700, 40_000, 9_000, 16_384][usize::try_from(number * 7 / 3 % 5).expect("small")]
+}
+
+fn bytes(number: u64) -> Vec<u8> {
+    let mut bytes = vec![0; len(number)];
+    StdRng::seed_from_u64(number).fill_bytes(&mut bytes);
+    bytes[..8].copy_from_slice(&(number + 1).to_le_bytes());
+    bytes
+}
+
+/// The first writes that a vault shows; later ones may lie over the end of an earlier one in the same file.
+fn writes_found(store: SimulatedStore) -> Vec<bool> {
+    let vault = open(Arc::new(store), options(1 << 40)).expect("a vault after a kill");
+    let inos: Vec<u64> = (0..FILES)
+        .map(|file| vault.lookup(ROOT_INO, &name(file)).expect("a file").ino)
+        .collect();
+    let is_there = |number: u64| {
+        let (file, offset) = place(number);
+        let mut head = [0; 8];
+        let ino = inos[usize::try_from(file).expect("small")];
+        vault
+            .read(ino, offset, &mut head)
+            .expect("a file that can be read");
+        head == (number + 1).to_le_bytes()
+    };
+    (0..WRITES).map(is_there).collect()
+}
+
+/// Does `work` again and again until it is told to end.
+fn beside(over: &AtomicBool, work: impl Fn()) {
+    while !over.load(SeqCst) {
+        work();
+    }
+}
+
+/// One round; gives the number of the last write that was acknowledged before the kill, and what was found of them.
+fn killed_in_the_middle(seed: u64) -> (u64, Vec<bool>) {
+    let store = Image::Small.on_disk();
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a new vault");
+    let make = |name: &[u8]| {
+        let made = vault.make(ROOT_INO, name, NewKind::File, 0o600, 0, 0);
+        made.expect("a new file").ino
+    };
+    let inos: Vec<u64> = (0..FILES).map(|file| make(&name(file))).collect();
+    make(b"moved");
+    let (over, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+    let kill_at = StdRng::seed_from_u64(seed).random_range(1..WRITES);
+    let (vault, over, acknowledged, inos): (&Vault, _, _, _) =
+        (&vault, &over, &acknowledged, &inos);
+    let killed = thread::scope(|scope| {
+        scope.spawn(|| beside(over, || vault.sync(ROOT_INO, false).expect("a sync")));
+        scope.spawn(|| beside(over, || assert!(vault.checkpoint().is_ok())));
+        scope.spawn(|| beside(over, || move_there_and_back(vault)));
+        let killed = scope.spawn(|| {
+            while acknowledged.load(SeqCst) < kill_at {
+                std::hint::spin_loop();
+            }
+            store.survivors()
+        });
+        for number in 0..WRITES {
+            let (file, offset) = place(number);
+            let ino = inos[usize::try_from(file).expect("small")];
+            let data = bytes(number);
+            let written = vault.write(ino, offset, &data, false).expect("a write");
+            assert_eq!(written, data.len());
+            acknowledged.store(number + 1, SeqCst);
+        }
+        let killed = killed.join().expect("no panic");
+        over.store(true, SeqCst);
+        killed
+    });
+    (kill_at, writes_found(killed))
+}
+
+fn move_there_and_back(vault: &Vault) {
+    for (from, to) in [(b"moved", b"there"), (b"there", b"moved")] {
+        vault
+            .rename(ROOT_INO, from, ROOT_INO, to, RenameMode::Replace)
+            .expect("a rename");
+    }
+}
+
+#[test]
+fn the_writes_of_a_thread_are_kept_in_their_order() {
+    let mut kept_some = 0;
+    for seed in 0..60 {
+        let (kill_at, found) = killed_in_the_middle(seed);
+        let kept = found.iter().take_while(|found| **found).count();
+        assert!(
+            found[kept..].iter().all(|found| !found),
+            "seed {seed}, killed after {kill_at}: {found:?}"
+        );
+        kept_some += u64::from((1..found.len()).contains(&kept));
+    }
+    assert!(kept_some > 10, "only {kept_some} kills came in between");
+}
