@@ -120,6 +120,13 @@ pub enum Record {
         /// Its payload now.
         payload: PayloadId,
     },
+    /// The file has a new key: what follows of its content is sealed with it, as a whole.
+    Key {
+        /// The file.
+        file: FileId,
+        /// Its key now.
+        key: zeroize::Zeroizing<[u8; 32]>,
+    },
     /// Frames written straight into the payload, tentative until it is synced.
     Chunks {
         /// The file.
@@ -160,7 +167,7 @@ impl Record {
     /// The first one that is broken.
     pub fn check(&self) -> Result<(), FormatError> {
         match self {
-            Record::Touch { .. } | Record::Payload { .. } => Ok(()),
+            Record::Touch { .. } | Record::Payload { .. } | Record::Key { .. } => Ok(()),
             Record::New(node) => {
                 node.attrs.check()?;
                 xattrs::check(&node.xattrs)?;
@@ -276,6 +283,7 @@ impl fmt::Debug for Record {
                 ..
             } => write!(f, "Write({file}, {} bytes at {offset})", bytes.len()),
             Record::Payload { file, payload } => write!(f, "Payload({file}, {payload})"),
+            Record::Key { file, .. } => write!(f, "Key({file})"),
             Record::Chunks {
                 file,
                 payload,

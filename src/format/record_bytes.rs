@@ -25,6 +25,7 @@ const PAYLOAD: u8 = 9;
 const CHUNKS: u8 = 10;
 const PUNCH: u8 = 11;
 const ORPHANS: u8 = 12;
+const KEY: u8 = 13;
 
 const PLACE_ROOT: u8 = 0;
 const PLACE_LINKS: u8 = 1;
@@ -56,6 +57,7 @@ impl Record {
             Record::Size { file, .. } => (SIZE, file),
             Record::Write { file, .. } => (WRITE, file),
             Record::Payload { file, .. } => (PAYLOAD, file),
+            Record::Key { file, .. } => (KEY, file),
             Record::Chunks { file, .. } => (CHUNKS, file),
             Record::Punch { file, .. } => (PUNCH, file),
             Record::Orphans { .. } => return out.u8(ORPHANS),
@@ -98,6 +100,7 @@ impl Record {
                 out.bytes32(bytes);
             }
             Record::Payload { payload, .. } => out.raw(&payload.0),
+            Record::Key { key, .. } => out.raw(&key[..]),
             Record::Chunks {
                 payload,
                 first,
@@ -168,7 +171,7 @@ fn decode_unchecked(input: &mut Reader<'_>) -> Result<Record, FormatError> {
         return decode_orphans(input);
     }
     valid(
-        (TOUCH..ORPHANS).contains(&kind),
+        (TOUCH..=KEY).contains(&kind),
         "record: type",
         u64::from(kind),
     )?;
@@ -209,6 +212,10 @@ fn decode_unchecked(input: &mut Reader<'_>) -> Result<Record, FormatError> {
         PAYLOAD => Ok(Record::Payload {
             file,
             payload: PayloadId(input.array("record: payload id")?),
+        }),
+        KEY => Ok(Record::Key {
+            file,
+            key: Zeroizing::new(input.array("record: file key")?),
         }),
         CHUNKS => decode_chunks(file, input),
         PUNCH => Ok(Record::Punch {

@@ -360,6 +360,10 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
         (file(), size(), time()).prop_map(|(file, size, time)| Record::Size { file, size, time }),
         write,
         (file(), payload()).prop_map(|(file, payload)| Record::Payload { file, payload }),
+        (file(), any::<[u8; 32]>()).prop_map(|(file, key)| Record::Key {
+            file,
+            key: Zeroizing::new(key)
+        }),
         chunks,
         (file(), range(), time()).prop_map(|(file, (offset, len), time)| Record::Punch {
             file,
@@ -512,6 +516,10 @@ pub(super) fn telling_records(secret: &[u8]) -> Vec<Record> {
             time,
         },
         Record::Payload { file, payload },
+        Record::Key {
+            file,
+            key: Zeroizing::new([75; 32]),
+        },
         Record::Chunks {
             file,
             payload,

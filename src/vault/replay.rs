@@ -11,6 +11,7 @@ use super::{
     types::ROOT_INO,
 };
 use crate::{
+    crypto::FileKey,
     format::{
         DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record, new_payload_path,
         payload_path,
@@ -109,6 +110,7 @@ impl Core {
             | Record::Size { file, .. }
             | Record::Write { file, .. }
             | Record::Payload { file, .. }
+            | Record::Key { file, .. }
             | Record::Chunks { file, .. }
             | Record::Punch { file, .. } => self.replay_content(&self.replayed(file)?, record),
         }
@@ -137,6 +139,10 @@ impl Core {
                 state.file_mut()?.patch(*offset, bytes, segment);
                 self.replay_extend(&mut state, end)?;
                 (state.attrs.mtime, state.attrs.ctime) = (*time, *time);
+            }
+            Record::Key { key, .. } => {
+                state.key = Arc::new(FileKey::from_bytes(key));
+                state.seals = 0;
             }
             Record::Payload { payload, .. } => {
                 self.move_to_payload(node.id, &mut state, *payload)?;

@@ -776,6 +776,7 @@ def record_file():
         ("chunks", 10, chunks(7, [entry(1, 16_384, 2), HOLE, entry(2, 1, 3)], 150_000)),
         ("punch", 11, [node, (u64(4096), "offset"), (u64(2**40), "length"), now]),
         ("orphans", 12, [(u32(2), "count"), (PAYLOAD, "payload id"), (OTHER, "payload id")]),
+        ("key", 13, [node, (FILE_KEY, "file key")]),
     ]:
         out.block(title, bytes=[(u8(kind), "type"), *fields])
 
@@ -783,7 +784,7 @@ def record_file():
         out.block(title, bytes=u8(kind) + joined(fields), refused=reason)
 
     refused("type 0", "invalid, record: type", 0, [node])
-    refused("type 13", "invalid, record: type", 13, [node])
+    refused("type 14", "invalid, record: type", 14, [node])
     refused("place 3", "invalid, record: place", 1, [node, (u8(3), "")])
     refused("name ..", "invalid, record: name", 4, [node, (string(b"..", 1), ""), now])
     refused("link of no name", "invalid, link: name", 1, [node, (u8(2), ""), (link(b""), "")])

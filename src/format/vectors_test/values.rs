@@ -382,6 +382,13 @@ fn of_content() -> Vec<(&'static str, Record)> {
             },
         ),
         ("orphans", Record::Orphans { payloads }),
+        (
+            "key",
+            Record::Key {
+                file,
+                key: Zeroizing::new(chain("file key")),
+            },
+        ),
     ]
 }
 

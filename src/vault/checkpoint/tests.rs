@@ -2,9 +2,13 @@
 use crate::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
-    store::{MemoryStore, Store},
-    vault::{InitOptions, NewKind, OpenOptions, ROOT_INO, State, Vault, VaultError, init},
+    store::{MemoryStore, ObjectPath, Store},
+    vault::{
+        InitOptions, NewKind, OpenOptions, ROOT_INO, SetAttr, State, Vault, VaultError,
+        file::SEALS_MAX, init,
+    },
 };
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::sync::Arc;
 
 fn chunk() -> ChunkSize {
@@ -100,18 +104,78 @@ fn on_a_full_disk_the_vault_goes_on_and_can_be_emptied() {
     vault.close().unwrap();
 }
 
+/// A file whose key is used up, with chunks that were stored and some that were not, a hole, a patch and a short end.
+fn with_used_up_key(vault: &Vault, name: &[u8], bytes: &[u8]) -> u64 {
+    let made = vault.make(ROOT_INO, name, NewKind::File, 0o600, 0, 0);
+    let file = made.unwrap().ino;
+    let half = bytes.len() / 2;
+    vault.write(file, 0, &bytes[..half], false).unwrap();
+    vault.checkpoint().unwrap();
+    vault
+        .write(file, half as u64, &bytes[half..], false)
+        .unwrap();
+    vault.write(file, 5, &bytes[5..10], false).unwrap();
+    vault.core.node(file).unwrap().state.write().seals = SEALS_MAX + 1;
+    file
+}
+
+fn key_of(vault: &Vault, file: u64) -> [u8; 32] {
+    let node = vault.core.node(file).unwrap();
+    let state = node.state.read();
+    *state.key.expose()
+}
+
+fn content(vault: &Vault, name: &[u8]) -> Vec<u8> {
+    let stat = vault.lookup(ROOT_INO, name).unwrap();
+    let mut bytes = vec![0; usize::try_from(stat.size).unwrap()];
+    vault.read(stat.ino, 0, &mut bytes).unwrap();
+    bytes
+}
+
 #[test]
-fn a_key_that_is_used_up_seals_no_overwritten_chunk_either() {
+fn a_key_that_is_used_up_is_replaced_and_nothing_is_lost() {
+    let mut long = vec![0; chunk().len() * 200 + 100];
+    StdRng::seed_from_u64(1).fill_bytes(&mut long);
+    long[chunk().len() * 30..chunk().len() * 90].fill(0);
+    for bytes in [long, vec![3; 300]] {
+        let store = new_vault(MemoryStore::new());
+        let vault = open(&store);
+        let file = with_used_up_key(&vault, b"file", &bytes);
+        let (key, times) = (key_of(&vault, file), vault.stat(file).unwrap().mtime);
+        vault.write(file, 9, &bytes[9..10], false).unwrap();
+        assert_ne!(key_of(&vault, file), key);
+        assert!(vault.core.node(file).unwrap().state.read().seals < 1000);
+        assert_eq!(content(&vault, b"file"), bytes);
+        assert!(vault.stat(file).unwrap().mtime >= times);
+        vault.sync_all().unwrap();
+        drop(vault);
+        // From the log alone, then from the store.
+        let vault = open(&store);
+        assert_eq!(content(&vault, b"file"), bytes);
+        vault.close().unwrap();
+        let vault = open(&store);
+        assert_eq!(content(&vault, b"file"), bytes);
+        vault.unlink(ROOT_INO, b"file").unwrap();
+        let ino = vault.lookup(ROOT_INO, b"file");
+        assert!(matches!(ino, Err(VaultError::NotFound)));
+        vault.close().unwrap();
+        let payloads = store
+            .list(&ObjectPath::new("payloads/new").unwrap())
+            .unwrap();
+        assert!(payloads.is_empty(), "{} are left", payloads.len());
+    }
+}
+
+#[test]
+fn a_file_too_long_for_another_key_refuses_every_write_under_the_old_one() {
     let store = new_vault(MemoryStore::new());
     let vault = open(&store);
-    let file = vault
-        .make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0)
-        .unwrap()
-        .ino;
-    vault
-        .write(file, 0, &vec![1; chunk().len()], false)
-        .unwrap();
-    vault.core.node(file).unwrap().state.write().seals = crate::vault::file::SEALS_MAX + 1;
+    let file = with_used_up_key(&vault, b"file", &vec![1; chunk().len()]);
+    let long = SetAttr {
+        size: Some(1 << 40),
+        ..SetAttr::default()
+    };
+    vault.set_attr(file, &long).unwrap();
     let refused = vault.write(file, 100, b"bytes", false);
     assert!(matches!(refused, Err(VaultError::KeyUsedUp)));
 }

@@ -15,6 +15,7 @@ pub(super) mod overlay;
 mod punch;
 pub(super) mod ranges;
 mod read;
+mod rekey;
 mod resize;
 mod seek;
 mod settle;

@@ -21,8 +21,9 @@ use crate::{
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-/// Seals under one file key with random 96-bit nonces: NIST SP 800-38D allows 2^32; 64 TiB written in chunks of 16 KiB.
-pub(in crate::vault) const SEALS_MAX: u64 = (1 << 32) - (1 << 24);
+/// Seals under one file key with random 96-bit nonces before it gets another: half of what NIST SP 800-38D allows; 32 TiB
+/// written in chunks of 16 KiB.
+pub(in crate::vault) const SEALS_MAX: u64 = 1 << 31;
 /// What a chunk's change costs a checkpoint beside the chunk: an index block.
 pub(super) const INDEX_COST: u64 = (INDEX_FANOUT * INDEX_ENTRY_LEN) as u64;
 
@@ -44,7 +45,15 @@ impl Core {
         if data.is_empty() {
             return Ok(0);
         }
-        let done = self.with_space(|| self.write_once(node, offset, data, kill_priv))?;
+        let write = || self.write_once(node, offset, data, kill_priv);
+        let done = match self.with_space(write) {
+            Err(VaultError::KeyUsedUp) => {
+                log::info!("a file gets a new key, as its old one is used up");
+                self.with_space(|| self.renew_key(node))?;
+                self.with_space(write)?
+            }
+            done => done?,
+        };
         if self.journal.is_full() {
             self.write_tails()?;
         }
