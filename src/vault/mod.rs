@@ -12,6 +12,8 @@ mod dir;
 mod entries;
 mod error;
 mod file;
+mod forget;
+mod list;
 mod load;
 mod lock;
 mod node;

@@ -1,12 +1,13 @@
-//! Operations on entries: look up, make, link, remove, list.
+//! Operations on entries: look up, make, link, remove. Listing them is in `list`, what becomes of nodes that nobody uses any
+//! more in `forget`.
 use super::{
     core::{Core, now},
     dir::{DirData, Listing, StoredSums},
     error::{Result, VaultError},
-    file::{FileBody, Unlogged},
+    file::FileBody,
     lock::Locked,
     node::{Node, NodeContent, NodeState, Placed},
-    types::{DirEntry, NewKind, Stat},
+    types::{NewKind, Stat},
 };
 use crate::{
     crypto::FileKey,
@@ -16,10 +17,7 @@ use crate::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 use zeroize::Zeroizing;
 
 /// As ext4 has it.
@@ -27,11 +25,6 @@ const LINKS_MAX: usize = 65_000;
 /// `PATH_MAX` without the final NUL.
 const TARGET_LEN_MAX: usize = 4095;
 const SGID: u16 = 0o2000;
-/// Guards read ahead, in parallel, while a directory is listed.
-const READ_AHEAD: usize = 64;
-/// Nodes that were read for a listing and that nobody may have looked up stay in memory up to this number.
-const LISTED_MAX: usize = 1024;
-
 /// A name as the kernel gives it.
 pub(super) fn entry_name(name: &[u8]) -> Result<Name> {
     if name.len() > crate::format::NAME_LEN_MAX {
@@ -258,170 +251,11 @@ impl Core {
         Ok(())
     }
 
-    /// Calls `each` with the entries after a cookie, until it says false.
-    pub fn read_dir(
-        &self,
-        ino: u64,
-        after: u64,
-        each: &mut dyn FnMut(&DirEntry<'_>, &Node) -> bool,
-    ) -> Result<()> {
-        let dir = self.directory(ino)?;
-        let mut at = after;
-        loop {
-            let batch = {
-                let state = dir.state.read();
-                let listing = state.dir()?.listing()?;
-                let rest = listing.after(at).take(READ_AHEAD);
-                rest.map(|(cookie, name, entry)| (cookie, name.clone(), entry.ino))
-                    .collect::<Vec<_>>()
-            };
-            let Some((last, ..)) = batch.last() else {
-                return dir.state.read().dir()?.whole();
-            };
-            at = *last;
-            for (cookie, name, child) in self.children(&dir, batch) {
-                let child = match child {
-                    Ok(child) => child,
-                    // Removed while it was read: not an entry any more.
-                    Err(VaultError::NotFound) => continue,
-                    // The good ones are served; the end of the listing tells of the loss.
-                    Err(error) => {
-                        log::error!("an entry cannot be listed: {error}");
-                        dir.state.write().dir_mut()?.listing_mut()?.unreadable = true;
-                        continue;
-                    }
-                };
-                let entry = DirEntry {
-                    ino: child.ino,
-                    kind: child.kind,
-                    name: name.as_bytes(),
-                    next: cookie,
-                };
-                if !each(&entry, &child) {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// The nodes of entries, those not in memory read in parallel.
-    fn children(
-        &self,
-        dir: &Arc<Node>,
-        batch: Vec<(u64, Name, u64)>,
-    ) -> Vec<(u64, Name, Result<Arc<Node>>)> {
-        let known = |ino: u64| (ino != 0).then(|| self.table.get(ino)).flatten();
-        let missing = batch
-            .iter()
-            .filter(|(.., ino)| known(*ino).is_none())
-            .count();
-        let load = |(cookie, name, _): (u64, Name, u64)| {
-            let child = self.child(dir, &name);
-            (cookie, name, child)
-        };
-        if missing == 0 {
-            return batch.into_iter().map(load).collect();
-        }
-        let children = if missing > 1 {
-            self.pool.map(batch, load)
-        } else {
-            batch.into_iter().map(load).collect()
-        };
-        children
-            .iter()
-            .flat_map(|(.., child)| child)
-            .for_each(|child| self.note_listed(child.ino));
-        children
-    }
-
-    /// A listing does not count as a lookup: nobody gives back what it read.
-    fn note_listed(&self, ino: u64) {
-        let oldest = {
-            let mut listed = self.listed.lock();
-            listed.push_back(ino);
-            if listed.len() > LISTED_MAX {
-                listed.pop_front()
-            } else {
-                None
-            }
-        };
-        if let Some(node) = oldest.and_then(|ino| self.table.get(ino)) {
-            self.let_go(node);
-        }
-    }
-
-    /// What the kernel gives back of its lookups.
-    pub fn forget(&self, ino: u64, count: u64) {
-        let Some(node) = self.table.get(ino) else {
-            return;
-        };
-        let before = node
-            .lookups
-            .fetch_update(Relaxed, Relaxed, |known| Some(known.saturating_sub(count)))
-            .unwrap_or(0);
-        if before <= count {
-            self.let_go(node);
-        }
-    }
-
-    /// Nobody may need this node any more: an orphan's payload dies, a stored node leaves memory.
-    pub fn let_go(&self, node: Arc<Node>) {
-        if node.is_root() || node.lookups.load(Relaxed) > 0 {
-            return;
-        }
-        if node.place().is_none() {
-            self.drop_orphan(&node);
-        }
-        let mut ino = node.ino;
-        drop(node);
-        while let Some(gone) = self.table.evict(ino, idle) {
-            self.contents.lock().remove(ino);
-            let Some(parent) = gone
-                .parent()
-                .filter(|parent| parent.lookups.load(Relaxed) == 0)
-            else {
-                return;
-            };
-            ino = parent.ino;
-        }
-    }
-
-    fn drop_orphan(&self, node: &Node) {
-        // A checkpoint's snapshot must find the payload among the orphans or among the dead.
-        let _gate = self.gate.read();
-        let mut state = node.state.write();
-        state.dirty = 0;
-        let NodeContent::File(file) = &mut state.content else {
-            return;
-        };
-        self.journal.release(file.unlogged.promised);
-        file.unlogged = Unlogged::default();
-        file.size = 0;
-        if let FileBody::Payload(payload) = &file.body {
-            self.orphans.lock().remove(&payload.id);
-            self.dead.lock().push(payload.id);
-            self.note_change();
-            file.body = FileBody::Inline(Some(Arc::default()));
-        }
-    }
-
     /// Attributes, counting a lookup.
     pub fn remember(node: &Arc<Node>) -> Stat {
         node.remember(1);
         node.stat()
     }
-}
-
-/// May a node leave memory?
-fn idle(node: &Node) -> bool {
-    if node.is_root() || node.lookups.load(Relaxed) > 0 {
-        return false;
-    }
-    let Some(state) = node.state.try_read() else {
-        return false;
-    };
-    let unlogged = matches!(&state.content, NodeContent::File(file) if file.listed);
-    state.dirty == 0 && !unlogged
 }
 
 fn empty_dir(id: DirId, key: crate::crypto::NameKey) -> DirData {
