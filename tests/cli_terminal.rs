@@ -79,9 +79,11 @@ impl Session {
         .unwrap();
         let mut screen = File::from(screen);
         screen.write_all(typed.as_bytes()).unwrap();
-        let mut command = Command::new("setsid");
+        // What was started in the background by a script ignores SIGINT, and so would all that it starts.
+        let mut command = Command::new("env");
         command
-            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_wardfs")])
+            .args(["--default-signal", "setsid", "--ctty", "--wait"])
+            .arg(env!("CARGO_BIN_EXE_wardfs"))
             .args(arguments)
             .current_dir(directory.path());
         command.stdin(terminal.try_clone().unwrap());
