@@ -53,7 +53,7 @@ const CLAIMS: &[fn(Opener<'_>)] = &[
     contents_outlive_the_handle,
 ];
 
-fn hold(new_store: impl Fn() -> Box<dyn Fn() -> Arc<dyn Store>>) {
+pub fn hold(new_store: impl Fn() -> Box<dyn Fn() -> Arc<dyn Store>>) {
     for claim in CLAIMS {
         claim(&new_store());
     }

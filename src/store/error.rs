@@ -74,6 +74,11 @@ impl StoreError {
             .contains(&self.raw_os_error())
     }
 
+    /// Whether memory is short (`ENOMEM`).
+    pub fn is_no_memory(&self) -> bool {
+        self.raw_os_error() == Errno::NOMEM.raw_os_error()
+    }
+
     /// Whether the store cannot be written at all (`EROFS`).
     pub fn is_read_only(&self) -> bool {
         self.raw_os_error() == Errno::ROFS.raw_os_error()

@@ -8,6 +8,7 @@
 //! - [`MemoryStore`]: the same behaviour in memory, for fast tests; can be given a size.
 //! - [`SimulatedStore`]: the same, but it can lose power and leave what a disk could leave.
 //! - [`FaultStore`]: any of them, with errors on command.
+//! - [`OverlayStore`]: any of them, never written: what is done to it lies in memory.
 //!
 //! One conformance test holds all of them to every sentence of [`Store`] and [`Blob`].
 
@@ -18,6 +19,7 @@ mod directory;
 mod error;
 mod fault;
 mod memory;
+mod overlay;
 mod path;
 mod tree;
 
@@ -29,6 +31,7 @@ pub use directory::DirectoryStore;
 pub use error::StoreError;
 pub use fault::{Fault, FaultStore, Operation};
 pub use memory::MemoryStore;
+pub use overlay::OverlayStore;
 pub use path::{NAME_LEN_MAX, ObjectPath, PATH_LEN_MAX};
 
 /// Longest object that is read or written whole, in bytes. Guards and headers are a few KiB; the
