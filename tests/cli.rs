@@ -72,6 +72,7 @@ transcripts! {
     mount_background
     mount_refused
     mount_options
+    mount_read_only
     mount_foreground
     mount_idle
     mount_signals

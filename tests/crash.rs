@@ -177,9 +177,14 @@ fn run(plan: &Plan, wrap: Wrap) -> Result<u64, String> {
             disk = end.of(&disk);
             ends += 1;
         }
+        let seen = look(&disk, wrap, &plan.options())?;
         let vault = open(wrap(disk.clone()), plan.options())
             .map_err(|error| format!("recovery fails: {error}"))?;
-        kernel.remounted(&Dump::of(&vault)?, floor, running.as_ref())?;
+        let recovered = Dump::of(&vault)?;
+        if let Some(what) = seen.difference(&recovered) {
+            return Err(format!("a read-only mount told otherwise before: {what}"));
+        }
+        kernel.remounted(&recovered, floor, running.as_ref())?;
         ends += 1;
     }
     let handles = || wrap(disk.clone());
@@ -187,6 +192,27 @@ fn run(plan: &Plan, wrap: Wrap) -> Result<u64, String> {
         .map_err(|error| format!("last mount: {error}"))?;
     mount.finish()?;
     Ok(ends)
+}
+
+/// What a read-only mount shows of a vault that was not closed. It must not touch the disk.
+fn look(disk: &SimulatedStore, wrap: Wrap, options: &OpenOptions) -> Result<Dump, String> {
+    let steps = disk.steps();
+    let options = OpenOptions {
+        read_only: true,
+        ..options.clone()
+    };
+    let vault = open(wrap(disk.clone()), options)
+        .map_err(|error| format!("read-only mount fails: {error}"))?;
+    let dump = Dump::of(&vault)?;
+    vault
+        .sync_all()
+        .and_then(|()| vault.close())
+        .map_err(|error| format!("end of a read-only mount: {error}"))?;
+    if disk.steps() == steps {
+        Ok(dump)
+    } else {
+        Err("a read-only mount wrote".to_owned())
+    }
 }
 
 /// Mounts and works until the store stops.

@@ -162,7 +162,9 @@ pub struct MountArgs {
     #[arg(short = 'o', value_name = "OPTION,...")]
     pub options: Vec<String>,
 
-    /// Allow no changes (as -o ro)
+    /// Allow no changes, and write nothing to the vault (as -o ro)
+    ///
+    /// Works on a read-only medium, also when the vault was not unmounted cleanly.
     #[arg(long)]
     pub ro: bool,
 

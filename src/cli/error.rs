@@ -8,7 +8,7 @@ use super::{
     passphrase::PassphraseError,
     report::{Report, shown},
     users::Users,
-    vault_dir::VaultDirError,
+    vault_dir::{OPEN, VaultDirError},
 };
 use crate::{
     crypto::KdfError,
@@ -17,7 +17,11 @@ use crate::{
     sys::ForkError,
     vault::VaultError,
 };
+use rustix::io::Errno;
 use std::{io, path::PathBuf, process::ExitStatus};
+
+/// For a vault that cannot be written.
+const LOOK: &str = "`wardfs mount --ro` shows it as it is";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +150,13 @@ impl CliError {
         match self {
             CliError::Daemon(report) => report.hint.clone(),
             CliError::Mountpoint(error) => mountpoint_hint(error),
+            CliError::VaultDir(VaultDirError::ReadOnly { .. }) => Some(LOOK.to_owned()),
+            CliError::Vault { action: OPEN, source, .. } if source.errno() == Errno::ROFS.raw_os_error() => {
+                Some(LOOK.to_owned())
+            }
+            CliError::Vault { source: VaultError::CheckpointTooLarge, .. } => {
+                Some("mount it once without `--ro`, where it can be written".to_owned())
+            }
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
             // fusermount3 has said what it misses.

@@ -129,6 +129,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
         VaultError::EmptyPassphrase => Exit::NoPassphrase,
         VaultError::NotAVault => Exit::NotAVault,
         VaultError::NotEmptyStore => Exit::NoPlace,
+        VaultError::CheckpointTooLarge => Exit::Memory,
         VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => Exit::Io,
         // Of the files in a mount; no command asks for those.
         VaultError::NotFound
@@ -200,7 +201,7 @@ pub fn of_vault_dir(error: &VaultDirError) -> Exit {
             Exit::NoPlace
         }
         VaultDirError::Missing(_) | VaultDirError::NotADirectory(_) => Exit::NotAVault,
-        VaultDirError::Io { .. } => Exit::Io,
+        VaultDirError::ReadOnly { .. } | VaultDirError::Io { .. } => Exit::Io,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     mount::{self, MountError, MountOptions, Mounted},
-    store::Lock,
+    store::{Lock, StoreError},
     vault::{self, OpenOptions, Vault},
 };
 use std::{
@@ -62,6 +62,9 @@ impl Plan {
     fn check(args: &MountArgs) -> Result<Plan, CliError> {
         let options = options(args)?;
         check_vault(&args.vault)?;
+        if !options.read_only {
+            vault_dir::check_writable(&args.vault)?;
+        }
         let dir = mountpoint::check(&args.vault, &args.dir)?;
         check_fuse()?;
         Ok(Plan {
@@ -173,11 +176,15 @@ fn check_vault(path: &Path) -> Result<(), CliError> {
     vault::peek(&*store).map_err(|source| vault_error(OPEN, path, source))?;
     // Given back at once with the store; what counts is the lock that opening takes. An exclusive one would tell more
     // and could get into the way of another.
-    store.lock(Lock::Shared).map_err(|source| CliError::Store {
-        action: OPEN,
-        path: path.to_owned(),
-        source,
-    })
+    match store.lock(Lock::Shared) {
+        Err(source @ StoreError::Locked { .. }) => Err(CliError::Store {
+            action: OPEN,
+            path: path.to_owned(),
+            source,
+        }),
+        // Whether it can be done without a lock is for opening to say.
+        _ => Ok(()),
+    }
 }
 
 /// Without the device nobody needs to type a passphrase.

@@ -2,6 +2,10 @@
 
 use super::{error::CliError, report::shown};
 use crate::store::{DirectoryStore, Store};
+use rustix::{
+    fs::{Access, access},
+    io::Errno,
+};
 use std::{
     fs::{self, DirBuilder, ReadDir},
     io::{self, ErrorKind},
@@ -28,6 +32,14 @@ pub enum VaultDirError {
     /// A vault is a directory.
     #[error("open the vault {}: it is not a directory", shown(.0))]
     NotADirectory(PathBuf),
+    /// A vault to be changed, where nothing can be written.
+    #[error("open the vault {}: it cannot be written: {source}", shown(path))]
+    ReadOnly {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system does not let us look.
     #[error("{action} {}: {source}", shown(path))]
     Io {
@@ -132,6 +144,26 @@ pub fn canonical(path: &Path) -> Result<PathBuf, VaultDirError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Can the vault be written, as far as its directories tell?
+///
+/// # Errors
+/// [`VaultDirError::ReadOnly`].
+pub fn check_writable(path: &Path) -> Result<(), VaultDirError> {
+    for dir in [path.to_owned(), path.join("journal")] {
+        match access(&dir, Access::WRITE_OK | Access::EXEC_OK) {
+            // What is missing is told when the vault is opened.
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                return Err(VaultDirError::ReadOnly {
+                    path: path.to_owned(),
+                    source: errno.into(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The store in a directory that is there; whether a vault lies in it is for the vault floor to say.

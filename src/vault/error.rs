@@ -104,6 +104,9 @@ pub enum VaultError {
     /// Mounted or fallen back to read-only.
     #[error("the vault is read-only")]
     ReadOnly,
+    /// A read-only vault has to be shown with a checkpoint finished that does not fit into memory.
+    #[error("a checkpoint that was cut short is too large to be finished in memory")]
+    CheckpointTooLarge,
     /// A checkpoint failed; what was acknowledged lies in the journal.
     #[error(
         "a checkpoint failed ({cause}); everything acknowledged is in the journal: mount again"
@@ -132,7 +135,7 @@ impl VaultError {
             | VaultError::Format { .. }
             | VaultError::Damaged { .. }
             | VaultError::Chunk { .. } => libc::EIO,
-            VaultError::Kdf(_) => libc::ENOMEM,
+            VaultError::Kdf(_) | VaultError::CheckpointTooLarge => libc::ENOMEM,
             VaultError::WrongPassphrase | VaultError::EmptyPassphrase => libc::EACCES,
             VaultError::NotAVault | VaultError::NotFound => libc::ENOENT,
             VaultError::Stale => libc::ESTALE,

@@ -13,10 +13,14 @@ use crate::{
         Place, SLOTS, Slot, StoredGuard, VaultId, Xattrs, ZoneFile, ZoneId, header_copy_path,
         header_path, new_payload_dir, root_guard_path, seal_guard, zone_path,
     },
-    journal::{self, Journal, JournalContext},
-    store::{Lock, ObjectPath, Store, StoreError},
+    journal::{self, Journal, JournalContext, JournalError, Recovered},
+    store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
 };
 use std::sync::Arc;
+
+/// Memory for what a cut-short checkpoint writes, where the store must not be written, in bytes. A checkpoint after the usual
+/// 48 MiB of log writes little more than that; one after as many tiny changes in large files can write far more.
+const SHOWN_MEMORY_MAX: u64 = 512 << 20;
 
 /// Writes a new vault into an empty store.
 ///
@@ -234,11 +238,11 @@ pub(super) fn open(
 ) -> Result<Arc<Core>> {
     // A vault that is not one says so before anything is locked or derived.
     peek(&*store)?;
-    let clean = options.read_only
-        && store
-            .list(&journal::journal_dir())
-            .is_ok_and(|files| files.is_empty());
-    store.lock(if clean { Lock::Shared } else { Lock::Exclusive })?;
+    if options.read_only {
+        lock_for_reading(&*store)?;
+    } else {
+        store.lock(Lock::Exclusive)?;
+    }
     let (header, master) = unlock(&*store, passphrase)?;
     let zone_key = read_zone(&*store, &header, &master)?;
     let context = JournalContext {
@@ -252,18 +256,24 @@ pub(super) fn open(
         context,
         options,
     };
-    if clean {
-        return opening.unchanging(zone_key);
+    if opening.options.read_only {
+        return opening.show(zone_key);
     }
     opening.finish_checkpoint(&zone_key)?;
     let core = opening.replay(zone_key)?;
-    if !core.options.read_only {
-        return Ok(core);
+    core.checkpoint_now()?;
+    Ok(core)
+}
+
+/// Where there are no locks (read-only media of some kinds) a vault can still be looked at.
+fn lock_for_reading(store: &dyn Store) -> Result<()> {
+    match store.lock(Lock::Shared) {
+        Err(error @ StoreError::Io { .. }) => {
+            log::warn!("the vault is read without a lock: {error}");
+            Ok(())
+        }
+        locked => Ok(locked?),
     }
-    // What the crash left is stored. From here on it is a vault like one that was closed well, with no journal to fail.
-    core.close()?;
-    let core = Arc::into_inner(core).expect("nobody else has it before it is given out");
-    opening.unchanging(core.into_zone_key())
 }
 
 fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
@@ -283,6 +293,16 @@ fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<Z
     master
         .unwrap_zone(&header.vault.0, &header.root_zone.0, &file.wrapped)
         .map_err(|_| damaged("the zone's key does not open with the master key"))
+}
+
+/// The checkpoint that is to be finished in memory does not fit.
+fn too_large(error: VaultError) -> VaultError {
+    match &error {
+        VaultError::Journal(JournalError::Store(store)) if store.is_no_memory() => {
+            VaultError::CheckpointTooLarge
+        }
+        _ => error,
+    }
 }
 
 struct Opening {
@@ -344,30 +364,30 @@ impl Opening {
         Ok(())
     }
 
+    /// The vault as the log says it is, in memory. Of the store nothing is changed but the journal, and of a read-only vault
+    /// not even that.
     fn replay(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
         let mut zone_key = zone_key;
         let mut cut = None;
         loop {
             let root = self.read_root(&zone_key)?;
             let applied = root.body.generation;
-            journal::clean(&*self.store, applied)?;
+            if !self.options.read_only {
+                journal::clean(&*self.store, applied)?;
+            }
             let mut recovered = journal::read_log(&*self.store, &self.context, applied)?;
             match cut {
                 None => recovered.check_durable()?,
                 Some(count) => recovered.cut(count),
             }
-            let journal =
-                Journal::start(Arc::clone(&self.store), self.context.clone(), &recovered)?;
-            let core = self.core(zone_key, root, journal)?;
+            let core = self.core(zone_key, root, self.journal(&recovered)?)?;
             match core.replay(&recovered.frames, recovered.durable)? {
                 None => {
                     core.after_replay()?;
                     if recovered.has_segments() {
                         core.leave_behind()?;
                     }
-                    let core = Arc::new(core);
-                    core.checkpoint_now()?;
-                    return Ok(core);
+                    return Ok(Arc::new(core));
                 }
                 Some(frame) => {
                     log::warn!(
@@ -381,14 +401,28 @@ impl Opening {
         }
     }
 
-    /// A vault whose journal is empty and that will not change: the store is not written at all.
-    fn unchanging(self, zone_key: ZoneKey) -> Result<Arc<Core>> {
-        let root = self.read_root(&zone_key)?;
-        let recovered = journal::read_log(&*self.store, &self.context, root.body.generation)?;
-        let journal = Journal::idle(Arc::clone(&self.store), self.context.clone(), &recovered)?;
-        let core = self.core(zone_key, root, journal)?;
+    fn journal(&self, recovered: &Recovered) -> Result<Journal> {
+        let start = if self.options.read_only {
+            Journal::idle
+        } else {
+            Journal::start
+        };
+        Ok(start(
+            Arc::clone(&self.store),
+            self.context.clone(),
+            recovered,
+        )?)
+    }
+
+    /// A vault that will not change. The store is not written at all: what a crash left to be done is done in memory.
+    fn show(mut self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+        if !journal::closed_redo_files(&*self.store, &self.context)?.is_empty() {
+            self.store = Arc::new(OverlayStore::new(self.store, SHOWN_MEMORY_MAX));
+            self.finish_checkpoint(&zone_key).map_err(too_large)?;
+        }
+        let core = self.replay(zone_key)?;
         core.set_read_only();
-        Ok(Arc::new(core))
+        Ok(core)
     }
 
     fn core(&self, zone_key: ZoneKey, root: ReadGuard, journal: Journal) -> Result<Core> {

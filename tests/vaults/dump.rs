@@ -39,6 +39,29 @@ impl Dump {
         Dump::below(vault, ROOT_INO)
     }
 
+    /// What another dump of the same vault tells otherwise. How many blocks a file takes may differ: a checkpoint stores whole
+    /// chunks for a few bytes.
+    pub fn difference(&self, other: &Dump) -> Option<String> {
+        if self.nodes.len() != other.nodes.len() {
+            return Some(format!(
+                "{} nodes and {}",
+                self.nodes.len(),
+                other.nodes.len()
+            ));
+        }
+        self.nodes.iter().find_map(|(ino, one)| {
+            let Some(two) = other.nodes.get(ino) else {
+                return Some(format!("{ino} is there only once"));
+            };
+            let stat = Stat {
+                blocks: two.stat.blocks,
+                ..one.stat
+            };
+            let same = stat == two.stat && one.xattrs == two.xattrs && one.body.same(&two.body);
+            (!same).then(|| format!("{:?} and {:?}", one.stat, two.stat))
+        })
+    }
+
     /// Reads all below a directory. Every lookup is given back.
     pub fn below(vault: &Vault, top: u64) -> Result<Dump, String> {
         let mut dump = Dump {
@@ -113,6 +136,19 @@ impl Dump {
         children
             .iter()
             .try_for_each(|child| self.add(vault, child, lookups))
+    }
+}
+
+impl FoundBody {
+    /// Zeros may be holes in the one and not in the other.
+    fn same(&self, other: &FoundBody) -> bool {
+        match (self, other) {
+            (FoundBody::File(one), FoundBody::File(two)) => one.same(two),
+            (FoundBody::Dir(one), FoundBody::Dir(two)) => one == two,
+            (FoundBody::Symlink(one), FoundBody::Symlink(two)) => one == two,
+            (FoundBody::Special, FoundBody::Special) => true,
+            _ => false,
+        }
     }
 }
 
