@@ -48,6 +48,7 @@ const CLAIMS: &[fn(Opener<'_>)] = &[
     locks_exclude_each_other,
     locks_go_with_their_store,
     locks_change_their_kind,
+    directories_are_locked_by_one_at_a_time,
     many_threads_make_and_remove,
     many_threads_write_one_blob,
     contents_outlive_the_handle,
@@ -693,6 +694,32 @@ fn locks_change_their_kind(open: Opener<'_>) {
     assert!(can_lock(open, Lock::Shared));
     drop(store);
     assert!(can_lock_soon(open, Lock::Exclusive));
+}
+
+fn directories_are_locked_by_one_at_a_time(open: Opener<'_>) {
+    let store = with_directories(open);
+    // Apart from the vault's lock, and from those of other directories.
+    store.lock(Lock::Exclusive).unwrap();
+    let held = open().lock_dir(&path("a")).unwrap();
+    drop(store.lock_dir(&path("b")).unwrap());
+    let second = open();
+    let barrier = Barrier::new(2);
+    let order = parking_lot::Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            barrier.wait();
+            let _held = second.lock_dir(&path("a")).unwrap();
+            order.lock().push("second");
+        });
+        barrier.wait();
+        thread::sleep(std::time::Duration::from_millis(30));
+        order.lock().push("first");
+        drop(held);
+    });
+    assert_eq!(order.into_inner(), ["first", "second"]);
+    assert_not_found(store.lock_dir(&path("c")), &path("c"));
+    store.put(&path("x"), b"").unwrap();
+    assert_not_an_object(store.lock_dir(&path("x")));
 }
 
 fn many_threads_make_and_remove(open: Opener<'_>) {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use super::{Blob, Lock, ObjectPath, Space, Store, StoreError};
+use super::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError};
 
 /// What can fail: the methods of [`Store`] and [`Blob`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,7 @@ pub enum Operation {
     SyncDir,
     Space,
     Lock,
+    LockDir,
     BlobRead,
     BlobWrite,
     BlobLen,
@@ -55,6 +56,7 @@ impl Operation {
             Operation::SyncDir => "sync directory",
             Operation::Space => "get the space of",
             Operation::Lock => "lock",
+            Operation::LockDir => "lock directory",
             Operation::BlobLen => "get the length of",
             Operation::BlobSetLen => "set the length of",
             Operation::BlobPunch => "punch a hole in",
@@ -362,6 +364,11 @@ impl Store for FaultStore {
     fn lock(&self, kind: Lock) -> Result<(), StoreError> {
         self.faults.check(Operation::Lock, &ObjectPath::root())?;
         self.inner.lock(kind)
+    }
+
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
+        self.faults.check(Operation::LockDir, path)?;
+        self.inner.lock_dir(path)
     }
 }
 

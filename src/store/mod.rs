@@ -12,7 +12,11 @@
 //!
 //! One conformance test holds all of them to every sentence of [`Store`] and [`Blob`].
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 mod crash;
 mod directory;
@@ -38,6 +42,22 @@ pub use path::{NAME_LEN_MAX, ObjectPath, PATH_LEN_MAX};
 /// bound keeps a planted terabyte from being read into memory. Longer objects are used through
 /// [`Store::open`].
 pub const OBJECT_LEN_MAX: usize = 64 << 20;
+
+/// How long the lock of a directory is waited for, and how often it is tried meanwhile.
+const DIR_LOCK_PATIENCE: Duration = Duration::from_secs(30);
+const DIR_LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Tries until it gives something or patience ends.
+fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Some(done) => return Some(done),
+            None if start.elapsed() > DIR_LOCK_PATIENCE => return None,
+            None => thread::sleep(DIR_LOCK_PAUSE),
+        }
+    }
+}
 
 /// How a vault is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +158,15 @@ pub trait Store: Send + Sync {
     /// any way. [`StoreError::Locked`] soon, without waiting for it, when another has it. Locking
     /// again changes the kind; if that fails, the lock held before may be lost.
     fn lock(&self, kind: Lock) -> Result<(), StoreError>;
+
+    /// Takes the lock of one directory, which has nothing to do with the one of the vault, and is
+    /// held until what is returned is dropped. Waits for another for some seconds, then gives
+    /// [`StoreError::Locked`]. Takes no space, and works where only reading is allowed.
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError>;
 }
+
+/// A lock of a directory: given back when it is dropped.
+pub trait HeldLock: Send {}
 
 /// A random-access object. It stays usable when its name is removed, renamed or replaced.
 ///

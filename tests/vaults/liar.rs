@@ -1,6 +1,6 @@
 //! A store that says it synced and did not.
 use std::sync::Arc;
-use wardfs::store::{Blob, Lock, ObjectPath, Space, Store, StoreError};
+use wardfs::store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError};
 
 /// Which sync does nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,6 +92,10 @@ impl Store for Liar {
 
     fn lock(&self, kind: Lock) -> Result<(), StoreError> {
         self.inner.lock(kind)
+    }
+
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
+        self.inner.lock_dir(path)
     }
 }
 

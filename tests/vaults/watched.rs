@@ -6,7 +6,7 @@ use std::{
     },
     thread,
 };
-use wardfs::store::{Blob, Lock, ObjectPath, Space, Store, StoreError};
+use wardfs::store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError};
 
 /// What the vault is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,5 +123,9 @@ impl Store for WatchedStore {
 
     fn lock(&self, kind: Lock) -> Result<(), StoreError> {
         self.inner.lock(kind)
+    }
+
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
+        self.inner.lock_dir(path)
     }
 }

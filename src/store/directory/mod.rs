@@ -25,7 +25,8 @@ use rustix::{
 };
 
 use super::{
-    Blob, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError, path::TEMPORARY_PREFIX,
+    Blob, HeldLock, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError,
+    path::TEMPORARY_PREFIX, patiently,
 };
 use blob::{DirectoryBlob, write_all};
 use resolve::{Parent, Resolver};
@@ -343,7 +344,38 @@ impl Store for DirectoryStore {
             }
         }
     }
+
+    /// flock(2) on the directory.
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
+        let failed = |errno| StoreError::from_errno("lock directory", path, errno);
+        let directory = self.open_at(path, OPEN_DIRECTORY).map_err(failed)?;
+        let operation = FlockOperation::NonBlockingLockExclusive;
+        let locked = patiently(
+            || match retry_on_intr(|| fs::flock(&directory, operation)) {
+                Err(Errno::WOULDBLOCK) => None,
+                done => Some(done),
+            },
+        );
+        match locked {
+            Some(done) => done.map_err(failed)?,
+            None => {
+                return Err(StoreError::Locked {
+                    holder: holder::of_lock_on(directory.as_fd()),
+                });
+            }
+        }
+        Ok(Box::new(DirectoryLock {
+            _directory: directory,
+        }))
+    }
 }
+
+/// Ends with the descriptor.
+struct DirectoryLock {
+    _directory: OwnedFd,
+}
+
+impl HeldLock for DirectoryLock {}
 
 /// The rest of an object whose first read filled the buffer, or gave nothing.
 fn read_rest(file: &OwnedFd, first: &[u8]) -> io::Result<Vec<u8>> {

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use super::{Blob, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError};
+use super::{
+    Blob, HeldLock, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError, patiently,
+};
 use names::{Found, Names};
 use object::{Budget, Object};
 
@@ -314,6 +316,37 @@ impl Store for OverlayStore {
 
     fn lock(&self, kind: Lock) -> Result<(), StoreError> {
         self.base.lock(kind)
+    }
+
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
+        let taken = patiently(|| {
+            let mut names = self.names.lock();
+            match self.kind(&names, "lock directory", path) {
+                Ok(Kind::Directory) => names.lock(path).then_some(Ok(())),
+                Ok(Kind::Missing) => Some(Err(StoreError::NotFound(path.clone()))),
+                Ok(Kind::Object) => Some(Err(StoreError::not_an_object("lock directory", path))),
+                Err(error) => Some(Err(error)),
+            }
+        });
+        taken.ok_or(StoreError::Locked { holder: None })??;
+        Ok(Box::new(OverlayLock {
+            names: Arc::clone(&self.names),
+            path: path.clone(),
+        }))
+    }
+}
+
+/// Keeps out those who use the same overlay: others have their own, and nobody changes what they share.
+struct OverlayLock {
+    names: Arc<Mutex<Names>>,
+    path: ObjectPath,
+}
+
+impl HeldLock for OverlayLock {}
+
+impl Drop for OverlayLock {
+    fn drop(&mut self) {
+        self.names.lock().unlock(&self.path);
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Names {
     /// Paths of entries that are objects opened at their own place. Those that were not changed can be forgotten.
     opened: BTreeSet<String>,
     opened_max: usize,
+    /// Directories that are locked.
+    locked: BTreeSet<ObjectPath>,
     budget: Arc<Budget>,
 }
 
@@ -48,6 +50,7 @@ impl Names {
             entries: BTreeMap::new(),
             opened: BTreeSet::new(),
             opened_max: UNUSED_MAX,
+            locked: BTreeSet::new(),
             budget,
         }
     }
@@ -157,6 +160,15 @@ impl Names {
     fn put(&mut self, path: &ObjectPath, entry: Entry) {
         self.opened.remove(path.as_str());
         self.entries.insert(path.as_str().to_owned(), entry);
+    }
+
+    /// False if it is locked already.
+    pub fn lock(&mut self, path: &ObjectPath) -> bool {
+        self.locked.insert(path.clone())
+    }
+
+    pub fn unlock(&mut self, path: &ObjectPath) {
+        self.locked.remove(path);
     }
 
     /// Entries that are objects.

@@ -11,7 +11,9 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use super::{Blob, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError};
+use super::{
+    Blob, HeldLock, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError, patiently,
+};
 
 mod blob;
 mod content;
@@ -273,6 +275,35 @@ impl<M: Medium> Store for TreeStore<M> {
         }
         *held = Some(kind);
         Ok(())
+    }
+
+    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
+        let taken = patiently(|| {
+            let taken = self.run("lock directory", path, |state| {
+                let directory = state.tree.find(path.as_str())?;
+                state.tree.directory(directory)?;
+                Ok(state.locked.insert(directory).then_some(directory))
+            });
+            taken.transpose()
+        });
+        let directory = taken.ok_or(StoreError::Locked { holder: None })??;
+        Ok(Box::new(TreeLock {
+            state: Arc::clone(&self.state),
+            directory,
+        }))
+    }
+}
+
+struct TreeLock<M: Medium> {
+    state: Arc<Mutex<State<M>>>,
+    directory: NodeId,
+}
+
+impl<M: Medium> HeldLock for TreeLock<M> {}
+
+impl<M: Medium> Drop for TreeLock<M> {
+    fn drop(&mut self) {
+        self.state.lock().locked.remove(&self.directory);
     }
 }
 

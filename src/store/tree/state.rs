@@ -2,7 +2,11 @@
 //!
 //! Each step asks the medium first and tells it afterwards, so no other code may change the tree.
 
-use std::{collections::HashMap, io, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    ops::Range,
+};
 
 use rustix::io::Errno;
 
@@ -23,6 +27,8 @@ pub struct State<M> {
     /// Objects that blobs are open on.
     open: HashMap<NodeId, Open>,
     pub(super) locks: Locks,
+    /// Directories that are locked.
+    pub(super) locked: HashSet<NodeId>,
 }
 
 #[derive(Default)]
@@ -39,6 +45,7 @@ impl<M: Medium> State<M> {
             capacity,
             open: HashMap::new(),
             locks: Locks::default(),
+            locked: HashSet::new(),
         }
     }
 
