@@ -67,6 +67,7 @@ transcripts! {
     init_refused
     wrong_passphrase
     info
+    header_copies
     passwd
     mount
     mount_background

@@ -98,7 +98,8 @@ pub const INFO: &str = "\
 Show what can be told about a vault without its passphrase, and who uses it; of a mount also which vault it shows, which \
 process serves it, and its state: `read-write`, `read-only`, or `failed` and why.
 
-What the header of a vault says is not authenticated without the passphrase.";
+What the header of a vault says is not authenticated without the passphrase. It has two copies: one that is missing, damaged or \
+older is named, and restored by the next mount that may write.";
 
 /// Below the options of `wardfs info --help`.
 pub const INFO_EXAMPLES: &str = "\

@@ -17,7 +17,10 @@ use crate::{
     store::{Lock, ObjectPath, Store, StoreError},
     vault,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    cmp::Ordering,
+    path::{Path, PathBuf},
+};
 
 /// What is known about the path that was asked about.
 #[derive(Debug)]
@@ -71,6 +74,8 @@ pub enum CopyState {
     Readable,
     /// It can be read and says something else than the other.
     Differs,
+    /// It can be read, and says that it was made before the other.
+    Older,
     /// It cannot be read, or makes no sense.
     Damaged,
     /// It is not there.
@@ -94,6 +99,7 @@ impl CopyState {
         match self {
             CopyState::Readable => "readable",
             CopyState::Differs => "differs",
+            CopyState::Older => "older",
             CopyState::Damaged => "damaged",
             CopyState::Missing => "missing",
         }
@@ -190,32 +196,32 @@ fn used_slots(header: &Header) -> Vec<(usize, KdfParams)> {
 }
 
 fn copies(store: &dyn Store) -> (CopyState, CopyState) {
-    let (first, first_state) = copy(store, &format::header_path());
-    let (second, second_state) = copy(store, &format::header_copy_path());
-    match (first_state, second_state) {
-        // The first is what counts; a power cut while both are replaced leaves the second behind.
-        (CopyState::Readable, CopyState::Readable) if first != second => {
-            (CopyState::Readable, CopyState::Differs)
-        }
-        states => states,
+    let first = copy(store, &format::header_path());
+    let second = copy(store, &format::header_copy_path());
+    match (first, second) {
+        (Ok(first), Ok(second)) => match first.0.cmp(&second.0) {
+            Ordering::Less => (CopyState::Older, CopyState::Readable),
+            Ordering::Greater => (CopyState::Readable, CopyState::Older),
+            Ordering::Equal if first == second => (CopyState::Readable, CopyState::Readable),
+            Ordering::Equal => (CopyState::Readable, CopyState::Differs),
+        },
+        (first, second) => (readable_or(&first), readable_or(&second)),
     }
 }
 
-fn copy(store: &dyn Store, path: &ObjectPath) -> (Vec<u8>, CopyState) {
+fn readable_or(copy: &Result<(u64, Vec<u8>), CopyState>) -> CopyState {
+    copy.as_ref().err().copied().unwrap_or(CopyState::Readable)
+}
+
+/// The generation, and the bytes.
+fn copy(store: &dyn Store, path: &ObjectPath) -> Result<(u64, Vec<u8>), CopyState> {
     match store.get(path) {
-        Ok(bytes) => {
-            let readable = ParsedHeader::parse(&bytes).is_ok();
-            (
-                bytes,
-                if readable {
-                    CopyState::Readable
-                } else {
-                    CopyState::Damaged
-                },
-            )
-        }
-        Err(StoreError::NotFound(_)) => (Vec::new(), CopyState::Missing),
-        Err(_) => (Vec::new(), CopyState::Damaged),
+        Ok(bytes) => match ParsedHeader::parse(&bytes) {
+            Ok(parsed) => Ok((parsed.unverified().generation, bytes)),
+            Err(_) => Err(CopyState::Damaged),
+        },
+        Err(StoreError::NotFound(_)) => Err(CopyState::Missing),
+        Err(_) => Err(CopyState::Damaged),
     }
 }
 

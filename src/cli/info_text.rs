@@ -91,7 +91,11 @@ fn usage(usage: Usage) -> String {
 fn header(vault: &VaultInfo) -> String {
     match (vault.header, vault.header_copy) {
         (CopyState::Readable, CopyState::Readable) => "both copies readable".to_owned(),
-        (first, second) => format!("first copy {}, second copy {}", first.name(), second.name()),
+        (first, second) => format!(
+            "first copy {}, second copy {}; a mount that may write restores the bad one",
+            first.name(),
+            second.name()
+        ),
     }
 }
 
@@ -127,6 +131,6 @@ mod tests {
     fn a_bad_copy_of_the_header_is_named() {
         let mut info = info();
         info.vault.as_mut().unwrap().header_copy = CopyState::Missing;
-        assert!(show(&info).contains("header:      first copy readable, second copy missing\n"));
+        assert!(show(&info).contains("header:      first copy readable, second copy missing; a mount that may write restores the bad one\n"));
     }
 }

@@ -1,8 +1,8 @@
 //! The extension area that ends a header and a guard body: room for what later versions add.
 //!
 //! count u16, then each: kind u16, length u32, bytes; kinds ascend. A kind with the top bit set is *critical*: a reader that
-//! does not know it must not go on. This version knows none, ignores the others, and drops them when it writes the
-//! structure anew; so what must survive an old writer has to be critical.
+//! does not know it must not go on. This version knows one (the header's generation), ignores the others, and drops them when it
+//! writes the structure anew; so what must survive an old writer has to be critical.
 
 use super::{
     bytes::{Reader, Writer},
@@ -18,8 +18,24 @@ pub(super) fn encode_none(out: &mut Writer<'_>) {
     out.u16(0);
 }
 
+/// An area with one extension.
+pub(super) fn encode_one(out: &mut Writer<'_>, kind: u16, bytes: &[u8]) {
+    out.u16(1);
+    out.u16(kind);
+    out.bytes32(bytes);
+}
+
 /// Passes over the area, unless something in it is critical.
 pub(super) fn skip(input: &mut Reader<'_>, what: &'static str) -> Result<(), FormatError> {
+    read(input, what, &mut |_, _| Ok(()))
+}
+
+/// Gives each extension that is not critical to `each`, which ignores those that it does not know.
+pub(super) fn read(
+    input: &mut Reader<'_>,
+    what: &'static str,
+    each: &mut dyn FnMut(u16, &[u8]) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
     let count = usize::from(input.u16(what)?);
     let mut last = 0;
     for _ in 0..input.items(count, ENTRY_LEN_MIN, what)? {
@@ -28,7 +44,7 @@ pub(super) fn skip(input: &mut Reader<'_>, what: &'static str) -> Result<(), For
         if kind & CRITICAL != 0 {
             return Err(FormatError::UnknownExtension { what, kind });
         }
-        input.bytes32(what)?;
+        each(kind, input.bytes32(what)?)?;
         last = kind;
     }
     Ok(())

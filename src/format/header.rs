@@ -7,7 +7,7 @@ use super::{
     ChunkSize, FORMAT_DRAFT, FORMAT_VERSION, VaultId, ZoneId,
     bytes::{Reader, Writer},
     clear,
-    error::FormatError,
+    error::{FormatError, valid},
     extension,
     frame::decode_chunk_size,
     header_slot::Slot,
@@ -23,6 +23,8 @@ const MAC_LEN: usize = 32;
 const MAC_AT: usize = HEADER_LEN - MAC_LEN;
 /// From the compression flag to the first slot.
 const RESERVED_LEN: usize = 15;
+/// The extension that holds the generation, u64.
+const GENERATION: u16 = 1;
 const WHAT: &str = "vault header";
 
 /// What a header says.
@@ -40,6 +42,8 @@ pub struct Header {
     pub root_zone: ZoneId,
     /// Exactly `SLOTS`.
     pub slots: Vec<Slot>,
+    /// Counts the changes of the header, so that the newer of two copies can be told. 0 has no extension.
+    pub generation: u64,
 }
 
 impl Header {
@@ -73,7 +77,10 @@ impl Header {
         for slot in &self.slots {
             slot.encode(out);
         }
-        extension::encode_none(out);
+        match self.generation {
+            0 => extension::encode_none(out),
+            count => extension::encode_one(out, GENERATION, &count.to_le_bytes()),
+        }
     }
 
     fn decode_fields(input: &mut Reader<'_>) -> Result<Header, FormatError> {
@@ -94,6 +101,7 @@ impl Header {
             compress,
             root_zone,
             slots,
+            generation: 0,
         })
     }
 }
@@ -119,8 +127,17 @@ impl ParsedHeader {
         input.finish(WHAT)?;
         let mut input = Reader::new(authenticated);
         decode_versions(&mut input)?;
-        let header = Header::decode_fields(&mut input)?;
-        extension::skip(&mut input, "vault header: extensions")?;
+        let mut header = Header::decode_fields(&mut input)?;
+        extension::read(
+            &mut input,
+            "vault header: extensions",
+            &mut |kind, bytes| {
+                if kind == GENERATION {
+                    header.generation = decode_generation(bytes)?;
+                }
+                Ok(())
+            },
+        )?;
         input.padding(HEADER_LEN, "vault header: padding")?;
         Ok(ParsedHeader {
             header,
@@ -143,6 +160,16 @@ impl ParsedHeader {
             .map_err(|_| FormatError::Authentication { what: WHAT })?;
         Ok(self.header)
     }
+}
+
+fn decode_generation(bytes: &[u8]) -> Result<u64, FormatError> {
+    let what = "vault header: generation";
+    let mut input = Reader::new(bytes);
+    let generation = input.u64(what)?;
+    input.finish(what)?;
+    // A header that was not changed has none.
+    valid(generation > 0, what, generation)?;
+    Ok(generation)
 }
 
 fn decode_versions(input: &mut Reader<'_>) -> Result<(), FormatError> {

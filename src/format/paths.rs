@@ -18,6 +18,11 @@ pub fn zone_path(zone: &ZoneId) -> ObjectPath {
     path(format!("zones/{}", zone.hex()))
 }
 
+/// `zones`: where they lie.
+pub fn zones_path() -> ObjectPath {
+    path("zones".to_owned())
+}
+
 /// `guards/root`: the guard of the root directory.
 pub fn root_guard_path() -> ObjectPath {
     path("guards/root".to_owned())

@@ -478,6 +478,7 @@ fn header() -> Header {
         compress: true,
         root_zone: ZoneId([5; 16]),
         slots,
+        generation: 0,
     }
 }
 
@@ -676,6 +677,19 @@ fn extensions_of_a_header_are_passed_over_unless_critical() {
         "vault header: extensions needs extension 0x8005, which this program does not know"
     );
     assert_eq!(with(0x8005), Err(unknown));
+}
+
+#[test]
+fn the_generation_of_a_header_comes_back() {
+    let key = MasterKey::generate().header_key(&VAULT.0);
+    for generation in [1, 3, u64::MAX] {
+        let header = Header {
+            generation,
+            ..header()
+        };
+        let parsed = ParsedHeader::parse(&header.encode(&key)).unwrap();
+        assert_eq!(parsed.verify(&key), Ok(header));
+    }
 }
 
 #[test]

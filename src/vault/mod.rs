@@ -13,6 +13,7 @@ mod entries;
 mod error;
 mod file;
 mod forget;
+mod header;
 mod list;
 mod load;
 mod lock;
@@ -25,7 +26,8 @@ mod tree;
 mod types;
 
 pub use error::{Result, VaultError};
-pub use open::{change_passphrase, init, peek};
+pub use header::{change_passphrase, peek};
+pub use open::init;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
     SetTime, Stat, StatFs, State, Whence, XattrMode,

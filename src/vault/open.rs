@@ -3,15 +3,16 @@ use super::{
     core::{Core, CoreParts},
     dir::StoredSums,
     error::{Result, VaultError, in_object},
+    header::{self, Unlocked},
     load::ReadGuard,
     types::{InitOptions, OpenOptions},
 };
 use crate::{
-    crypto::{FileKey, KdfParams, MasterKey, SetHash, SlotKey, ZoneKey, fill_random},
+    crypto::{FileKey, MasterKey, SetHash, ZoneKey},
     format::{
-        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, ParsedHeader,
-        Place, SLOTS, Slot, StoredGuard, VaultId, Xattrs, ZoneFile, ZoneId, header_copy_path,
-        header_path, new_payload_dir, root_guard_path, seal_guard, zone_path,
+        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, Place, SLOTS,
+        Slot, StoredGuard, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path,
+        seal_guard, zone_path,
     },
     journal::{self, Journal, JournalContext, JournalError, Recovered},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
@@ -38,7 +39,7 @@ pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Resu
     let vault = VaultId::random();
     let root_zone = ZoneId::random();
     let mut slots = vec![Slot::Empty; SLOTS];
-    slots[0] = new_slot(&vault, &master, passphrase, options.kdf)?;
+    slots[0] = header::new_slot(&vault, &master, passphrase, options.kdf)?;
     let header = Header {
         vault,
         suite: options.suite,
@@ -46,6 +47,7 @@ pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Resu
         compress: options.compress,
         root_zone,
         slots,
+        generation: 0,
     };
     let zone = ZoneKey::generate();
     for dir in [
@@ -64,7 +66,7 @@ pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Resu
     store.replace(&root_guard_path(), &root_guard(&header, &zone, options))?;
     store.sync()?;
     // The header last: what has one is a whole vault.
-    write_header(store, &header, &master)
+    header::write_new(store, &header, &master)
 }
 
 fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8> {
@@ -114,122 +116,6 @@ fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8>
     seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
 }
 
-fn new_slot(
-    vault: &VaultId,
-    master: &MasterKey,
-    passphrase: &[u8],
-    kdf: KdfParams,
-) -> Result<Slot> {
-    let mut salt = [0; 32];
-    fill_random(&mut salt);
-    let wrapped = SlotKey::derive(passphrase, &salt, &kdf)?.wrap_master(&vault.0, master);
-    Ok(Slot::Passphrase { kdf, salt, wrapped })
-}
-
-fn write_header(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<()> {
-    let bytes = header.encode(&master.header_key(&header.vault.0));
-    store.replace(&header_path(), &bytes)?;
-    Ok(store.replace(&header_copy_path(), &bytes)?)
-}
-
-/// Both copies of the header that parse, the first one first.
-fn headers(store: &dyn Store) -> Result<Vec<ParsedHeader>> {
-    let mut found = Vec::new();
-    let mut failed = None;
-    for path in [header_path(), header_copy_path()] {
-        match store.get(&path) {
-            Ok(bytes) => match in_object(path.as_str(), ParsedHeader::parse(&bytes)) {
-                Ok(header) => found.push(header),
-                Err(error) => failed = failed.or(Some(error)),
-            },
-            Err(StoreError::NotFound(_)) => {}
-            Err(error) => failed = failed.or(Some(error.into())),
-        }
-    }
-    match failed {
-        _ if !found.is_empty() => Ok(found),
-        Some(error) => Err(error),
-        None => Err(VaultError::NotAVault),
-    }
-}
-
-/// The header as it lies there, not authenticated: for showing, and for nothing else.
-///
-/// # Errors
-/// `NotAVault`, a header that does not parse, what the store says.
-pub fn peek(store: &dyn Store) -> Result<Header> {
-    let first = headers(store)?
-        .into_iter()
-        .next()
-        .ok_or(VaultError::NotAVault)?;
-    Ok(first.unverified().clone())
-}
-
-/// Opens a slot with the passphrase, and with the master key the header itself.
-fn unlock(store: &dyn Store, passphrase: &[u8]) -> Result<(Header, MasterKey)> {
-    if passphrase.is_empty() {
-        return Err(VaultError::EmptyPassphrase);
-    }
-    let mut tried: Vec<Slot> = Vec::new();
-    for parsed in headers(store)? {
-        let unverified = parsed.unverified().clone();
-        for slot in &unverified.slots {
-            let Slot::Passphrase { kdf, salt, wrapped } = slot else {
-                continue;
-            };
-            if tried.contains(slot) && tried.len() > SLOTS {
-                continue;
-            }
-            tried.push(slot.clone());
-            let key = SlotKey::derive(passphrase, salt, kdf)?;
-            if let Ok(master) = key.unwrap_master(&unverified.vault.0, wrapped) {
-                let key = master.header_key(&unverified.vault.0);
-                match parsed.verify(&key) {
-                    Ok(header) => return Ok((header, master)),
-                    // The other copy may be whole.
-                    Err(_) => break,
-                }
-            }
-        }
-    }
-    Err(VaultError::WrongPassphrase)
-}
-
-/// Wraps the master key with another passphrase; the old one opens nothing afterwards. Nothing else is written.
-///
-/// # Errors
-/// `WrongPassphrase`, `EmptyPassphrase`, what key derivation or the store says.
-pub fn change_passphrase(
-    store: &dyn Store,
-    old: &[u8],
-    new: &[u8],
-    kdf: Option<KdfParams>,
-) -> Result<()> {
-    if new.is_empty() {
-        return Err(VaultError::EmptyPassphrase);
-    }
-    let (mut header, master) = unlock(store, old)?;
-    let vault = header.vault;
-    for slot in &mut header.slots {
-        let Slot::Passphrase {
-            kdf: used,
-            salt,
-            wrapped,
-        } = &*slot
-        else {
-            continue;
-        };
-        if SlotKey::derive(old, salt, used)?
-            .unwrap_master(&vault.0, wrapped)
-            .is_ok()
-        {
-            *slot = new_slot(&vault, &master, new, kdf.unwrap_or(*used))?;
-            break;
-        }
-    }
-    write_header(store, &header, &master)
-}
-
 /// Unlocks a vault, finishes what a crash interrupted, and loads the root.
 pub(super) fn open(
     store: Arc<dyn Store>,
@@ -237,14 +123,20 @@ pub(super) fn open(
     options: OpenOptions,
 ) -> Result<Arc<Core>> {
     // A vault that is not one says so before anything is locked or derived.
-    peek(&*store)?;
+    header::peek(&*store)?;
     if options.read_only {
         lock_for_reading(&*store)?;
     } else {
         store.lock(Lock::Exclusive)?;
     }
-    let (header, master) = unlock(&*store, passphrase)?;
-    let zone_key = read_zone(&*store, &header, &master)?;
+    let unlocked = header::unlock(&*store, passphrase)?;
+    header::mend(&*store, &unlocked, !options.read_only);
+    let Unlocked {
+        header,
+        master,
+        zone_key,
+        ..
+    } = unlocked;
     let context = JournalContext {
         key: Arc::new(master.journal_key(&header.vault.0, header.suite)),
         vault: header.vault,
@@ -274,25 +166,6 @@ fn lock_for_reading(store: &dyn Store) -> Result<()> {
         }
         locked => Ok(locked?),
     }
-}
-
-fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
-    let path = zone_path(&header.root_zone);
-    let damaged = |what| VaultError::Damaged {
-        object: path.as_str().to_owned(),
-        what,
-    };
-    let bytes = store.get(&path).map_err(|error| match error {
-        StoreError::NotFound(_) => damaged("the root zone's key is missing"),
-        other => other.into(),
-    })?;
-    let file = in_object(path.as_str(), ZoneFile::decode(&bytes))?;
-    if file.zone != header.root_zone {
-        return Err(damaged("it is another zone's key"));
-    }
-    master
-        .unwrap_zone(&header.vault.0, &header.root_zone.0, &file.wrapped)
-        .map_err(|_| damaged("the zone's key does not open with the master key"))
 }
 
 /// The checkpoint that is to be finished in memory does not fit.

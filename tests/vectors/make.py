@@ -384,7 +384,8 @@ def header_file():
     empty = (bytes(6 * 160), "slots 1 to 6, empty")
     second = [(data, what.replace("slot 0", "slot 7")) for data, what in SLOT]
     out.block("two passphrases, other settings", bytes=header(slots=(*SLOT, empty, *second), suite=SIV, chunk=20, compress=0))
-    known = u16(2) + u16(1) + u32(0) + u16(0x7FFF) + string(b"ignored", 4)
+    out.block("changed", bytes=header(u16(1) + u16(1) + string(u64(0x01020304), 4)))
+    known = u16(2) + u16(2) + u32(0) + u16(0x7FFF) + string(b"ignored", 4)
     out.block("unknown extensions", "Read as the first; written anew without the extensions.", read_only="yes", bytes=header(known))
 
     def refused(name, reason, **changes):
@@ -416,6 +417,9 @@ def header_file():
     refused("critical extension", "unknown extension, vault header: extensions", at_1344=u16(1) + u16(0x8001) + u32(0))
     refused("extensions that descend", "invalid, vault header: extensions", at_1344=u16(2) + u16(2) + u32(0) + u16(1) + u32(0))
     refused("extension past the end", "truncated, vault header: extensions", at_1344=u16(1) + u16(1) + u32(4000))
+    refused("generation 0", "invalid, vault header: generation", at_1344=u16(1) + u16(1) + string(u64(0), 4))
+    refused("generation of 4 bytes", "truncated, vault header: generation", at_1344=u16(1) + u16(1) + string(u32(1), 4))
+    refused("generation of 9 bytes", "trailing, vault header: generation", at_1344=u16(1) + u16(1) + string(u64(1) + b"x", 4))
     refused("byte in the padding", "invalid, vault header: padding", at_4063=u8(1))
     refused("cut", "truncated, vault header: MAC", cut=4095)
     refused("empty", "truncated, vault header: magic", cut=0)

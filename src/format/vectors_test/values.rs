@@ -240,6 +240,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         compress: true,
         root_zone: ZONE,
         slots,
+        generation: 0,
     };
     let mut two = Header {
         suite: Suite::Aes256GcmSiv,
@@ -248,7 +249,12 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         ..one.clone()
     };
     two.slots[7] = slot;
+    let changed = Header {
+        generation: 0x0102_0304,
+        ..one.clone()
+    };
     vec![
+        ("changed", changed),
         ("one passphrase", one.clone()),
         ("two passphrases, other settings", two),
         ("unknown extensions", one),

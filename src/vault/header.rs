@@ -1,0 +1,340 @@
+//! The two copies of the header: reading, unlocking, changing and mending them.
+//!
+//! Who writes one holds the lock of `zones`, and has read both anew under it: the passphrase may be changed while the vault
+//! is mounted. The copy that did not unlock is replaced first, so that one whole copy that opens is there at every moment.
+//! Nothing may be written that the passphrase did not unlock, and no copy may be replaced by an older one.
+use super::error::{Result, VaultError, in_object};
+use crate::{
+    crypto::{KdfParams, MasterKey, SlotKey, ZoneKey, fill_random},
+    format::{
+        Header, ParsedHeader, Slot, VaultId, ZoneFile, header_copy_path, header_path, zone_path,
+        zones_path,
+    },
+    store::{ObjectPath, Store, StoreError},
+};
+use std::cmp::Reverse;
+
+/// Where the copies lie; the first is the one that `wardfs` names first, and no better than the other.
+fn paths() -> [ObjectPath; 2] {
+    [header_path(), header_copy_path()]
+}
+
+/// A header that was opened, and how.
+pub(super) struct Unlocked {
+    pub header: Header,
+    pub master: MasterKey,
+    /// What proves that it is the header of this vault and not of another with the same passphrase.
+    pub zone_key: ZoneKey,
+    /// The copy it came from: 0 or 1.
+    copy: usize,
+    /// The slot that the passphrase opened.
+    slot: usize,
+}
+
+/// What is wrong with a copy beside the one that unlocked.
+enum Flaw {
+    Missing,
+    Damaged,
+    /// It has the shape of a header and was not made by who has the master key.
+    Foreign,
+    Older,
+    /// The passphrase opened the older one.
+    Newer,
+}
+
+/// A new slot for a passphrase.
+pub(super) fn new_slot(
+    vault: &VaultId,
+    master: &MasterKey,
+    passphrase: &[u8],
+    kdf: KdfParams,
+) -> Result<Slot> {
+    let mut salt = [0; 32];
+    fill_random(&mut salt);
+    let wrapped = SlotKey::derive(passphrase, &salt, &kdf)?.wrap_master(&vault.0, master);
+    Ok(Slot::Passphrase { kdf, salt, wrapped })
+}
+
+/// Writes both copies of a new vault's header.
+pub(super) fn write_new(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<()> {
+    let bytes = header.encode(&master.header_key(&header.vault.0));
+    paths()
+        .iter()
+        .try_for_each(|path| Ok(store.replace(path, &bytes)?))
+}
+
+/// The copies that parse, the newest first, with their numbers. Nothing in them is authenticated, their age neither.
+fn parsed_copies(store: &dyn Store) -> Result<Vec<(usize, ParsedHeader)>> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for (number, path) in paths().iter().enumerate() {
+        match store.get(path) {
+            Ok(bytes) => match in_object(path.as_str(), ParsedHeader::parse(&bytes)) {
+                Ok(header) => found.push((number, header)),
+                Err(error) => failed = failed.or(Some(error)),
+            },
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => failed = failed.or(Some(error.into())),
+        }
+    }
+    found.sort_by_key(|(number, header)| (Reverse(header.unverified().generation), *number));
+    match failed {
+        _ if !found.is_empty() => Ok(found),
+        Some(error) => Err(error),
+        None => Err(VaultError::NotAVault),
+    }
+}
+
+/// The header as it lies there, not authenticated: for showing, and for nothing else.
+///
+/// # Errors
+/// `NotAVault`, a header that does not parse, what the store says.
+pub fn peek(store: &dyn Store) -> Result<Header> {
+    let copies = parsed_copies(store)?;
+    let (_, newest) = copies.first().ok_or(VaultError::NotAVault)?;
+    Ok(newest.unverified().clone())
+}
+
+/// Opens a slot with the passphrase, with the master key the header itself, and the key of the root zone.
+pub(super) fn unlock(store: &dyn Store, passphrase: &[u8]) -> Result<Unlocked> {
+    Tries::new(passphrase).unlock(store)
+}
+
+/// One passphrase on the slots of all copies.
+struct Tries<'a> {
+    passphrase: &'a [u8],
+    /// The copies have the same slots mostly, and each try is meant to be slow.
+    done: Vec<(VaultId, Slot, Option<MasterKey>)>,
+}
+
+impl<'a> Tries<'a> {
+    fn new(passphrase: &'a [u8]) -> Tries<'a> {
+        let done = Vec::new();
+        Tries { passphrase, done }
+    }
+
+    fn unlock(&mut self, store: &dyn Store) -> Result<Unlocked> {
+        if self.passphrase.is_empty() {
+            return Err(VaultError::EmptyPassphrase);
+        }
+        let mut failed = None;
+        for (copy, parsed) in parsed_copies(store)? {
+            let Some((slot, at)) = self.open(parsed.unverified())? else {
+                continue;
+            };
+            let (vault, slot_bytes, Some(master)) = self.done.swap_remove(at) else {
+                continue;
+            };
+            let opened = parsed
+                .verify(&master.header_key(&vault.0))
+                .map_err(|_| VaultError::WrongPassphrase)
+                .and_then(|header| Ok((read_zone(store, &header, &master)?, header)));
+            match opened {
+                Ok((zone_key, header)) => {
+                    return Ok(Unlocked {
+                        header,
+                        master,
+                        zone_key,
+                        copy,
+                        slot,
+                    });
+                }
+                // The other copy may be whole.
+                Err(error) => {
+                    self.done.push((vault, slot_bytes, Some(master)));
+                    if !matches!(error, VaultError::WrongPassphrase) {
+                        failed = failed.or(Some(error));
+                    }
+                }
+            }
+        }
+        Err(failed.unwrap_or(VaultError::WrongPassphrase))
+    }
+
+    /// The first slot that opens, and where in `done` its master key is.
+    fn open(&mut self, header: &Header) -> Result<Option<(usize, usize)>> {
+        for (number, slot) in header.slots.iter().enumerate() {
+            let known =
+                |(vault, other, _): &(VaultId, Slot, _)| *vault == header.vault && other == slot;
+            let at = match self.done.iter().position(known) {
+                Some(at) => at,
+                None => {
+                    let master = open_slot(&header.vault, slot, self.passphrase)?;
+                    self.done.push((header.vault, slot.clone(), master));
+                    self.done.len() - 1
+                }
+            };
+            if matches!(self.done.get(at), Some((_, _, Some(_)))) {
+                return Ok(Some((number, at)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn open_slot(vault: &VaultId, slot: &Slot, passphrase: &[u8]) -> Result<Option<MasterKey>> {
+    let Slot::Passphrase { kdf, salt, wrapped } = slot else {
+        return Ok(None);
+    };
+    let key = SlotKey::derive(passphrase, salt, kdf)?;
+    Ok(key.unwrap_master(&vault.0, wrapped).ok())
+}
+
+/// Wraps the master key with another passphrase; the old one opens nothing afterwards. Nothing else is written. The vault
+/// may be mounted, and others may do the same: they wait for each other. After a crash the old or the new one opens it.
+///
+/// # Errors
+/// `WrongPassphrase`, `EmptyPassphrase`, what key derivation or the store says.
+pub fn change_passphrase(
+    store: &dyn Store,
+    old: &[u8],
+    new: &[u8],
+    kdf: Option<KdfParams>,
+) -> Result<()> {
+    if new.is_empty() {
+        return Err(VaultError::EmptyPassphrase);
+    }
+    // What is no vault has no such directory either.
+    parsed_copies(store)?;
+    let _held = store.lock_dir(&zones_path())?;
+    let unlocked = unlock(store, old)?;
+    let newest = newest_generation(store, &unlocked)?;
+    let Unlocked {
+        mut header,
+        master,
+        copy,
+        slot,
+        ..
+    } = unlocked;
+    let Some(Slot::Passphrase { kdf: used, .. }) = header.slots.get(slot) else {
+        return Err(VaultError::Invalid("the slot was opened before"));
+    };
+    header.slots[slot] = new_slot(&header.vault, &master, new, kdf.unwrap_or(*used))?;
+    header.generation = newest.saturating_add(1);
+    let bytes = header.encode(&master.header_key(&header.vault.0));
+    let paths = paths();
+    store.replace(&paths[1 - copy], &bytes)?;
+    Ok(store.replace(&paths[copy], &bytes)?)
+}
+
+/// The highest generation of a genuine copy.
+fn newest_generation(store: &dyn Store, unlocked: &Unlocked) -> Result<u64> {
+    let vault = unlocked.header.vault;
+    let key = unlocked.master.header_key(&vault.0);
+    let generations = parsed_copies(store)?
+        .into_iter()
+        .filter_map(|(_, parsed)| parsed.verify(&key).ok())
+        .map(|header| header.generation);
+    Ok(generations
+        .max()
+        .unwrap_or(0)
+        .max(unlocked.header.generation))
+}
+
+/// Looks at the copy that did not unlock. One that is missing, damaged or older is told, and replaced by the one that did
+/// if the store is to be written. A newer one stays: its passphrase is another.
+pub(super) fn mend(store: &dyn Store, unlocked: &Unlocked, write: bool) {
+    if flaw(store, unlocked).is_none() {
+        return;
+    }
+    let mended = if write {
+        replace_other(store, unlocked)
+    } else {
+        Ok(flaw(store, unlocked).map(|flaw| (flaw, false)))
+    };
+    let paths = paths();
+    let (used, other) = (&paths[unlocked.copy], &paths[1 - unlocked.copy]);
+    match mended {
+        Ok(None) => {}
+        Ok(Some((Flaw::Newer, _))) => log::warn!(
+            "{other} is newer than {used}, which this passphrase opened: the passphrase was being changed, or one of them was put \
+             back; `wardfs passwd` makes them the same"
+        ),
+        Ok(Some((flaw, true))) => log::warn!("{other} {}; it is restored from {used}", flaw.text()),
+        Ok(Some((flaw, false))) => log::warn!(
+            "{other} {}; {used} was used, and the next mount that may write restores the other",
+            flaw.text()
+        ),
+        Err(error) => log::warn!("{other} is not as {used} and cannot be restored: {error}"),
+    }
+}
+
+/// Gives what was wrong, and whether it was mended.
+fn replace_other(store: &dyn Store, unlocked: &Unlocked) -> Result<Option<(Flaw, bool)>> {
+    let _held = store.lock_dir(&zones_path())?;
+    let paths = paths();
+    // Somebody may just have changed the passphrase. Then the copy that unlocked is another, or both are the same.
+    let bytes = store.get(&paths[unlocked.copy])?;
+    let key = unlocked.master.header_key(&unlocked.header.vault.0);
+    let now = ParsedHeader::parse(&bytes).and_then(|parsed| parsed.verify(&key));
+    if now.as_ref() != Ok(&unlocked.header) {
+        return Ok(None);
+    }
+    let Some(flaw) = flaw(store, unlocked) else {
+        return Ok(None);
+    };
+    let mend = !matches!(flaw, Flaw::Newer);
+    if mend {
+        store.replace(&paths[1 - unlocked.copy], &bytes)?;
+    }
+    Ok(Some((flaw, mend)))
+}
+
+fn flaw(store: &dyn Store, unlocked: &Unlocked) -> Option<Flaw> {
+    let header = &unlocked.header;
+    let other = 1 - unlocked.copy;
+    let bytes = match store.get(&paths()[other]) {
+        Ok(bytes) => bytes,
+        Err(StoreError::NotFound(_)) => return Some(Flaw::Missing),
+        Err(_) => return Some(Flaw::Damaged),
+    };
+    let Ok(parsed) = ParsedHeader::parse(&bytes) else {
+        return Some(Flaw::Damaged);
+    };
+    let Ok(found) = parsed.verify(&unlocked.master.header_key(&header.vault.0)) else {
+        return Some(Flaw::Foreign);
+    };
+    // Of two with the same count, made by a program that did not count, the first was written before the second.
+    let age = |header: &Header, copy: usize| (header.generation, 1 - copy);
+    if found == *header {
+        None
+    } else if age(&found, other) < age(header, unlocked.copy) {
+        Some(Flaw::Older)
+    } else {
+        Some(Flaw::Newer)
+    }
+}
+
+impl Flaw {
+    fn text(&self) -> &'static str {
+        match self {
+            Flaw::Missing => "was missing",
+            Flaw::Damaged => "was damaged",
+            Flaw::Foreign => "was not made with this vault's key",
+            Flaw::Older => "was older",
+            Flaw::Newer => "was newer",
+        }
+    }
+}
+
+fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
+    let path = zone_path(&header.root_zone);
+    let damaged = |what| VaultError::Damaged {
+        object: path.as_str().to_owned(),
+        what,
+    };
+    let bytes = store.get(&path).map_err(|error| match error {
+        StoreError::NotFound(_) => damaged("the root zone's key is missing"),
+        other => other.into(),
+    })?;
+    let file = in_object(path.as_str(), ZoneFile::decode(&bytes))?;
+    if file.zone != header.root_zone {
+        return Err(damaged("it is another zone's key"));
+    }
+    master
+        .unwrap_zone(&header.vault.0, &header.root_zone.0, &file.wrapped)
+        .map_err(|_| damaged("the zone's key does not open with the master key"))
+}
+
+#[cfg(test)]
+mod tests;
