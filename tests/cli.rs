@@ -68,6 +68,7 @@ transcripts! {
     wrong_passphrase
     info
     header_copies
+    header_hostile
     passwd
     mount
     mount_background

@@ -104,7 +104,7 @@ pub struct InitArgs {
 
     /// Memory that one guess of the passphrase costs, in MiB [default: by the memory of this machine]
     ///
-    /// Every mount takes that much for a moment: a vault made for a large machine cannot be opened on a small one.
+    /// Less than 64, or less than 3 passes, makes guessing cheap: wardfs warns. Every mount takes that much for a moment: a vault made for a large machine cannot be opened on a small one.
     #[arg(long, value_name = "MIB", value_parser = value_parser!(u64).range(MEMORY_MIB))]
     pub kdf_memory: Option<u64>,
 

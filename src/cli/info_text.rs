@@ -68,12 +68,10 @@ fn vault_lines(vault: &VaultInfo) -> Vec<(&'static str, String)> {
         ),
     ];
     for (number, kdf) in &vault.slots {
-        let memory = size::show(u64::from(kdf.memory_kib) << 10);
-        let cost = format!(
-            "Argon2id, {memory}, {} passes, {} lanes",
-            kdf.time, kdf.lanes
-        );
-        lines.push(("", format!("{number}: passphrase, {cost}")));
+        lines.push((
+            "",
+            format!("{number}: passphrase, Argon2id, {}", size::kdf(kdf)),
+        ));
     }
     lines.push(("header", header(vault)));
     lines

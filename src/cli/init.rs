@@ -27,6 +27,12 @@ use std::path::Path;
 pub fn run(args: &InitArgs) -> Result<(), CliError> {
     let place = NewVaultDir::check(&args.vault)?;
     let options = options(args)?;
+    if options.kdf.is_cheap() {
+        log::warn!(
+            "with {} a guess of the passphrase is cheap; 64 MiB and 3 passes are the least that RFC 9106 recommends",
+            size::kdf(&options.kdf)
+        );
+    }
     let passphrase = args
         .passphrase
         .source()
@@ -84,7 +90,7 @@ fn next_steps(path: &Path, options: &InitOptions) -> String {
     format!(
         "\
 Vault made: {path}
-  {suite}, {compress}, chunks of {chunk}, Argon2id with {memory}, {time} passes, {lanes} lanes
+  {suite}, {compress}, chunks of {chunk}, Argon2id with {kdf}
 
 Nobody can open it without the passphrase, and nobody can recover that: keep it safe.
 
@@ -96,8 +102,6 @@ Next:
         suite = suite.name(),
         compress = if *compress { "lz4" } else { "no compression" },
         chunk = size::show(chunk.len() as u64),
-        memory = size::show(u64::from(kdf.memory_kib) << 10),
-        time = kdf.time,
-        lanes = kdf.lanes,
+        kdf = size::kdf(kdf),
     )
 }

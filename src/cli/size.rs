@@ -1,6 +1,6 @@
-//! Chunk sizes as people write them: `16K`, `1M`, `65536`.
+//! Chunk sizes as people write them: `16K`, `1M`, `65536`; and other numbers with their units.
 
-use crate::format::ChunkSize;
+use crate::{crypto::KdfParams, format::ChunkSize};
 
 /// Why a text is no chunk size.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,21 @@ pub fn show(bytes: u64) -> String {
         _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
         _ => format!("{bytes} bytes"),
     }
+}
+
+/// A count with its word: `1 pass`, `3 passes`.
+pub fn counted(count: u32, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// What the KDF costs: `64 MiB, 3 passes, 4 lanes`.
+pub fn kdf(kdf: &KdfParams) -> String {
+    format!(
+        "{}, {}, {}",
+        show(u64::from(kdf.memory_kib) << 10),
+        counted(kdf.time, "pass", "passes"),
+        counted(kdf.lanes, "lane", "lanes")
+    )
 }
 
 #[cfg(test)]

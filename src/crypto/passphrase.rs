@@ -58,12 +58,21 @@ impl KdfParams {
     /// 4, gives 64 MiB as the choice for little memory, and [`recommended`](KdfParams::recommended) never
     /// goes below that.
     pub const MEMORY_KIB_MIN: u32 = 8 * 1024;
+    /// The least memory and passes of RFC 9106, section 4.
+    const MEMORY_KIB_USUAL: u32 = 64 * 1024;
+    const TIME_USUAL: u32 = 3;
     /// Most memory that is taken, 4 GiB: twice RFC 9106's first choice.
     pub const MEMORY_KIB_MAX: u32 = 4 * 1024 * 1024;
     /// Most passes: at 4 GiB a minute or two.
     pub const TIME_MAX: u32 = 64;
     /// Most lanes.
     pub const LANES_MAX: u32 = 64;
+
+    /// Is one guess of the passphrase cheaper than what RFC 9106, section 4, has as its choice for little memory (64 MiB,
+    /// three passes)? Such are accepted, and told.
+    pub fn is_cheap(&self) -> bool {
+        self.memory_kib < Self::MEMORY_KIB_USUAL || self.time < Self::TIME_USUAL
+    }
 
     /// By the memory at hand in bytes: t=3, p=4 and a sixty-fourth of it, from 64 MiB (the second choice of
     /// RFC 9106, section 4) to 512 MiB, in powers of two.
