@@ -62,6 +62,7 @@ transcripts! {
     usage
     passphrase_refused
     extpass
+    vault_incomplete
     vault_missing
     init
     init_refused

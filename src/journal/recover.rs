@@ -9,7 +9,10 @@ use super::{
     redo,
     segment::{segment_number, segment_path},
 };
-use crate::{format::Record, store::Store};
+use crate::{
+    format::Record,
+    store::{Store, StoreError},
+};
 
 /// One frame of the log: valid as a whole.
 pub struct LoggedFrame {
@@ -169,7 +172,12 @@ impl Files {
             segments: Vec::new(),
             redos: Vec::new(),
         };
-        for name in store.list(&super::journal_dir())? {
+        let names = match store.list(&super::journal_dir()) {
+            // Some ways of copying leave empty directories out.
+            Err(StoreError::NotFound(_)) => Vec::new(),
+            names => names?,
+        };
+        for name in names {
             let Ok(name) = String::from_utf8(name) else {
                 continue;
             };

@@ -151,6 +151,10 @@ pub(super) fn open(
     if opening.options.read_only {
         return opening.show(zone_key);
     }
+    // They are empty after a clean end, and some ways of copying leave empty directories out.
+    for dir in [journal::journal_dir(), new_payload_dir()] {
+        opening.store.make_dir(&dir)?;
+    }
     opening.finish_checkpoint(&zone_key)?;
     let core = opening.replay(zone_key)?;
     core.checkpoint_now()?;
@@ -189,11 +193,15 @@ impl Opening {
     fn read_root(&self, zone_key: &ZoneKey) -> Result<ReadGuard> {
         let path = root_guard_path();
         let object = path.as_str();
-        let stored = in_object(object, StoredGuard::parse(self.store.get(&path)?))?;
         let damaged = |what| VaultError::Damaged {
             object: object.to_owned(),
             what,
         };
+        let bytes = self.store.get(&path).map_err(|error| match error {
+            StoreError::NotFound(_) => damaged("the root directory's guard is missing"),
+            other => other.into(),
+        })?;
+        let stored = in_object(object, StoredGuard::parse(bytes))?;
         let unwrap = |stanza| {
             zone_key
                 .unwrap_file(&self.header.vault.0, &stored.head.file.0, stanza)
