@@ -6,7 +6,7 @@ use super::{
     exit::{self, Exit},
     mountpoint::{MountpointError, Unusable},
     passphrase::PassphraseError,
-    report::{Report, shown},
+    report::{Report, shown, typed},
     users::Users,
     vault_dir::{OPEN, VaultDirError},
 };
@@ -159,6 +159,9 @@ impl CliError {
             }
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
+            CliError::Unmount(UnmountError::NotYours { .. }) => {
+                Some("that user or root can unmount it".to_owned())
+            }
             // fusermount3 has said what it misses.
             CliError::Mount(MountError::FusermountRefused { .. }) => None,
             CliError::NotStored { .. } | CliError::FailedBefore { .. } => Some(
@@ -197,7 +200,7 @@ fn exit_hint(exit: Exit) -> Option<&'static str> {
 }
 
 fn mountpoint_hint(error: &MountpointError) -> Option<String> {
-    let dir = shown(&error.dir);
+    let dir = typed(&error.dir);
     Some(match error.why {
         Unusable::Missing => format!("make it with `mkdir {dir}`"),
         Unusable::NotEmpty => {

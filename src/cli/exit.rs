@@ -228,7 +228,8 @@ pub fn of_unmount(error: &UnmountError) -> Exit {
     match error {
         UnmountError::Busy { .. } => Exit::Busy,
         UnmountError::NotMounted { .. } | UnmountError::Foreign { .. } => Exit::NotMounted,
-        UnmountError::Refused { .. }
+        UnmountError::NotYours { .. }
+        | UnmountError::Refused { .. }
         | UnmountError::FusermountRefused { .. }
         | UnmountError::MountTable { .. } => Exit::Io,
         UnmountError::NoFusermount { .. } => Exit::NoFuse,

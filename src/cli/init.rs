@@ -9,7 +9,7 @@ use super::{
     output,
     passphrase::{Passphrase, Purpose},
     progress::Progress,
-    report::shown,
+    report::{shown, typed},
     size,
     vault_dir::{NewVaultDir, open_store},
 };
@@ -86,7 +86,7 @@ fn next_steps(path: &Path, options: &InitOptions) -> String {
         kdf,
         ..
     } = options;
-    let path = shown(path);
+    let (path, word) = (shown(path), typed(path));
     format!(
         "\
 Vault made: {path}
@@ -96,7 +96,7 @@ Nobody can open it without the passphrase, and nobody can recover that: keep it 
 
 Next:
   mkdir DIR                   an empty directory, anywhere but in the vault
-  wardfs mount {path} DIR
+  wardfs mount {word} DIR
   wardfs unmount DIR          when you are done
 ",
         suite = suite.name(),

@@ -12,6 +12,7 @@ use std::{
     error::Error,
     fmt,
     io::{self, Write},
+    os::unix::ffi::OsStrExt,
     path::Path,
 };
 
@@ -117,6 +118,32 @@ pub fn shown(path: &Path) -> String {
     }
 }
 
+/// A path as a word of a command line that a shell takes back as it is. What no terminal shows is in `$'...'`, which shells
+/// since POSIX 2024 know.
+pub fn typed(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    // As an argument it would be an option.
+    let dash = if bytes.first() == Some(&b'-') {
+        "./"
+    } else {
+        ""
+    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(byte);
+    match path.to_str() {
+        Some(text) if !text.is_empty() && bytes.iter().all(plain) => format!("{dash}{text}"),
+        Some(text) if !text.contains(char::is_control) => {
+            format!("'{dash}{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let escaped = bytes.iter().map(|byte| match byte {
+                b' '..=b'~' if !b"'\\".contains(byte) => char::from(*byte).to_string(),
+                _ => format!("\\{byte:03o}"),
+            });
+            format!("$'{dash}{}'", escaped.collect::<String>())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,5 +217,36 @@ mod tests {
             r#""/a\xFF""#
         );
         assert_eq!(shown(Path::new("")), r#""""#);
+    }
+
+    #[test]
+    fn words_of_hints_can_be_pasted_into_a_shell() {
+        use std::{ffi::OsStr, process::Command};
+        for bytes in [
+            &b"plain/dir-1.x"[..],
+            b"a b",
+            b"it's",
+            b"$(reboot) `x` \"y\" \\z",
+            b"*",
+            b"~",
+            b"-rf",
+            b"- x",
+            b"two\nlines\t\x1b[31m",
+            b"not \xff UTF-8 'quoted' \\",
+            "\u{e4} b".as_bytes(),
+            b"!x",
+        ] {
+            let word = typed(Path::new(OsStr::from_bytes(bytes)));
+            assert!(!word.contains(char::is_control), "{word:?}");
+            let mut shell = Command::new("bash");
+            let output = shell.args(["-c", &format!("printf %s {word}")]).output();
+            let found = output.unwrap().stdout;
+            let found = match bytes.first() {
+                Some(b'-') => found.strip_prefix(b"./").unwrap().to_vec(),
+                _ => found,
+            };
+            assert_eq!(found, bytes, "{word}");
+        }
+        assert_eq!(typed(Path::new("a/b")), "a/b");
     }
 }

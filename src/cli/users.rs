@@ -2,7 +2,7 @@
 //!
 //! Only what this user may see; and only by tables of the kernel, since the mount itself may be hung.
 
-use super::report::shown;
+use super::report::{shown, typed};
 use crate::mount::{self, Holder};
 use std::{
     fmt,
@@ -43,7 +43,7 @@ impl Users {
 
     /// What to do about them.
     pub fn hint(&self, dir: &Path) -> String {
-        let dir = shown(dir);
+        let dir = typed(dir);
         if !self.inside.is_empty() {
             return "unmount these first".to_owned();
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
+use rustix::process::geteuid;
 
 use super::{Device, FSTYPE, MountInfo, UnmountError, find_mount, fusermount, mountinfo};
 
@@ -133,7 +134,17 @@ pub fn unmount(dir: &Path, how: Detach) -> Result<(), UnmountError> {
             dir: dir.into(),
             fstype: mount.fstype,
         }),
-        Some(mount) => detach(&mount.dir, how),
+        Some(mount) => match detach(&mount.dir, how) {
+            Err(UnmountError::FusermountRefused { .. })
+                if mount.owner != Some(geteuid().as_raw()) =>
+            {
+                Err(UnmountError::NotYours {
+                    dir: dir.into(),
+                    owner: mount.owner,
+                })
+            }
+            done => done,
+        },
     }
 }
 

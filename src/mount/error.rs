@@ -115,6 +115,14 @@ pub enum UnmountError {
         /// What is mounted there.
         fstype: String,
     },
+    /// Another user mounted it, and we are not root.
+    #[error("{} was mounted by another user{}", dir.display(), by_id(*.owner))]
+    NotYours {
+        /// The mount point.
+        dir: PathBuf,
+        /// Who mounted it.
+        owner: Option<u32>,
+    },
     /// The kernel said no.
     #[error("cannot unmount {}", dir.display())]
     Refused {
@@ -143,4 +151,8 @@ pub enum UnmountError {
         /// Why not.
         source: io::Error,
     },
+}
+
+fn by_id(owner: Option<u32>) -> String {
+    owner.map_or_else(String::new, |id| format!(" (id {id})"))
 }

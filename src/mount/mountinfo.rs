@@ -34,6 +34,8 @@ pub struct MountInfo {
     pub fstype: String,
     /// The source; for a wardfs mount the vault's path, unless `fsname=` said otherwise.
     pub source: OsString,
+    /// Of a FUSE mount: the user who mounted it.
+    pub owner: Option<u32>,
 }
 
 /// The topmost mount exactly on `dir`, of whatever type.
@@ -99,6 +101,11 @@ fn parse_line(line: &[u8]) -> Option<MountInfo> {
     let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
     let fstype = String::from_utf8(unescape(fields.next()?)).ok()?;
     let source = OsString::from_vec(unescape(fields.next()?));
+    let owner = fields.next().and_then(|options| {
+        let mut options = options.split(|byte| *byte == b',');
+        let id = options.find_map(|option| option.strip_prefix(b"user_id="))?;
+        u32::try_from(number(id)?).ok()
+    });
     Some(MountInfo {
         id,
         parent,
@@ -106,6 +113,7 @@ fn parse_line(line: &[u8]) -> Option<MountInfo> {
         dir,
         fstype,
         source,
+        owner,
     })
 }
 
@@ -187,6 +195,7 @@ mod tests {
             dir: "/mnt/my photos".into(),
             fstype: "fuse.wardfs".into(),
             source: "/vaults/a\\b\tc".into(),
+            owner: Some(0),
         };
         assert_eq!(
             topmost(&parse(TABLE.as_bytes()), Path::new("/mnt/my photos")),
