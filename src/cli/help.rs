@@ -48,7 +48,7 @@ Options of -o:
   noexec               execute nothing that lies there
   suid, dev            let set-user-id bits, device files have effect (for root)
   allow_other          let other users in, as permissions say (see `man fuse` for who may)
-  default_permissions  check permissions also where only root can come in
+  default_permissions  check permissions also in a mount by root for root alone; in all others they are checked anyway
   acl                  POSIX access control lists
   noxattr              no extended attributes; a little faster where many files are made
   writeback            let the kernel collect writes; faster for many small writes to one file

@@ -103,7 +103,15 @@ impl Passphrase {
             Line::Complete(bytes) if bytes.contains(&0) => {
                 Err(PassphraseError::Nul { from: from() })
             }
-            Line::Complete(bytes) => Ok(Passphrase(bytes)),
+            Line::Complete(bytes) => {
+                if bytes.last() == Some(&b'\r') {
+                    log::warn!(
+                        "the passphrase from {from} ends in a carriage return, which counts",
+                        from = from()
+                    );
+                }
+                Ok(Passphrase(bytes))
+            }
         }
     }
 }
