@@ -27,14 +27,14 @@ pub(super) fn encode_one(out: &mut Writer<'_>, kind: u16, bytes: &[u8]) {
 
 /// Passes over the area, unless something in it is critical.
 pub(super) fn skip(input: &mut Reader<'_>, what: &'static str) -> Result<(), FormatError> {
-    read(input, what, &mut |_, _| Ok(()))
+    read(input, what, |_, _| Ok(()))
 }
 
 /// Gives each extension that is not critical to `each`, which ignores those that it does not know.
 pub(super) fn read(
     input: &mut Reader<'_>,
     what: &'static str,
-    each: &mut dyn FnMut(u16, &[u8]) -> Result<(), FormatError>,
+    mut each: impl FnMut(u16, &[u8]) -> Result<(), FormatError>,
 ) -> Result<(), FormatError> {
     let count = usize::from(input.u16(what)?);
     let mut last = 0;

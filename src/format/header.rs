@@ -128,16 +128,12 @@ impl ParsedHeader {
         let mut input = Reader::new(authenticated);
         decode_versions(&mut input)?;
         let mut header = Header::decode_fields(&mut input)?;
-        extension::read(
-            &mut input,
-            "vault header: extensions",
-            &mut |kind, bytes| {
-                if kind == GENERATION {
-                    header.generation = decode_generation(bytes)?;
-                }
-                Ok(())
-            },
-        )?;
+        extension::read(&mut input, "vault header: extensions", |kind, bytes| {
+            if kind == GENERATION {
+                header.generation = decode_generation(bytes)?;
+            }
+            Ok(())
+        })?;
         input.padding(HEADER_LEN, "vault header: padding")?;
         Ok(ParsedHeader {
             header,

@@ -156,13 +156,12 @@ impl<'a> Tries<'a> {
         for (number, slot) in header.slots.iter().enumerate() {
             let known =
                 |(vault, other, _): &(VaultId, Slot, _)| *vault == header.vault && other == slot;
-            let at = match self.done.iter().position(known) {
-                Some(at) => at,
-                None => {
-                    let master = open_slot(&header.vault, slot, self.passphrase)?;
-                    self.done.push((header.vault, slot.clone(), master));
-                    self.done.len() - 1
-                }
+            let at = if let Some(at) = self.done.iter().position(known) {
+                at
+            } else {
+                let master = open_slot(&header.vault, slot, self.passphrase)?;
+                self.done.push((header.vault, slot.clone(), master));
+                self.done.len() - 1
             };
             if matches!(self.done.get(at), Some((_, _, Some(_)))) {
                 return Ok(Some((number, at)));
