@@ -1,6 +1,7 @@
 //! How long a test runs, and from which seeds.
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,36 @@ impl Budget {
 /// Seeds to run, from `WARDFS_TEST_SEED` on.
 pub fn seeds() -> impl Iterator<Item = u64> {
     number("WARDFS_TEST_SEED").unwrap_or(1)..
+}
+
+/// Ends the process when a run takes too long: a deadlock must not look like a slow test.
+pub struct Watchdog {
+    /// When the present run began, and which it is.
+    since: Arc<Mutex<(Instant, String)>>,
+}
+
+impl Watchdog {
+    pub fn new(limit: Duration) -> Watchdog {
+        let since = Arc::new(Mutex::new((Instant::now(), String::new())));
+        let watched = Arc::downgrade(&since);
+        std::thread::spawn(move || {
+            while let Some(since) = watched.upgrade() {
+                let (begun, what) = since.lock().expect("no panic").clone();
+                drop(since);
+                if begun.elapsed() > limit {
+                    eprintln!("deadlock? this takes longer than {limit:?}: {what}");
+                    std::process::abort();
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        Watchdog { since }
+    }
+
+    /// The next run begins.
+    pub fn begin(&self, what: String) {
+        *self.since.lock().expect("no panic") = (Instant::now(), what);
+    }
 }
 
 /// What `run` says, with a panic as an error.
