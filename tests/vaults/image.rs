@@ -12,7 +12,8 @@ use wardfs::{
     vault::{InitOptions, OpenOptions, Result, Vault, init},
 };
 
-const PASSPHRASE: &[u8] = b"a passphrase";
+/// What opens them.
+pub const PASSPHRASE: &[u8] = b"a passphrase";
 
 /// Which vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

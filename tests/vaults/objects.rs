@@ -7,7 +7,10 @@ use wardfs::{
 };
 
 /// Contents by path. Directories are named with a slash at the end and hold nothing.
-pub fn objects(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
+pub type Objects = BTreeMap<String, Vec<u8>>;
+
+/// All that a store holds.
+pub fn objects(store: &dyn Store) -> Objects {
     let mut found = BTreeMap::new();
     let mut waiting = vec![String::new()];
     while let Some(dir) = waiting.pop() {
@@ -35,7 +38,7 @@ pub fn objects(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Puts objects into a store that has none.
-pub fn copy_into(store: &dyn Store, objects: &BTreeMap<String, Vec<u8>>) {
+pub fn copy_into(store: &dyn Store, objects: &Objects) {
     for (name, bytes) in objects {
         match name.strip_suffix('/') {
             Some(dir) => store.make_dir(&path(dir)),
