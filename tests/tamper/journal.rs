@@ -4,7 +4,6 @@
 //! that a read cannot see here, and it is what the claims allow: a moment of the past, whole, or an error. Where a redo
 //! file is gone that was being applied, or new payloads are hit, that holds for each file alone.
 use crate::{
-    on_all_cores,
     reader::{Verdict, right},
     share,
     vaults::{
@@ -12,6 +11,7 @@ use crate::{
         dump::{Dump, Found, FoundBody, read_xattrs},
         image::{open, options},
         objects::Objects,
+        run::on_all_cores,
     },
     victim::copy_of,
     victims,

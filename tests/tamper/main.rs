@@ -26,15 +26,12 @@ mod victim;
 
 use change::{Change, Changes};
 use reader::{Expected, Reader, Verdict, right};
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::sync::{Arc, OnceLock};
 use vaults::{
     draw::{Seeded, Source},
     image::{Image, open, options},
     objects::Objects,
-    run::{Budget, caught, number, seeds},
+    run::{Budget, number, on_all_cores, seeds},
 };
 use victim::{Victim, copy_of};
 use wardfs::{
@@ -127,39 +124,6 @@ fn try_out(victim: &Victim, changes: &[Change], look: Look) -> Verdict {
         .iter()
         .for_each(|change| change.apply(victim, &mut objects));
     read_all(victim, &objects, look).map(drop)
-}
-
-/// All of `work`, on all cores; fails with everything that went wrong.
-fn on_all_cores<T: Sync + std::fmt::Debug>(work: &[T], each: impl Fn(usize, &T) -> Verdict + Sync) {
-    let next = AtomicUsize::new(0);
-    let wrong = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Relaxed);
-                    let Some(what) = work.get(number) else { break };
-                    if let Err(why) = caught(|| each(number, what)) {
-                        wrong
-                            .lock()
-                            .expect("no panic")
-                            .push(format!("{what:?}: {why}"));
-                    }
-                }
-            });
-        }
-    });
-    let wrong = wrong.into_inner().expect("no panic");
-    let (count, first) = (
-        wrong.len(),
-        wrong.iter().take(20).cloned().collect::<Vec<_>>(),
-    );
-    assert!(
-        count == 0,
-        "{count} of {} changes went wrong, among them:\n{}",
-        work.len(),
-        first.join("\n")
-    );
 }
 
 /// Seeds to run: a few, or as many as there is time for.

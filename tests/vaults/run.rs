@@ -1,7 +1,10 @@
 //! How long a test runs, and from which seeds.
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -73,6 +76,42 @@ pub fn caught(run: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("panic: {}", text.unwrap_or_default()))
     })
+}
+
+/// All of `work`, on all cores; fails with everything that went wrong.
+pub fn on_all_cores<T: Sync + std::fmt::Debug>(
+    work: &[T],
+    each: impl Fn(usize, &T) -> Result<(), String> + Sync,
+) {
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Relaxed);
+                    let Some(what) = work.get(number) else { break };
+                    if let Err(why) = caught(|| each(number, what)) {
+                        wrong
+                            .lock()
+                            .expect("no panic")
+                            .push(format!("{what:?}: {why}"));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no panic");
+    let (count, first) = (
+        wrong.len(),
+        wrong.iter().take(20).cloned().collect::<Vec<_>>(),
+    );
+    assert!(
+        count == 0,
+        "{count} of {} went wrong, among them:\n{}",
+        work.len(),
+        first.join("\n")
+    );
 }
 
 /// The number that a variable holds.

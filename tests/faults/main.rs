@@ -1,0 +1,348 @@
+//! Claims about a disk that fails: at any operation of the store, once or for good, with an I/O error or for want of space,
+//! with half of a write done. Whoever called is told, at the operation or at the next sync; nothing panics or hangs; what
+//! cannot be promised any more makes the vault take no changes, and it says so; and what was promised is there when the disk is
+//! well again, after a power cut too.
+//!
+//! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they last.
+mod run;
+#[path = "../vaults/mod.rs"]
+mod vaults;
+
+use run::{Hits, Plan, Weakness, run};
+use std::{sync::Arc, time::Duration};
+use vaults::{
+    draw::{Seeded, ops},
+    dump::Dump,
+    image::{Image, open, options},
+    logger::log_to_stderr,
+    op::{Fill, Op},
+    run::{Budget, Watchdog, caught, number, on_all_cores, seeds},
+    shrink::shrink,
+};
+use wardfs::{
+    store::{Fault, FaultStore, MemoryStore, Operation},
+    vault::{NewKind, ROOT_INO, RenameMode, Result, State, Vault, VaultError},
+};
+
+/// Random runs of a test that is not told how long it may last.
+const RUNS: usize = 200;
+/// No operation runs longer than this many operations of the store: the end of a walk over all of them.
+const WALK_MAX: u64 = 2000;
+
+const WEAKNESSES: [Weakness; 6] = [
+    Weakness {
+        full: false,
+        once: true,
+        short: false,
+    },
+    Weakness {
+        full: false,
+        once: true,
+        short: true,
+    },
+    Weakness {
+        full: false,
+        once: false,
+        short: false,
+    },
+    Weakness {
+        full: true,
+        once: true,
+        short: false,
+    },
+    Weakness {
+        full: true,
+        once: true,
+        short: true,
+    },
+    Weakness {
+        full: true,
+        once: false,
+        short: true,
+    },
+];
+
+/// Operations that between them do everything to the store.
+fn script(image: Image) -> Vec<Op> {
+    let mut all = ops(
+        &mut Seeded::new(if image == Image::Small { 11 } else { 12 }),
+        26,
+        false,
+    );
+    all.insert(13, Op::Checkpoint);
+    all.extend([Op::SyncAll, Op::Checkpoint]);
+    all
+}
+
+#[test]
+fn each_operation_of_the_store_fails_in_turn_and_loses_no_promise() {
+    log_to_stderr();
+    let mut plans = Vec::new();
+    for image in [Image::Small, Image::Large] {
+        let plan = |weakness, after| Plan {
+            image,
+            background: false,
+            checkpoint_bytes: 1 << 40,
+            weakness,
+            after,
+            only_syncs: false,
+            ops: script(image),
+        };
+        let reaches = |after: &u64| run(&plan(WEAKNESSES[0], *after)).expect("a run");
+        let end = (0..WALK_MAX)
+            .step_by(32)
+            .find(|after| !reaches(after))
+            .expect("an end");
+        plans.extend((0..end).flat_map(|after| WEAKNESSES.map(|weakness| plan(weakness, after))));
+    }
+    println!("{} runs", plans.len());
+    on_all_cores(&plans, |_, plan| run(plan).map(drop));
+}
+
+fn run_seeds(seeds: impl Iterator<Item = u64>) {
+    log_to_stderr();
+    let watchdog = Watchdog::new(Duration::from_secs(120));
+    let mut runs = 0;
+    for seed in seeds {
+        let plan = Plan::draw(&mut Seeded::new(seed));
+        watchdog.begin(format!("seed {seed}"));
+        if let Err(what) = caught(|| run(&plan).map(drop)) {
+            eprintln!("seed {seed}: {what}; making it shorter");
+            tell(seed, &what, &plan, &watchdog);
+        }
+        runs += 1;
+    }
+    println!("{runs} runs");
+}
+
+/// Makes a failing run shorter, and fails with it.
+fn tell(seed: u64, what: &str, plan: &Plan, watchdog: &Watchdog) -> ! {
+    let fails = |ops: &[Op]| {
+        watchdog.begin(format!("seed {seed}, shorter"));
+        (0..=plan.after).rev().take(40).find_map(|after| {
+            let ops = ops.to_vec();
+            let plan = Plan {
+                ops,
+                after,
+                ..plan.clone()
+            };
+            Some((caught(|| run(&plan).map(drop)).err()?, plan))
+        })
+    };
+    let short = shrink(plan.ops.clone(), |ops| fails(ops).is_some());
+    let (again, plan) = fails(&short).unwrap_or((String::new(), plan.clone()));
+    let ops: Vec<String> = short.iter().map(|op| format!("\n  {op:?}")).collect();
+    let plan = Plan {
+        ops: Vec::new(),
+        ..plan
+    };
+    panic!(
+        "seed {seed}: {what}\nshorter: {again}\n{plan:?}{}",
+        ops.concat()
+    );
+}
+
+#[test]
+fn a_disk_that_fails_at_random_is_told_and_loses_no_promise() {
+    let budget = Budget::secs(3600);
+    let count = number("WARDFS_TEST_SECS").map_or(RUNS, |_| usize::MAX);
+    run_seeds(seeds().take(count).take_while(|_| !budget.is_spent()));
+}
+
+/// A vault on memory whose disk can fail, with a file that is stored.
+fn ready() -> (MemoryStore, FaultStore, Vault, u64) {
+    let memory = Image::Small.in_memory();
+    let disk = FaultStore::new(Arc::new(memory.clone()));
+    let vault = open(Arc::new(disk.clone()), options(1 << 40)).expect("a healthy vault");
+    let file = vault
+        .make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0)
+        .expect("a file")
+        .ino;
+    vault
+        .write(file, 0, &Fill::Noise(1).bytes(30_000), false)
+        .expect("a write");
+    vault.checkpoint().expect("a checkpoint");
+    (memory, disk, vault, file)
+}
+
+fn is_errno<T>(result: Result<T>, errno: i32) -> bool {
+    result.is_err_and(|error| error.errno() == errno)
+}
+
+/// A second sync after a failed one would say that all is well, though the kernel forgot what it could not write.
+#[test]
+fn a_failed_sync_is_final() {
+    let (memory, disk, vault, file) = ready();
+    vault.write(file, 0, b"new", false).expect("a write");
+    disk.inject(Fault::io().on(Operation::BlobSync).once());
+    assert!(is_errno(vault.sync(file, false), libc::EIO));
+    assert!(vault.sync(file, false).is_err());
+    assert!(matches!(vault.state(), State::Failed(_)));
+    assert!(is_errno(vault.write(file, 0, b"newer", false), libc::EIO));
+    assert!(is_errno(
+        vault.rename(ROOT_INO, b"file", ROOT_INO, b"other", RenameMode::Replace),
+        libc::EIO
+    ));
+    let mut found = [0; 3];
+    vault.read(file, 0, &mut found).expect("reading goes on");
+    assert_eq!(&found, b"new");
+    assert!(matches!(
+        vault.close(),
+        Err(VaultError::CheckpointFailed { .. })
+    ));
+    drop(disk);
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+    vault.read(file, 0, &mut found).expect("a read");
+    assert_eq!(&found, b"new");
+}
+
+#[test]
+fn a_log_that_was_written_in_half_takes_nothing_more() {
+    let (memory, disk, vault, file) = ready();
+    disk.inject(
+        Fault::io()
+            .on(Operation::BlobWrite)
+            .under("journal/log")
+            .once()
+            .short(),
+    );
+    assert!(is_errno(vault.link(file, ROOT_INO, b"link"), libc::EIO));
+    assert!(is_errno(vault.unlink(ROOT_INO, b"file"), libc::EIO));
+    assert!(vault.sync_all().is_err());
+    assert!(matches!(vault.state(), State::Failed(_)));
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    vault
+        .lookup(ROOT_INO, b"file")
+        .expect("what was acknowledged");
+    let made = vault.lookup(ROOT_INO, b"link");
+    assert!(
+        matches!(made, Err(VaultError::NotFound)),
+        "what failed did not happen"
+    );
+}
+
+#[test]
+fn a_failed_checkpoint_makes_the_vault_read_only_and_the_next_mount_finishes_it() {
+    let (memory, disk, vault, file) = ready();
+    vault.write(file, 0, b"new", false).expect("a write");
+    disk.inject(
+        Fault::no_space()
+            .on(Operation::Put)
+            .under("guards/")
+            .once()
+            .short(),
+    );
+    assert!(is_errno(vault.checkpoint(), libc::ENOSPC));
+    assert!(vault.read_only());
+    assert!(is_errno(vault.write(file, 0, b"newer", false), libc::EROFS));
+    let live = Dump::of(&vault).expect("reading goes on");
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    Dump::of(&vault)
+        .expect("a healthy vault")
+        .same(&live)
+        .expect("all of it");
+}
+
+#[test]
+fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
+    let (memory, disk, vault, file) = ready();
+    disk.inject(Fault::no_space().when(|operation, _| {
+        matches!(
+            operation,
+            Operation::BlobAllocate | Operation::BlobWrite | Operation::Put
+        )
+    }));
+    let filled = (0..200).find_map(|number: u64| {
+        vault
+            .write(
+                file,
+                number * 40_000,
+                &Fill::Noise(number).bytes(40_000),
+                false,
+            )
+            .err()
+    });
+    assert_eq!(filled.map(|error| error.errno()), Some(libc::ENOSPC));
+    disk.heal();
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+    vault
+        .write(file, 0, &[3; 100_000], false)
+        .expect("there is space again");
+    vault.close().expect("a healthy vault");
+}
+
+/// Recovery, too: any operation of a mount fails, and the next mount finishes what it began.
+#[test]
+fn each_operation_of_a_recovery_fails_in_turn_and_the_next_one_finishes() {
+    for image in [Image::Small, Image::Large] {
+        let (left, present) = left_by_a_kill(image);
+        let fails = |after: u64, weakness: Weakness| {
+            let store = left.survivors();
+            let disk = FaultStore::new(Arc::new(store.clone()));
+            let hits = Hits::inject(&disk, weakness, after, false);
+            if let Err(error) = open(Arc::new(disk), options(1 << 40)) {
+                let errnos = [
+                    libc::EIO,
+                    libc::EROFS,
+                    if weakness.full {
+                        libc::ENOSPC
+                    } else {
+                        libc::EIO
+                    },
+                ];
+                assert!(
+                    errnos.contains(&error.errno()),
+                    "{after}, {weakness:?}: {error}"
+                );
+            }
+            for store in [store.crash_losing_all(), store.survivors()] {
+                let vault = open(Arc::new(store), options(1 << 40));
+                let vault = vault.unwrap_or_else(|error| panic!("{after}, {weakness:?}: {error}"));
+                let dump = Dump::of(&vault).expect("a healthy vault");
+                dump.same(&present)
+                    .unwrap_or_else(|what| panic!("{after}, {weakness:?}: {what}"));
+            }
+            !hits.is_empty()
+        };
+        let end = (0..WALK_MAX)
+            .find(|after| !fails(*after, WEAKNESSES[0]))
+            .expect("an end");
+        let rest: Vec<(u64, Weakness)> = (0..end)
+            .flat_map(|after| {
+                WEAKNESSES[1..]
+                    .iter()
+                    .map(move |weakness| (after, *weakness))
+            })
+            .collect();
+        on_all_cores(&rest, |_, (after, weakness)| {
+            fails(*after, *weakness);
+            Ok(())
+        });
+    }
+}
+
+/// A vault whose mount was killed when all was synced, and what it shows.
+fn left_by_a_kill(image: Image) -> (wardfs::store::SimulatedStore, Dump) {
+    let store = image.on_disk();
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+    let mut kernel = vaults::kernel::Kernel::new();
+    for op in script(image) {
+        if op != Op::Checkpoint {
+            kernel
+                .run(&vault, &op)
+                .map_err(|trouble| trouble.what)
+                .expect("a healthy vault");
+        }
+    }
+    vault.sync_all().expect("a healthy vault");
+    let left = store.crash_losing_all();
+    drop(vault);
+    let vault = open(Arc::new(left.survivors()), options(1 << 40)).expect("a healthy vault");
+    let present = Dump::of(&vault).expect("a healthy vault");
+    (left, present)
+}
