@@ -175,7 +175,8 @@ pub fn run(plan: &Plan) -> Result<bool, String> {
     if again.is_ok() {
         let lost = durable.crash_losing_all();
         let dump = mounted_dump(&lost, plan)?;
-        dump.same(&live)
+        dump.difference(&live)
+            .map_or(Ok(()), Err)
             .map_err(|what| format!("synced, but not there: {what}"))?;
     }
     drop((vault, disk));
