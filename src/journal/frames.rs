@@ -127,7 +127,11 @@ impl FrameReader {
         self.buffer.drain(..gone);
         self.passed = 0;
         let have = self.buffer.len();
-        self.buffer.resize(len.max(READ_LEN), 0);
+        // A length that was damaged asks for more than there is; memory is taken for what is there.
+        let left = self.blob.len()?.saturating_sub(self.start + have as u64);
+        let wanted = len.max(READ_LEN) - have;
+        let wanted = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
+        self.buffer.resize(have + wanted, 0);
         let got = self
             .blob
             .read_at(self.start + have as u64, &mut self.buffer[have..])?;
@@ -163,5 +167,36 @@ fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
             taken,
         },
         Err(_) => Found::Nothing { next: Some(taken) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::{MasterKey, Suite},
+        format::VaultId,
+        store::{MemoryStore, ObjectPath, Store},
+    };
+
+    #[test]
+    fn a_damaged_length_takes_no_more_memory_than_the_file_has_bytes() {
+        let context = JournalContext {
+            key: Arc::new(MasterKey::generate().journal_key(&[7; 16], Suite::Aes256Gcm)),
+            vault: VaultId([7; 16]),
+        };
+        let store = MemoryStore::new();
+        let path = ObjectPath::new("log").unwrap();
+        let longest = u32::try_from(FRAME_LEN_MAX).unwrap();
+        store.put(&path, &longest.to_le_bytes()).unwrap();
+        let mut reader = FrameReader::new(store.open(&path, false).unwrap());
+        let place = FramePlace {
+            purpose: Purpose::Log,
+            number: 1,
+            index: 0,
+        };
+        let found = reader.peek(&context, place).unwrap();
+        assert!(matches!(found, Found::Nothing { next: None }));
+        assert!(reader.buffer.capacity() < 100);
     }
 }
