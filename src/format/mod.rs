@@ -38,7 +38,7 @@ mod samples;
 #[cfg(test)]
 mod sealed_test;
 #[cfg(test)]
-mod vectors_test;
+pub(crate) mod vectors_test;
 
 pub use alias::{ALIAS_LEN, Alias};
 pub use attrs::{Attrs, FILE_SIZE_MAX, Time};

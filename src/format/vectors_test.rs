@@ -1,7 +1,7 @@
 //! The vectors of `tests/vectors`, which another program made out of `docs/format.md`: every structure against fixed bytes,
 //! in both directions, and against bytes that must be refused for the reason given there.
 
-mod file;
+pub(crate) mod file;
 mod values;
 
 use super::{

@@ -47,11 +47,20 @@ pub(super) struct FramePlace {
 
 /// Appends the sealed form of `plain` to `out`.
 pub(super) fn seal(context: &JournalContext, place: FramePlace, plain: &[u8], out: &mut Vec<u8>) {
+    seal_with_nonce(context, place, plain, &Nonce::random(), out);
+}
+
+pub(super) fn seal_with_nonce(
+    context: &JournalContext,
+    place: FramePlace,
+    plain: &[u8],
+    nonce: &Nonce,
+    out: &mut Vec<u8>,
+) {
     assert!(
         plain.len() <= FRAME_LEN_MAX,
         "a frame's content is cut before it gets this long"
     );
-    let nonce = Nonce::random();
     let len = u32::try_from(plain.len()).expect("bounded above");
     out.reserve(plain.len() + FRAME_COST);
     out.extend_from_slice(&len.to_le_bytes());
@@ -59,7 +68,7 @@ pub(super) fn seal(context: &JournalContext, place: FramePlace, plain: &[u8], ou
     let start = out.len();
     out.extend_from_slice(plain);
     let aad = associated(context, place.purpose, place.number, place.index);
-    let tag = context.key.aead().seal(&nonce, &aad, &mut out[start..]);
+    let tag = context.key.aead().seal(nonce, &aad, &mut out[start..]);
     out.extend_from_slice(&tag.0);
 }
 

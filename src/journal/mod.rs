@@ -20,6 +20,8 @@ mod reserve;
 mod segment;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors_test;
 
 pub use error::JournalError;
 pub use log::Journal;

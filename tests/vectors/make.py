@@ -851,5 +851,126 @@ def redo_file():
     out.write()
 
 
-for make in (keys_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file):
+def sealed_frame(text, n, index, flags, suite=GCM):
+    clear = u24(len(text)) + u8(flags)
+    bound = u16(0) + u8(suite) + VAULT + FILE + PAYLOAD + u64(index) + clear
+    sealed = seal(suite, derive(FILE_KEY, "wardfs chunk", u8(suite)), nonce(n), text, bound)
+    frame = [(clear, "stored length, flags"), (nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+    return frame, sealed[-16:] + clear
+
+
+def chunk_file():
+    out = Vectors("chunk", "Chunks of 16,384 bytes with their index entries, opened. Section 10.", "`plain` is the chunk without the zeros at its end.")
+    lz4 = bytes.fromhex("1f610100ff14506161616161")
+    packed = u32(300) + lz4
+    for title, text, plain, flags, suite in [
+        ("raw", b"a chunk may be short", b"a chunk may be short", 2, GCM),
+        ("raw, suite 2", b"a chunk may be short", b"a chunk may be short", 2, SIV),
+        ("raw, whole", bytes(range(256)) * 64, bytes(range(256)) * 64, 2, SIV),
+        ("compressed", packed, b"a" * 300, 3, GCM),
+        ("compressed, suite 2", packed, b"a" * 300, 3, SIV),
+    ]:
+        frame, leads = sealed_frame(text, out.fresh(), 2**33, flags, suite)
+        out.block(title, suite=suite, payload=PAYLOAD, index=2**33, entry=leads, plain=plain, bytes=frame)
+    base, whole = "raw", joined(sealed_frame(b"a chunk may be short", 0x21, 2**33, 2)[0])
+    tag, length = whole[-16:], u24(20)
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    sealed = "it does not authenticate"
+    refused("another index", sealed, index=2**33 + 1)
+    refused("another payload", sealed, payload=OTHER)
+    refused("the other suite", sealed, suite=SIV)
+    refused("another nonce", sealed, at_4=u8(whole[4] ^ 1))
+    refused("another ciphertext", sealed, at_16=u8(whole[16] ^ 1))
+    refused("another tag", "the frame's tag is not the one in the index", at_36=u8(whole[36] ^ 1))
+    refused("another tag in the entry", "the frame's tag is not the one in the index", entry=bytes(16) + length + u8(2))
+    refused("another length in the entry", "the frame's head is not the one in the index", entry=tag + u24(19) + u8(2))
+    refused("compressed by the entry", "the frame's head is not the one in the index", entry=tag + length + u8(3))
+    refused("compressed by the head", "the frame's head is not the one in the index", at_3=u8(3))
+    refused("head without flag 2", "the frame's head is malformed", at_3=u8(0))
+    refused("cut", "the frame is cut", cut=51)
+    for title, reason, text in [
+        ("longer than it says", "it does not decompress", u32(299) + lz4),
+        ("shorter than it says", "it is shorter than it says", u32(301) + lz4),
+        ("longer than a chunk", "it is longer than what is read of it", u32(16_385) + lz4),
+        ("of 4 GiB", "it is longer than what is read of it", u32(2**32 - 1) + lz4),
+        ("no plaintext length", "it has no length", b"abc"),
+        ("cut within", "it does not decompress", packed[:-1]),
+        ("match before the start", "it does not decompress", u32(300) + bytes.fromhex("1f610200ff14506161616161")),
+    ]:
+        frame, leads = sealed_frame(text, out.fresh(), 2**33, 3)
+        out.block(title, suite=GCM, payload=PAYLOAD, index=2**33, entry=leads, bytes=frame, refused=reason)
+    out.write()
+
+
+def journal_frame(purpose, number, index, content, n, suite=GCM):
+    bound = purpose + u16(0) + u16(0) + VAULT + u64(number) + u64(index)
+    sealed = seal(suite, derive(MASTER, "wardfs journal", VAULT, u8(suite)), nonce(n), content, bound)
+    what = f"of frame {index}"
+    return [(u32(len(content)), f"length {what}"), (nonce(n), f"nonce {what}"), (sealed[:-16], f"ciphertext {what}"), (sealed[-16:], f"tag {what}")]
+
+
+def journal_file():
+    out = Vectors("journal", "Journal files, under the journal key of keys.txt. Section 12.", "`frames` is how many frames of a segment count, `closed` whether a redo file is. `content N` is that of frame N.")
+    orphans = u8(12) + u32(0)
+    size = u8(7) + FILE + u64(5) + time(1_700_000_000, 5)
+    first, second = u64(40) + u64(40) + orphans + size, u64(41) + u64(41) + size
+    space = [(bytes(64), "space allocated ahead")]
+
+    def segment(title, contents, number=3, suite=GCM, after=space, **result):
+        numbers = [out.fresh() for _ in contents]
+        each = zip(contents, numbers)
+        fields = [field for index, (content, n) in enumerate(each) for field in journal_frame(b"WLOG", number, index, content, n, suite)]
+        told = {f"content {i}": content for i, content in enumerate(contents)}
+        nonces = {f"nonce {i}": nonce(n) for i, n in enumerate(numbers)}
+        out.block(title, number=number, suite=suite, **nonces, **told, bytes=[*fields, *after], **result)
+        return joined(fields)
+
+    base = "two frames"
+    whole = segment(base, [first, second], frames=2)
+    segment("suite 2", [first, second], suite=SIV, frames=2)
+    segment("no frame", [], frames=0)
+    at = len(first) + 32
+
+    def like(name, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()})
+
+    gone = "frames that were durable are gone"
+    like("torn second frame", **{f"at {len(whole) - 1}": u8(whole[-1] ^ 1)}, frames=1)
+    like("cut second frame", cut=len(whole) - 1, frames=1)
+    like("torn first frame", at_4=u8(whole[4] ^ 1), refused=gone)
+    like("another number", number=4, frames=0)
+    like("the other suite", suite=SIV, frames=0)
+    like("length 0", **{f"at {at}": u32(0)}, frames=1)
+    like("length beyond the longest", **{f"at {at}": u32(2**26 + 1)}, frames=1)
+    like("length of 4 GiB", **{f"at {at}": u32(2**32 - 1)}, frames=1)
+    like("second frame twice", append=whole[at:], **{f"at {len(whole)}": bytes(64)}, frames=2)
+    segment("sequence that does not follow", [first, u64(42) + u64(40) + size], frames=1)
+    segment("more durable than there is", [first, u64(41) + u64(43) + size], refused=gone)
+    segment("content shorter than its head", [bytes(15)], refused="it is shorter than its head")
+    segment("a record that does not decode", [u64(40) + u64(40) + u8(13)], refused="a record does not decode")
+    segment("a record that is cut", [first[:-1]], refused="a record does not decode")
+
+    put = u8(2) + string(b"guards/root", 2) + string(b"sealed", 4)
+    remove = u8(3) + string(b"guards/ab/cd", 2)
+
+    def redo(title, contents, purpose=b"WRDO", start=0, **result):
+        fields = [field for index, content in enumerate(contents) for field in journal_frame(purpose, 3, index + start, content, out.fresh())]
+        out.block(title, redo="yes", number=3, suite=GCM, **{f"content {i}": content for i, content in enumerate(contents)}, bytes=fields, **result)
+
+    closed = [put + remove, put, u8(255)]
+    redo("closed redo file", closed, closed="yes")
+    redo("closed at once", [u8(255)], closed="yes")
+    redo("frames after the close", [put, u8(255), remove], closed="yes")
+    redo("not closed", closed[:2], closed="no")
+    redo("closed by frames of a segment", closed, purpose=b"WLOG", closed="no")
+    redo("frames at other places", closed, start=1, closed="no")
+    redo("two closing bytes", [put, bytes([255, 255])], refused="an operation does not decode", closed="no")
+    redo("an operation that does not decode", [put[:-1], u8(255)], refused="an operation does not decode", closed="yes")
+    out.write()
+
+
+for make in (keys_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file):
     make()

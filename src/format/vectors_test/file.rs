@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 /// One vector: text by field. Of a block with `like`, fields and bytes are those of the other one, changed.
 #[derive(Clone)]
-pub(super) struct Block {
+pub(crate) struct Block {
     fields: BTreeMap<String, String>,
     stored: Vec<u8>,
 }
 
 /// The blocks of a file.
-pub(super) fn blocks(text: &str) -> Vec<Block> {
+pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for paragraph in text.split("\n\n") {
         let fields = fields(paragraph);
@@ -103,35 +103,35 @@ impl Block {
         block
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.text("name").expect("every block has a name")
     }
 
-    pub(super) fn text(&self, field: &str) -> Option<&str> {
+    pub(crate) fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).map(String::as_str)
     }
 
-    pub(super) fn number(&self, field: &str) -> u64 {
+    pub(crate) fn number(&self, field: &str) -> u64 {
         self.text(field)
             .and_then(|text| text.parse().ok())
             .unwrap_or_else(|| panic!("{}: {field}", self.name()))
     }
 
-    pub(super) fn bytes(&self, field: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, field: &str) -> Vec<u8> {
         bytes(
             self.text(field)
                 .unwrap_or_else(|| panic!("{}: {field}", self.name())),
         )
     }
 
-    pub(super) fn array<const N: usize>(&self, field: &str) -> [u8; N] {
+    pub(crate) fn array<const N: usize>(&self, field: &str) -> [u8; N] {
         self.bytes(field)
             .try_into()
             .unwrap_or_else(|_| panic!("{}: {field} is not of {N} bytes", self.name()))
     }
 
     /// The field `bytes`, with the changes of this block.
-    pub(super) fn stored(&self) -> Vec<u8> {
+    pub(crate) fn stored(&self) -> Vec<u8> {
         self.stored.clone()
     }
 }
