@@ -6,7 +6,7 @@ use crate::{
 };
 use std::sync::Arc;
 use wardfs::{
-    crypto::{Aead, NONCE_LEN, Nonce},
+    crypto::{JournalKey, NONCE_LEN, Nonce},
     format::{FORMAT_VERSION, Record, RedoOp},
     journal::{JournalContext, closed_redo_files, execute_redo_file, journal_dir, read_log},
     store::{MemoryStore, ObjectPath, Store},
@@ -50,7 +50,7 @@ fn context() -> JournalContext {
 }
 
 /// The files that the frames make, numbered from 1, and how many frames of each are whole from its first one on.
-fn files(aead: &Aead, purpose: &[u8; 4], frames: &[Frame<'_>]) -> Vec<Vec<u8>> {
+fn files(key: &JournalKey, purpose: &[u8; 4], frames: &[Frame<'_>]) -> Vec<Vec<u8>> {
     let mut files: Vec<Vec<u8>> = vec![Vec::new()];
     let mut index = 0_u64;
     for (sequence, frame) in (0_u64..).zip(frames) {
@@ -79,7 +79,7 @@ fn files(aead: &Aead, purpose: &[u8; 4], frames: &[Frame<'_>]) -> Vec<Vec<u8>> {
             &index.to_le_bytes(),
         ]
         .concat();
-        let tag = aead.seal(&NONCE, &bound, &mut content);
+        let tag = key.file_aead(number).seal(&NONCE, &bound, &mut content);
         file.extend(
             u32::try_from(content.len())
                 .expect("inputs are short")
@@ -133,7 +133,7 @@ pub fn log(input: &[u8]) {
     };
     let context = context();
     let frames = frames(input);
-    let mut files = files(context.key.aead(), b"WLOG", &frames);
+    let mut files = files(&context.key, b"WLOG", &frames);
     let Some(all) = read(&files, u64::from(applied % 4)) else {
         return;
     };
@@ -169,7 +169,7 @@ pub fn redo(input: &[u8]) {
     for frame in &mut frames {
         frame.how &= !(NEXT_FILE | HEADED);
     }
-    let files = files(context.key.aead(), b"WRDO", &frames);
+    let files = files(&context.key, b"WRDO", &frames);
     let store = store("redo", &files);
     let whole = frames
         .iter()

@@ -14,7 +14,8 @@ use super::{
     random::fill_key,
     wrap::{WrappedKey, unwrap, wrap},
 };
-use std::fmt;
+use parking_lot::Mutex;
+use std::{fmt, sync::Arc};
 use subtle::ConstantTimeEq;
 
 macro_rules! secret_keys {
@@ -68,14 +69,14 @@ impl MasterKey {
         HeaderKey(derive(&self.0, labels::HEADER, &[vault]))
     }
 
-    /// The key that seals this vault's journal.
+    /// The key of this vault's journal.
     pub fn journal_key(&self, vault: &[u8; 16], suite: Suite) -> JournalKey {
-        JournalKey(derived_aead(
-            &self.0,
-            labels::JOURNAL,
-            &[vault, &[suite.byte()]],
+        let secret = derive(&self.0, labels::JOURNAL, &[vault, &[suite.byte()]]);
+        JournalKey {
+            secret,
             suite,
-        ))
+            recent: Mutex::default(),
+        }
     }
 
     /// Wraps the key of a zone of this vault.
@@ -116,14 +117,38 @@ impl HeaderKey {
     }
 }
 
-/// Seals the journal of a vault.
-#[derive(Debug)]
-pub struct JournalKey(Aead);
+/// Gives the keys of the journal's files: each seals so little that its seals need no counting.
+pub struct JournalKey {
+    secret: Secret,
+    suite: Suite,
+    /// The last ones used, of an even and of an odd number: a checkpoint writes a redo file beside the next segment.
+    recent: Mutex<[Option<FileAead>; 2]>,
+}
+
+/// Of the journal's files of a number.
+type FileAead = (u64, Arc<Aead>);
 
 impl JournalKey {
-    /// Seals and opens the journal's frames.
-    pub fn aead(&self) -> &Aead {
-        &self.0
+    /// Seals and opens the frames of the log segment and of the redo file of this number.
+    pub fn file_aead(&self, number: u64) -> Arc<Aead> {
+        let mut recent = self.recent.lock();
+        let slot = &mut recent[usize::from(number % 2 == 1)];
+        match slot {
+            Some((known, aead)) if *known == number => Arc::clone(aead),
+            _ => {
+                let parts: &[&[u8]] = &[&number.to_le_bytes()];
+                let aead = derived_aead(&self.secret, labels::JOURNAL_FILE, parts, self.suite);
+                let aead = Arc::new(aead);
+                *slot = Some((number, Arc::clone(&aead)));
+                aead
+            }
+        }
+    }
+}
+
+impl fmt::Debug for JournalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JournalKey")
     }
 }
 
@@ -230,10 +255,7 @@ mod tests {
             FileKey::from_bytes(&[0xab; 32]).chunk_aead(Suite::Aes256Gcm),
             MasterKey::generate().journal_key(VAULT, Suite::Aes256Gcm),
         );
-        assert_eq!(
-            text,
-            "MasterKey HeaderKey ZoneKey FileKey Aead JournalKey(Aead)"
-        );
+        assert_eq!(text, "MasterKey HeaderKey ZoneKey FileKey Aead JournalKey");
     }
 
     #[test]
@@ -330,13 +352,14 @@ mod tests {
                 &file.index_aead(suite),
                 &zone.alias_aead(VAULT, suite),
                 &zone.alias_aead(OTHER, suite),
-                master.journal_key(VAULT, suite).aead(),
-                master.journal_key(OTHER, suite).aead(),
+                &master.journal_key(VAULT, suite).file_aead(1),
+                &master.journal_key(VAULT, suite).file_aead(3),
+                &master.journal_key(OTHER, suite).file_aead(1),
             ] {
                 assert!(marks.insert(mark(aead)));
             }
         }
-        assert_eq!(marks.len(), 14);
+        assert_eq!(marks.len(), 16);
     }
 
     #[test]

@@ -30,8 +30,10 @@ labels! {
     WRAP_FILE: 64 = "wardfs wrap file";
     /// Master key, of a vault: authenticates the header.
     HEADER: 32 = "wardfs header";
-    /// Master key, of a vault and suite: seals the journal.
+    /// Master key, of a vault and suite: gives the keys of the journal's files.
     JOURNAL: 32 = "wardfs journal";
+    /// Journal key, of a number: seals the log segment and the redo file of that number.
+    JOURNAL_FILE: 32 = "wardfs journal file";
     /// Zone key, of a directory and suite: seals its aliases.
     ALIAS: 32 = "wardfs alias";
     /// Zone key, of a directory: encrypts names.
@@ -59,7 +61,7 @@ mod tests {
     fn labels_are_all_distinct() {
         let texts: HashSet<_> = ALL.iter().collect();
         assert_eq!(texts.len(), ALL.len());
-        assert!(ALL.len() >= 13);
+        assert!(ALL.len() >= 14);
     }
 
     #[test]

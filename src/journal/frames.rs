@@ -68,7 +68,8 @@ pub(super) fn seal_with_nonce(
     let start = out.len();
     out.extend_from_slice(plain);
     let aad = associated(context, place.purpose, place.number, place.index);
-    let tag = context.key.aead().seal(nonce, &aad, &mut out[start..]);
+    let key = context.key.file_aead(place.number);
+    let tag = key.seal(nonce, &aad, &mut out[start..]);
     out.extend_from_slice(&tag.0);
 }
 
@@ -168,7 +169,7 @@ fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
     let bound_to = associated(context, place.purpose, place.number, place.index);
     match context
         .key
-        .aead()
+        .file_aead(place.number)
         .open(&Nonce(*nonce), &bound_to, &mut plain, &tag)
     {
         Ok(()) => Found::Frame {

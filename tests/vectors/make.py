@@ -300,6 +300,7 @@ def keys_file():
         wrapped_master_key=WRAPPED_MASTER,
         header_key=derive(MASTER, "wardfs header", VAULT),
         journal_key_of_suite_1=derive(MASTER, "wardfs journal", VAULT, u8(GCM)),
+        journal_file_key_of_suite_1_number_3=journal_key(GCM, 3),
         zone=ZONE,
         zone_key=ZONE_KEY,
         wrapped_zone_key=WRAPPED_ZONE,
@@ -905,15 +906,19 @@ def chunk_file():
     out.write()
 
 
+def journal_key(suite, number):
+    return derive(derive(MASTER, "wardfs journal", VAULT, u8(suite)), "wardfs journal file", u64(number))
+
+
 def journal_frame(purpose, number, index, content, n, suite=GCM):
     bound = purpose + u16(0) + u16(0) + VAULT + u64(number) + u64(index)
-    sealed = seal(suite, derive(MASTER, "wardfs journal", VAULT, u8(suite)), nonce(n), content, bound)
+    sealed = seal(suite, journal_key(suite, number), nonce(n), content, bound)
     what = f"of frame {index}"
     return [(u32(len(content)), f"length {what}"), (nonce(n), f"nonce {what}"), (sealed[:-16], f"ciphertext {what}"), (sealed[-16:], f"tag {what}")]
 
 
 def journal_file():
-    out = Vectors("journal", "Journal files, under the journal key of keys.txt. Section 12.", "`frames` is how many frames of a segment count, `closed` whether a redo file is. `content N` is that of frame N.")
+    out = Vectors("journal", "Journal files, under the journal key of keys.txt and their numbers. Section 12.", "`frames` is how many frames of a segment count, `closed` whether a redo file is. `content N` is that of frame N.")
     orphans = u8(12) + u32(0)
     size = u8(7) + FILE + u64(5) + time(1_700_000_000, 5)
     first, second = u64(40) + u64(40) + orphans + size, u64(41) + u64(41) + size
@@ -950,7 +955,7 @@ def journal_file():
     segment("sequence that does not follow", [first, u64(42) + u64(40) + size], frames=1)
     segment("more durable than there is", [first, u64(41) + u64(43) + size], refused=gone)
     segment("content shorter than its head", [bytes(15)], refused="it is shorter than its head")
-    segment("a record that does not decode", [u64(40) + u64(40) + u8(13)], refused="a record does not decode")
+    segment("a record that does not decode", [u64(40) + u64(40) + u8(14)], refused="a record does not decode")
     segment("a record that is cut", [first[:-1]], refused="a record does not decode")
 
     put = u8(2) + string(b"guards/root", 2) + string(b"sealed", 4)
