@@ -86,6 +86,12 @@ impl ChunkCodec {
             entries.len(),
             "there is one entry for every chunk to open"
         );
+        // The usual read: nothing to hand out, so nothing to allocate.
+        if count <= chunks {
+            let len = into.len();
+            let open = || self.open_piece(first, entries, slots, into);
+            return self.opening.measure(len, open);
+        }
         let intos = into.chunks_mut(chunks * self.chunk.len());
         // A slot behind the end of the buffer is an empty one: fine for a hole, cut for a frame.
         let slot_pieces = slots

@@ -19,6 +19,9 @@ const OPEN_BLOBS_MAX: usize = 256;
 thread_local! {
     /// Frames as read, before they are opened. Kept, so that a read does not allocate.
     static FRAMES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Whole chunks of which a part was asked for. Kept for the same reason: a new buffer is cleared first, and above
+    /// 128 KiB it is mapped and faulted in page by page.
+    static CHUNKS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Core {
@@ -98,9 +101,12 @@ impl Core {
         if skip == 0 && into.len() == count * file.chunk.len() {
             self.open_chunks(node, payload, first, &entries, into)?;
         } else {
-            let mut whole = vec![0; count * file.chunk.len()];
-            self.open_chunks(node, payload, first, &entries, &mut whole)?;
-            into.copy_from_slice(&whole[skip..skip + into.len()]);
+            CHUNKS.with_borrow_mut(|chunks| {
+                let whole = grown(chunks, count * file.chunk.len());
+                self.open_chunks(node, payload, first, &entries, whole)?;
+                into.copy_from_slice(&whole[skip..skip + into.len()]);
+                Ok::<_, VaultError>(())
+            })?;
         }
         lay_over(file, payload, offset, into);
         Ok(())
@@ -130,7 +136,7 @@ impl Core {
             + entries[present].stored_len as usize
             + crate::format::FRAME_OVERHEAD;
         FRAMES.with_borrow_mut(|frames| {
-            frames.resize(len, 0);
+            let frames = grown(frames, len);
             let got = blob.read_at(chunk.frame_offset(first), frames)?;
             let opened =
                 payload
@@ -184,6 +190,14 @@ impl Core {
             oldest.lock().take();
         }
     }
+}
+
+/// The first `len` bytes of a buffer that never shrinks, so that growing again after a short read clears nothing.
+fn grown(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+    &mut buffer[..len]
 }
 
 /// Lays the patches over bytes read from `offset` on.
