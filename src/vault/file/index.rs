@@ -19,7 +19,7 @@ use crate::{
 use std::{collections::HashMap, ops::Range};
 
 pub(super) const FANOUT: u64 = INDEX_FANOUT as u64;
-/// Clean blocks above this number are forgotten: 512 blocks are 2.6 MB and index 2 GiB in chunks of 16 KiB.
+/// Above this number half of the clean blocks are forgotten: 512 blocks are 2.6 MB and index 2 GiB in chunks of 16 KiB.
 const BLOCKS_MAX: usize = 512;
 
 /// Level and number.
@@ -342,11 +342,15 @@ impl Index {
         Ok(())
     }
 
+    /// Every other one goes, as the map has them: reads here and there in a file with more blocks than may stay would find
+    /// nothing after all went at once.
     fn forget_some(&mut self) {
         if self.blocks.len() > BLOCKS_MAX {
-            let top = self.top;
-            self.blocks
-                .retain(|&(level, _), block| block.changed != 0 || level == top);
+            let (top, mut goes) = (self.top, false);
+            self.blocks.retain(|&(level, _), block| {
+                goes = !goes;
+                block.changed != 0 || level == top || !goes
+            });
         }
     }
 

@@ -212,3 +212,26 @@ fn a_block_of_the_past_is_refused() {
         "the damage stays with what was hit"
     );
 }
+
+#[test]
+fn blocks_above_the_bound_are_forgotten_by_halves_and_read_again() {
+    const FANOUT: u64 = INDEX_FANOUT as u64;
+    const BLOCKS: u64 = 600;
+    let bench = Bench::new();
+    let mut index = Index::new();
+    index.grow_to(BLOCKS * FANOUT, 1);
+    for block in 0..BLOCKS {
+        bench
+            .with(|source| index.set(source, block * FANOUT, &[entry(block)], 1))
+            .unwrap();
+    }
+    let mut index = Index::from_root(&bench.checkpoint(&mut index, 1));
+    let mut read = |block| bench.with(|source| index.entries(source, block * FANOUT, 1));
+    for block in (0..BLOCKS).chain(0..BLOCKS) {
+        assert_eq!(read(block).unwrap(), [entry(block)]);
+    }
+    // What still answers now is in memory.
+    bench.store.remove(&index_path(&bench.payload)).unwrap();
+    let kept = (0..BLOCKS).filter(|block| read(*block).is_ok()).count();
+    assert!((250..=512).contains(&kept), "{kept} of {BLOCKS}");
+}
