@@ -328,11 +328,19 @@ impl Journal {
     pub fn prepare(&self) {
         let number = self.segment() + 1;
         let mut next = self.next.lock();
-        if next.is_none()
-            && let Ok(segment) = Segment::create(&*self.store, number)
-            && self.store.sync_dir(&super::journal_dir()).is_ok()
-        {
-            *next = Some(segment);
+        if next.is_some() {
+            return;
+        }
+        let Ok(segment) = Segment::create(&*self.store, number) else {
+            return;
+        };
+        match self.store.sync_dir(&super::journal_dir()) {
+            Ok(()) => *next = Some(segment),
+            // Not tried again: a second sync would say that all is well, whatever became of the names.
+            Err(error) => {
+                drop(next);
+                self.fail(&error.to_string());
+            }
         }
     }
 
