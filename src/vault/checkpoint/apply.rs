@@ -1,6 +1,6 @@
 //! The store is changed in place, and memory learns what it holds. The redo file is durable by now.
 use super::{
-    fold::Folded,
+    fold::{Folded, Frame},
     seal::Plan,
     snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
 };
@@ -63,17 +63,33 @@ impl Core {
             _ => None,
         };
         // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
-        folded.ops.iter().try_for_each(|op| self.execute(op))?;
+        let mut done = 0_usize;
+        let executed = folded.ops.iter().try_for_each(|op| {
+            self.execute(op)?;
+            done += 1;
+            Ok(())
+        });
         let Some((allocated, present)) = present else {
-            return Ok(());
+            return executed;
         };
+        if executed.is_err() {
+            // Reading goes on: what was done to the payload before it failed lies there now.
+            if payload.birth == Birth::New && done > 0 {
+                present.birth = Birth::Placed;
+            }
+            let count = done.saturating_sub(folded.first_frame);
+            let frames = folded.frames.iter().filter(|frame| frame.changes_slot());
+            learn_frames(present, allocated, frames.take(count), segment);
+            return executed;
+        }
         if payload.birth == Birth::New || folded.frames.iter().any(|frame| frame.entry.present) {
             present.birth = Birth::Placed;
         } else if present.birth == Birth::Placing {
             // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second one.
             present.birth = Birth::Unborn;
         }
-        learn(present, allocated, folded, segment);
+        learn_frames(present, allocated, folded.frames.iter(), segment);
+        present.index.get_mut().stored(&folded.blocks, segment);
         Ok(())
     }
 
@@ -170,9 +186,14 @@ fn release_slots(snap: &NodeSnap, segment: u64) {
 }
 
 /// Entries of new frames; patches that are in them go.
-fn learn(payload: &mut Payload, allocated: &mut u64, folded: &Folded, segment: u64) {
+fn learn_frames<'a>(
+    payload: &mut Payload,
+    allocated: &mut u64,
+    frames: impl Iterator<Item = &'a Frame>,
+    segment: u64,
+) {
     let index = payload.index.get_mut();
-    for frame in &folded.frames {
+    for frame in frames {
         let cleared = payload.busy.iter().any(|busy| {
             busy.cleared && busy.segment > segment && busy.chunks.contains(&frame.chunk)
         });
@@ -190,5 +211,4 @@ fn learn(payload: &mut Payload, allocated: &mut u64, folded: &Folded, segment: u
             payload.overlay.remove(frame.chunk);
         }
     }
-    index.stored(&folded.blocks, segment);
 }

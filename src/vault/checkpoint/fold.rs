@@ -26,6 +26,8 @@ pub(super) struct Folded {
     pub blocks: Vec<StoredBlock>,
     /// What is done to the payload: placed, its cleared slots punched, its frames and index blocks written.
     pub ops: Vec<RedoOp>,
+    /// The first of them that is about a frame. One for each frame that changes its slot, in their order, then the index.
+    pub first_frame: usize,
     pub root: IndexRoot,
     /// Stored bytes of all frames afterwards.
     pub allocated: u64,
@@ -39,6 +41,13 @@ pub(super) struct Frame {
     pub old: IndexEntry,
     /// What it holds, so that the patch can go when nothing was added to it since.
     pub patch: Arc<Patch>,
+}
+
+impl Frame {
+    /// Is anything done to its slot?
+    pub fn changes_slot(&self) -> bool {
+        self.entry.present || self.old.present
+    }
 }
 
 impl Core {
@@ -78,6 +87,7 @@ impl Core {
                     .map(|chunks| punch(&path, file.chunk, chunks)),
             );
         }
+        let first_frame = ops.len();
         let mut allocated = file.allocated;
         for frame in frames {
             let Some((frame, bytes)) = frame? else {
@@ -122,6 +132,7 @@ impl Core {
             frames: folded,
             blocks,
             ops,
+            first_frame,
             root,
             allocated,
         }))
