@@ -58,7 +58,7 @@ impl Core {
             let Ok(stored) = String::from_utf8(bytes) else {
                 continue;
             };
-            match self.entry_name(dir, &stored) {
+            match self.entry_name(dir, &stored)? {
                 Some(name) => {
                     sums.entries += 1;
                     sums.names.add(&dir.key.name_item(stored.as_bytes()));
@@ -84,18 +84,27 @@ impl Core {
     }
 
     /// The name that an object of a backing directory stands for, if it is an entry.
-    fn entry_name(&self, dir: &DirData, stored: &str) -> Option<Name> {
+    fn entry_name(&self, dir: &DirData, stored: &str) -> Result<Option<Name>> {
         match dir.key.open_name(stored.as_bytes()) {
-            Ok(Some(name)) => Name::new(&name).ok(),
+            Ok(Some(name)) => Ok(Name::new(&name).ok()),
             Ok(None) => self.long_name(dir, stored),
-            Err(_) => None,
+            Err(_) => Ok(None),
         }
     }
 
-    /// A long name is in its guard alone.
-    fn long_name(&self, dir: &DirData, stored: &str) -> Option<Name> {
+    /// A long name is in its guard alone. What the disk could not read is no damage: the listing fails, and is tried again.
+    fn long_name(&self, dir: &DirData, stored: &str) -> Result<Option<Name>> {
+        match self.store.get(&guard_path(&dir.id, stored)) {
+            Ok(bytes) => Ok(self.name_within(dir, stored, bytes)),
+            // Longer than any guard.
+            Err(error) if error.raw_os_error() == libc::EFBIG => Ok(None),
+            Err(error @ StoreError::Io { .. }) => Err(error.into()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn name_within(&self, dir: &DirData, stored: &str, bytes: Vec<u8>) -> Option<Name> {
         let path = guard_path(&dir.id, stored);
-        let bytes = self.store.get(&path).ok()?;
         let name = if Alias::is_alias(&bytes) {
             let aead = self.zone_key.alias_aead(&dir.id.0, self.suite);
             Alias::open(bytes, &aead, &self.vault, &dir.id).ok()?.0.name
