@@ -1,5 +1,7 @@
-//! Many threads over one vault, with its own threads running and checkpoints all the time: each sees its own subtree as if it
-//! were alone, shared files hold what was written to them, and nobody waits for ever.
+//! Claims about many threads over one vault, with its own threads running and checkpoints all the time: each sees its own
+//! subtree as if it were alone; of a shared file, everyone reads records that are whole, and never older than what was
+//! written before; names that all make, move and remove lead to whole files; the next mount shows all of it; and nobody
+//! waits for ever.
 mod vaults;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -12,6 +14,7 @@ use std::{
 };
 use vaults::{
     draw::{Seeded, Source, ops},
+    dump::Dump,
     image::{Image, open, options},
     kernel::Kernel,
     logger::log_to_stderr,
@@ -19,11 +22,13 @@ use vaults::{
     run::{Budget, Watchdog, seeds},
 };
 use wardfs::{
-    store::{MemoryStore, Store},
+    store::{FaultStore, Operation, Store},
     vault::{NewKind, OpenOptions, ROOT_INO, RenameMode, Vault, VaultError},
 };
 
 const THREADS: u64 = 8;
+/// With fewer checkpoints than this in a run, nothing was tried (each ends with one sync of the store).
+const CHECKPOINTS_MIN: u64 = 10;
 /// Bytes of one record of the shared file: not a part of any chunk.
 const RECORD_LEN: usize = 999;
 
@@ -34,10 +39,6 @@ fn stressful(source: &mut Seeded) -> OpenOptions {
         checkpoint_age: Duration::from_millis(1),
         ..options([8 << 10, 64 << 10, 1 << 20][usize::try_from(source.below(3)).expect("small")])
     }
-}
-
-fn mount(store: &MemoryStore, options: &OpenOptions) -> Vault {
-    open(Arc::new(store.clone()), options.clone()).expect("a healthy vault")
 }
 
 /// Each thread works in a directory of its own, and now and then on what all have.
@@ -61,7 +62,7 @@ fn work(
             .compare(vault)
             .unwrap_or_else(|what| panic!("seed {seed}, thread {number}: {what}"));
         shared.write_records(vault, number, &mut random);
-        shared.meet(vault, number, &mut random);
+        Shared::meet(vault, number, &mut random);
     }
 }
 
@@ -146,7 +147,7 @@ impl Shared {
 
     /// Names that several threads make, move and remove: whatever comes first counts, and every answer is one of those
     /// that fit.
-    fn meet(&self, vault: &Vault, thread: u64, random: &mut StdRng) {
+    fn meet(vault: &Vault, thread: u64, random: &mut StdRng) {
         let dir = vault.lookup(ROOT_INO, b"meeting").expect("a directory");
         for _ in 0..8 {
             let name = [b'a' + random.random_range(0..4u8)];
@@ -167,10 +168,12 @@ impl Shared {
                     let linked = vault
                         .link(found.ino, dir.ino, &other)
                         .map(|stat| vault.forget(stat.ino, 1));
-                    let mut bytes = vec![0; RECORD_LEN];
+                    let mut bytes = vec![0; RECORD_LEN + 1];
                     let read = vault.read(found.ino, 0, &mut bytes);
                     vault.forget(found.ino, 1);
-                    read?;
+                    let len = read?;
+                    let whole = (0..THREADS).any(|thread| record(thread, 1) == bytes[..len]);
+                    assert!(len == 0 || whole, "a file that was met is torn");
                     linked
                 }),
             };
@@ -191,7 +194,8 @@ fn run(seed: u64, secs: u64) {
     let mut source = Seeded::new(seed);
     let store = Image::by(seed).in_memory();
     let options = stressful(&mut source);
-    let vault = mount(&store, &options);
+    let disk = FaultStore::new(Arc::new(store.clone()));
+    let vault = open(Arc::new(disk.clone()), options.clone()).expect("a healthy vault");
     let homes = (0..THREADS).map(|number| {
         vault.make(
             ROOT_INO,
@@ -217,8 +221,17 @@ fn run(seed: u64, secs: u64) {
             });
         }
     });
+    let synced = disk.count(Operation::Sync);
+    assert!(synced >= CHECKPOINTS_MIN, "only {synced} checkpoints");
+    let before = Dump::of(&vault).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     vault.close().expect("a healthy vault");
-    let vault = mount(&store, &options);
+    drop(disk);
+    let vault = open(Arc::new(store.clone()), options).expect("a healthy vault");
+    let after = Dump::of(&vault).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+    before
+        .difference(&after)
+        .map_or(Ok(()), Err)
+        .unwrap_or_else(|what| panic!("seed {seed}, after a remount: {what}"));
     for (number, mut kernel) in kernels.into_iter().enumerate() {
         vault
             .lookup(ROOT_INO, format!("home {number}").as_bytes())
@@ -241,7 +254,7 @@ fn run(seed: u64, secs: u64) {
 #[test]
 fn threads_do_not_get_in_each_others_way() {
     log_to_stderr();
-    let budget = Budget::secs(12);
+    let budget = Budget::secs(9);
     let watchdog = Watchdog::new(Duration::from_secs(60));
     for seed in seeds().take_while(|_| !budget.is_spent()) {
         watchdog.begin(format!("seed {seed}"));

@@ -95,7 +95,7 @@ pub fn on_all_cores<T: Sync + std::fmt::Debug>(
                         wrong
                             .lock()
                             .expect("no panic")
-                            .push(format!("{what:?}: {why}"));
+                            .push(format!("{why}, with {what:?}"));
                     }
                 }
             });
