@@ -3,7 +3,10 @@ mod vaults;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
-    sync::{Arc, Barrier},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
 };
 use vaults::{
@@ -438,4 +441,31 @@ fn writing_into_damaged_files_stops_no_checkpoint_and_no_mount() {
     let killed = store.survivors();
     vault.checkpoint().unwrap();
     opened(&killed).lookup(ROOT_INO, b"healthy").unwrap();
+}
+
+/// In the middle of a move a file has no place, and nobody knows it: that does not make it one that no entry leads to.
+#[test]
+fn a_file_that_is_moved_while_it_is_forgotten_keeps_its_content() {
+    let store = Image::Small.on_disk();
+    let vault = opened(&store);
+    let file = make(&vault, ROOT_INO, b"here", NewKind::File);
+    vault.write(file, 0, b"content", false).unwrap();
+    vault.forget(file, 1);
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                vault.forget(file, 0);
+            }
+        });
+        for _ in 0..20_000 {
+            for (from, to) in [(b"here", b"away"), (b"away", b"here")] {
+                vault
+                    .rename(ROOT_INO, from, ROOT_INO, to, RenameMode::Replace)
+                    .unwrap();
+            }
+        }
+        over.store(true, Relaxed);
+    });
+    assert_eq!(content(&vault, ROOT_INO, b"here").unwrap(), b"content");
 }

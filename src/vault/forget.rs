@@ -47,6 +47,10 @@ impl Core {
         // A checkpoint's snapshot must find the payload among the orphans or among the dead.
         let _gate = self.gate.read();
         let mut state = node.state.write();
+        // Seen without its lock, a node that was just being moved had no place either.
+        if !state.is_orphan(node) || node.lookups.load(Relaxed) > 0 {
+            return;
+        }
         state.dirty = 0;
         let NodeContent::File(file) = &mut state.content else {
             return;

@@ -20,14 +20,23 @@ use super::{
     core::Core,
     error::{Result, VaultError},
 };
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering::Relaxed,
+};
 
 impl Core {
     /// Runs a checkpoint now; gives whether there was anything to do.
     pub fn checkpoint_now(&self) -> Result<bool> {
         let _one = self.checkpoint.lock();
         self.writable()?;
-        let result = self.checkpoint_locked();
+        let result = catch_unwind(AssertUnwindSafe(|| self.checkpoint_locked()));
+        // Done by half, with nobody who knows how far: only the next mount can tell.
+        let result = result.unwrap_or_else(|_| {
+            Err(VaultError::CheckpointFailed {
+                cause: "it panicked".to_owned(),
+            })
+        });
         if let Err(error) = &result {
             self.fail(&error.to_string());
         }
