@@ -17,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long one mount of a test may last before its daemon is killed, so that what waits for it ends with errors.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long it may take until the mount shows, and until the daemon has ended.
 const START_AND_END: Duration = Duration::from_secs(60);

@@ -31,6 +31,7 @@ mod mapped;
 mod messages;
 mod names;
 mod programs;
+mod resources;
 mod sparse;
 mod storm;
 mod tree;

@@ -1,0 +1,189 @@
+//! What the daemon takes of the machine: memory and descriptors, with many files and over a long time.
+
+use crate::{
+    fixture::{Mount, mounted},
+    tree::noise,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// What the daemon may hold resident, in bytes, with 100,000 files known to the kernel.
+const RESIDENT_MAX: u64 = 256 * MIB;
+
+/// The same right after they were made: what was freed since lies between what is still used, a bit in each page, so that
+/// it cannot be given back.
+const RESIDENT_AFTER_MAKING_MAX: u64 = 400 * MIB;
+
+/// What may come and go between two rounds of the same work.
+const WAVERING: u64 = 8 * MIB;
+
+/// Descriptors of stored files are kept for a while; what was done is over when a checkpoint has run.
+const SETTLED: Duration = Duration::from_secs(120);
+
+/// After this time a checkpoint begins.
+const CHECKPOINT_AGE: Duration = Duration::from_millis(5500);
+
+fn resident(mount: &Mount) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", mount.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+fn descriptors(mount: &Mount) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", mount.pid()))
+        .unwrap()
+        .count()
+}
+
+fn settles_at(mount: &Mount, descriptors_max: usize) {
+    let start = Instant::now();
+    while descriptors(mount) > descriptors_max {
+        let open: Vec<PathBuf> = fs::read_dir(format!("/proc/{}/fd", mount.pid()))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+            .collect();
+        assert!(
+            start.elapsed() < SETTLED,
+            "more than {descriptors_max}: {open:#?}"
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Waits until everything is stored and what that took is given back.
+fn rest(mount: &Mount) {
+    let start = Instant::now();
+    let journal = || fs::read_dir(mount.vault().join("journal")).unwrap().count();
+    thread::sleep(CHECKPOINT_AGE);
+    // The log, and space held back.
+    while journal() > 2 {
+        assert!(start.elapsed() < SETTLED, "a checkpoint does not end");
+        thread::sleep(Duration::from_millis(100));
+    }
+    thread::sleep(Duration::from_secs(1));
+}
+
+/// Mostly short files, and one of a hundred with a payload.
+fn len(number: u64) -> usize {
+    let len = if number.is_multiple_of(100) {
+        20_000
+    } else {
+        number * 37 % 3000
+    };
+    usize::try_from(len).unwrap()
+}
+
+/// Four threads, each with its share.
+fn make(dir: &Path, count: u64) {
+    let share = |from: u64| -> io::Result<()> {
+        (from..count).step_by(4).try_for_each(|number| {
+            fs::write(
+                dir.join(format!("file {number}")),
+                noise(number, len(number)),
+            )
+        })
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|from| scope.spawn(move || share(from)))
+            .collect();
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
+    });
+}
+
+/// Counts the lines that a shell command prints.
+fn lines(dir: &Path, script: &str) -> usize {
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().lines().count()
+}
+
+fn summed(dir: &Path) -> usize {
+    lines(dir, "find . -type f -print0 | xargs -0 -P 4 md5sum")
+}
+
+#[test]
+fn a_directory_of_a_hundred_thousand_files_takes_little_memory() {
+    const COUNT: u64 = 100_000;
+    mounted(|mount| {
+        let dir = mount.path("many");
+        let modest = |mount: &Mount, after: &str, max: u64| {
+            let resident = resident(mount);
+            println!("{after}: {} MiB", resident / MIB);
+            assert!(resident < max, "{} MiB after {after}", resident / MIB);
+        };
+        fs::create_dir(&dir).unwrap();
+        make(&dir, COUNT);
+        println!("making them: {} MiB", resident(mount) / MIB);
+        rest(mount);
+        for (mounting, max) in [
+            ("first", RESIDENT_AFTER_MAKING_MAX),
+            ("second", RESIDENT_MAX),
+        ] {
+            assert_eq!(lines(&dir, "find . -type f -newermt 2000-01-01"), 100_000);
+            modest(mount, &format!("find, {mounting} mount"), max);
+            assert_eq!(summed(&dir), 100_000);
+            modest(mount, &format!("md5sum, {mounting} mount"), max);
+            if mounting == "first" {
+                mount.remount();
+            }
+        }
+        for number in (0..COUNT).step_by(977) {
+            assert!(
+                fs::read(dir.join(format!("file {number}"))).unwrap() == noise(number, len(number))
+            );
+        }
+        assert_eq!(lines(&mount.dir(), "rm -r many"), 0);
+        rest(mount);
+        modest(mount, "rm", RESIDENT_MAX);
+        mount.remount();
+        assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn the_same_work_again_and_again_takes_no_more_memory_and_no_more_descriptors() {
+    mounted(|mount| {
+        // The log and the space held back come with the first change.
+        let at_first = descriptors(mount) + 2;
+        let mut peaks = Vec::new();
+        for round in 0..10 {
+            let dir = mount.path(format!("round {round}"));
+            fs::create_dir(&dir).unwrap();
+            make(&dir, 5000);
+            assert_eq!(summed(&dir), 5000);
+            assert_eq!(lines(&mount.dir(), "rm -r round*"), 0);
+            rest(mount);
+            peaks.push(resident(mount));
+        }
+        // By then whatever is kept for reuse is there.
+        let known = peaks[..5].iter().max().unwrap();
+        println!(
+            "resident after each round, in MiB: {:?}",
+            peaks.iter().map(|peak| peak / MIB).collect::<Vec<_>>()
+        );
+        assert!(
+            peaks[5..].iter().all(|peak| *peak < known + WAVERING),
+            "grows: {peaks:?}"
+        );
+        settles_at(mount, at_first);
+    });
+}
