@@ -209,3 +209,25 @@ fn inode_numbers_are_64_bits_long_and_stay() {
         );
     });
 }
+
+#[test]
+fn a_file_has_sixty_five_thousand_names_and_no_more() {
+    mounted(|mount| {
+        let first = mount.path("file");
+        fs::write(&first, "one of many").unwrap();
+        let name = |number: u32| mount.path(format!("link {number}"));
+        (1..65_000).for_each(|number| fs::hard_link(&first, name(number)).unwrap());
+        let error = fs::hard_link(&first, name(65_000)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMLINK));
+        assert!(!name(65_000).exists());
+        // The place of one that is gone can be taken.
+        fs::remove_file(name(7)).unwrap();
+        fs::hard_link(&first, name(65_000)).unwrap();
+        mount.remount();
+        assert_eq!(
+            fs::metadata(mount.path("link 64999")).unwrap().nlink(),
+            65_000
+        );
+        assert_eq!(fs::read(mount.path("link 65000")).unwrap(), b"one of many");
+    });
+}

@@ -136,3 +136,44 @@ fn a_program_builds_here() {
         );
     });
 }
+
+#[test]
+fn a_crate_builds_and_is_tested_here() {
+    mounted(|mount| {
+        shell(
+            &mount.dir(),
+            "mkdir -p crate/src; cd crate; printf '[package]\\nname = \"tiny\"\\nversion = \"0.1.0\"\\nedition = \"2024\"\\n' > Cargo.toml
+             printf 'pub fn two() -> u32 { 2 }\\n#[test]\\nfn it_is() { assert_eq!(two(), 2); }\\n' > src/lib.rs
+             printf 'fn main() { assert_eq!(tiny::two(), 2); }\\n' > src/main.rs
+             unset CARGO_TARGET_DIR; cargo build --offline --quiet; cargo test --offline --quiet; ./target/debug/tiny
+             echo '// more' >> src/lib.rs; cargo build --offline --quiet; ./target/debug/tiny",
+        );
+        mount.remount();
+        shell(
+            &mount.path("crate"),
+            "unset CARGO_TARGET_DIR; ./target/debug/tiny; cargo run --offline --quiet",
+        );
+    });
+}
+
+#[test]
+fn a_tree_is_copied_with_all_its_attributes() {
+    mounted(|mount| {
+        let (from, there, back) = (
+            mount.outside("from"),
+            mount.path("there"),
+            mount.outside("back"),
+        );
+        std::fs::create_dir(&from).unwrap();
+        tree::grow(&from);
+        run("cp", ["-a".as_ref(), from.as_os_str(), there.as_os_str()]);
+        assert_same(&describe(&there), &describe(&from));
+        mount.remount();
+        run("cp", ["-a".as_ref(), there.as_os_str(), back.as_os_str()]);
+        assert_same(&describe(&back), &describe(&from));
+        shell(
+            &mount.dir(),
+            "cp -a there again; diff -r --no-dereference -x fifo there again",
+        );
+    });
+}
