@@ -62,6 +62,11 @@ impl StoreError {
         errno.raw_os_error()
     }
 
+    /// Whether an object is longer than this store hands out in one piece (`EFBIG`).
+    pub fn is_too_long(&self) -> bool {
+        self.raw_os_error() == Errno::FBIG.raw_os_error()
+    }
+
     /// Whether nothing lies there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, StoreError::NotFound(_))

@@ -97,7 +97,7 @@ impl Core {
         match self.store.get(&guard_path(&dir.id, stored)) {
             Ok(bytes) => Ok(self.name_within(dir, stored, bytes)),
             // Longer than any guard.
-            Err(error) if error.raw_os_error() == libc::EFBIG => Ok(None),
+            Err(error) if error.is_too_long() => Ok(None),
             Err(error @ StoreError::Io { .. }) => Err(error.into()),
             Err(_) => Ok(None),
         }

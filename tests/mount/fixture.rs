@@ -189,8 +189,11 @@ impl Mount {
             (Some(0), ""),
             "the daemon's end"
         );
-        let left = fs::read_dir(self.vault().join("journal")).unwrap().count();
-        assert_eq!(left, 0, "files in the journal after a clean unmount");
+        // A mount that may not write leaves what it found.
+        if self.options != "ro" {
+            let left = fs::read_dir(self.vault().join("journal")).unwrap().count();
+            assert_eq!(left, 0, "files in the journal after a clean unmount");
+        }
     }
 
     /// Unmounts and mounts again: nothing is left in any cache.
