@@ -1,13 +1,14 @@
 //! Plaintext entry names. They must never reach a log or an error message, so `Debug` gives the length alone.
 
-use std::{borrow::Borrow, fmt};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 /// Bytes in the longest entry name (Linux `NAME_MAX`).
 pub const NAME_LEN_MAX: usize = 255;
 
 /// A legal entry name: 1 to 255 bytes, no NUL, no `/`, neither `.` nor `..`.
+/// Clones share the bytes: a name in use stands in several places.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(Box<[u8]>);
+pub struct Name(Arc<[u8]>);
 
 /// Why bytes are no entry name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -63,6 +63,8 @@ impl Core {
         self.mark_dirty(dir, state);
 
         let state = locked.of(node);
+        // Nearly all have one only.
+        state.links.reserve_exact(1);
         state.links.push(link.clone());
         state.attrs.ctime = time;
         self.mark_dirty(node, state);

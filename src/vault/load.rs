@@ -7,7 +7,7 @@ use super::{
     dir::{DirData, Listing, StoredSums},
     error::{Result, VaultError, in_object},
     file::{Birth, FileBody, FileData, index::Index},
-    node::{Node, NodeContent, NodeState, Placed},
+    node::{Node, NodeContent, NodeState, Placed, shared},
 };
 use crate::{
     crypto::{FileKey, SetHash, Tag},
@@ -296,9 +296,13 @@ impl Core {
             zone: head.zone,
             key,
             attrs: body.attrs,
-            xattrs: Arc::new(body.xattrs),
+            xattrs: shared(body.xattrs),
             apart: place == Place::Links,
-            links: body.links,
+            // The same, and the name is not held twice.
+            links: match &place {
+                Place::Entry(link) => vec![link.clone()],
+                Place::Root | Place::Links => body.links,
+            },
             description: body.description,
             generation: body.generation,
             seals: body.seal_count,

@@ -12,7 +12,7 @@ use crate::{
 };
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
-    Arc,
+    Arc, LazyLock,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -103,6 +103,16 @@ impl Node {
 
     pub fn stat(&self) -> Stat {
         self.state.read().stat(self)
+    }
+}
+
+/// Extended attributes for a node; all nodes that have none share them.
+pub(super) fn shared(xattrs: Xattrs) -> Arc<Xattrs> {
+    static NONE: LazyLock<Arc<Xattrs>> = LazyLock::new(Arc::default);
+    if xattrs.is_empty() {
+        Arc::clone(&NONE)
+    } else {
+        Arc::new(xattrs)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     error::{Result, VaultError},
     file::FileBody,
     lock::Locked,
-    node::{Node, NodeContent, NodeState, Placed},
+    node::{Node, NodeContent, NodeState, Placed, shared},
     types::{NewKind, Stat},
 };
 use crate::{
@@ -147,7 +147,7 @@ impl Core {
             zone: new.zone,
             key,
             attrs: new.attrs,
-            xattrs: Arc::new(new.xattrs.clone()),
+            xattrs: shared(new.xattrs.clone()),
             links: Vec::new(),
             apart: false,
             description: Vec::new(),
