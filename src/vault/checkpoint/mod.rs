@@ -25,6 +25,10 @@ use std::{
     sync::atomic::Ordering::Relaxed,
 };
 
+/// Inline content of changed files in memory that makes a checkpoint due; with twice as much, changes wait for it. A
+/// checkpoint needs as much again for what it seals.
+const HELD_BYTES: u64 = 16 << 20;
+
 impl Core {
     /// Runs a checkpoint now; gives whether there was anything to do.
     pub fn checkpoint_now(&self) -> Result<bool> {
@@ -88,14 +92,14 @@ impl Core {
     pub fn checkpoint_due(&self) -> bool {
         let waited = self.oldest_change.lock().map(|since| since.elapsed());
         self.journal.segment_len() >= self.options.checkpoint_bytes
-            || self.held.load(Relaxed) >= self.options.checkpoint_bytes
+            || self.held.load(Relaxed) >= HELD_BYTES
             || waited.is_some_and(|waited| waited >= self.options.checkpoint_age)
     }
 
     /// Waits when the log is so far ahead of the store that memory and disk would fill.
     pub fn make_room(&self) -> Result<()> {
         let limit = self.options.checkpoint_bytes.saturating_mul(3);
-        if self.journal.segment_len() < limit && self.held.load(Relaxed) < limit {
+        if self.journal.segment_len() < limit && self.held.load(Relaxed) < 2 * HELD_BYTES {
             return Ok(());
         }
         if !self.options.background {

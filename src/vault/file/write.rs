@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// Seals under one file key with random 96-bit nonces before it gets another: half of what NIST SP 800-38D allows; 32 TiB
 /// written in chunks of 16 KiB.
@@ -97,7 +97,9 @@ impl Core {
         let done = if inline && Self::fits_inline(end.max(file.size)) {
             self.load_inline(node, state)?;
             self.write_patch(node, state, offset, data)?;
-            self.charge(end.saturating_sub(state.file()?.size));
+            let growth = end.saturating_sub(state.file()?.size);
+            self.charge(growth);
+            self.held.fetch_add(growth, Relaxed);
             data.len()
         } else {
             if inline {
