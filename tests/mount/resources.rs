@@ -17,8 +17,8 @@ const MIB: u64 = 1 << 20;
 /// What the daemon may hold resident, in bytes, with 100,000 files known to the kernel.
 const RESIDENT_MAX: u64 = 256 * MIB;
 
-/// What may come and go between two rounds of the same work.
-const WAVERING: u64 = 8 * MIB;
+/// What may come and go between two rounds of the same work. Five rounds that lost their nodes would lose 37 MiB.
+const WAVERING: u64 = 24 * MIB;
 
 /// Descriptors of stored files are kept for a while; what was done is over when a checkpoint has run.
 const SETTLED: Duration = Duration::from_secs(120);

@@ -4,15 +4,17 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs;
 
+/// The kernel's table is read in pieces, and skips lines when locks come and go in between.
+const READS: u32 = 5;
+
 /// The process that holds a flock(2) on the file behind `fd`, if it can be told.
 pub(super) fn of_lock_on(fd: BorrowedFd<'_>) -> Option<u32> {
     let stat = fs::fstat(fd).ok()?;
-    let table = std::fs::read_to_string("/proc/locks").ok()?;
-    find(
-        &table,
-        (fs::major(stat.st_dev), fs::minor(stat.st_dev)),
-        stat.st_ino,
-    )
+    let device = (fs::major(stat.st_dev), fs::minor(stat.st_dev));
+    (0..READS).find_map(|_| {
+        let table = std::fs::read_to_string("/proc/locks").ok()?;
+        find(&table, device, stat.st_ino)
+    })
 }
 
 /// Looks for the device and inode in lines such as `2: FLOCK  ADVISORY  WRITE 2711 fd:00:1234 0
