@@ -301,6 +301,42 @@ fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
     vault.close().expect("a healthy vault");
 }
 
+/// The content moved out of the guard for a write that then found no space: the checkpoint that made some must store the move.
+#[test]
+fn a_file_that_outgrew_its_guard_on_a_full_disk_is_whole_after_a_crash() {
+    let memory = Image::Small.in_memory();
+    let disk = FaultStore::new(Arc::new(memory.clone()));
+    let vault = open(Arc::new(disk.clone()), options(1 << 40)).expect("a healthy vault");
+    let file = vault
+        .make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0)
+        .expect("a file")
+        .ino;
+    vault.write(file, 0, b"inline", false).expect("a write");
+    vault.checkpoint().expect("a checkpoint");
+    vault
+        .make(ROOT_INO, b"another", NewKind::File, 0o600, 0, 0)
+        .expect("something for a checkpoint to do");
+    disk.inject(Fault::no_space().under("payloads/new").once());
+    let bytes = Fill::Noise(1).bytes(40_960);
+    let wrote = vault.write(file, 40_960, &bytes, false);
+    assert_eq!(
+        wrote.expect("space, after a checkpoint"),
+        bytes.len(),
+        "the checkpoint was not in vain"
+    );
+    vault.sync_all().expect("a sync");
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+    let mut found = vec![0; 2 * 40_960];
+    assert_eq!(
+        vault.read(file, 0, &mut found).expect("a read"),
+        found.len()
+    );
+    assert_eq!(&found[..6], b"inline");
+    assert_eq!(&found[40_960..], &bytes[..]);
+}
+
 /// Recovery, too: any operation of a mount fails, and the next mount finishes what it began.
 #[test]
 fn each_operation_of_a_recovery_fails_in_turn_and_the_next_one_finishes() {

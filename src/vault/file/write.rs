@@ -92,6 +92,10 @@ impl Core {
         data: &[u8],
     ) -> Result<usize> {
         let end = offset + data.len() as u64;
+        // Also of a write that fails something may go into the log, which only a stored guard replaces.
+        if !state.is_orphan(node) {
+            self.mark_dirty(node, state);
+        }
         let file = state.file()?;
         let inline = matches!(file.body, FileBody::Inline(_));
         let done = if inline && Self::fits_inline(end.max(file.size)) {
@@ -112,9 +116,6 @@ impl Core {
         state.attrs.ctime = time;
         let file = state.file_mut()?;
         file.size = file.size.max(offset + done as u64);
-        if !state.is_orphan(node) {
-            self.mark_dirty(node, state);
-        }
         Ok(done)
     }
 
