@@ -603,8 +603,16 @@ impl Kernel {
                 let node = self.pick(node);
                 let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
                 let bytes = fill.bytes(len);
-                let model = self.model.write(node, offset, &bytes, kill_priv);
-                whole(both(vault.write(ino, offset, &bytes, kill_priv), model)?)
+                let wrote = vault.write(ino, offset, &bytes, kill_priv);
+                // A full disk may cut it short; then exactly what was told is there.
+                let told = match &wrote {
+                    Ok(len) if *len < bytes.len() => &bytes[..*len],
+                    _ => &bytes[..],
+                };
+                let model = self.model.write(node, offset, told, kill_priv);
+                both(wrote, model)?.map_or(Ok(Effect::Nothing), |(wrote, _)| {
+                    whole(Some((wrote, bytes.len())))
+                })
             }
             Op::CopyRange {
                 from,

@@ -54,7 +54,8 @@ impl Core {
             }
             done => done?,
         };
-        if self.journal.is_full() {
+        // Of a short write, the count must be told.
+        if done == data.len() && self.journal.is_full() {
             self.write_tails()?;
         }
         Ok(done)
