@@ -84,6 +84,8 @@ pub(super) struct Core {
     pub touching: Mutex<()>,
     /// Something was pushed and waits for the timer.
     pub tail_waits: AtomicBool,
+    /// Some node was displaced: never in a vault that nobody tampered with.
+    pub any_displaced: AtomicBool,
     /// Bytes of inline content that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
     pub read_only: AtomicBool,
@@ -181,6 +183,7 @@ impl Core {
             touching: Mutex::default(),
             held: AtomicU64::new(0),
             tail_waits: AtomicBool::new(false),
+            any_displaced: AtomicBool::new(false),
             orphans: Mutex::default(),
             contents: Mutex::default(),
             open_blobs: Mutex::default(),
@@ -196,7 +199,9 @@ impl Core {
 
     /// The node of an inode number that the kernel knows.
     pub fn node(&self, ino: u64) -> Result<Arc<Node>> {
-        self.table.get(ino).ok_or(VaultError::Stale)
+        let node = self.table.get(ino).ok_or(VaultError::Stale)?;
+        self.refuse_displaced(&node)?;
+        Ok(node)
     }
 
     /// Refuses changes from now on, as was asked for.

@@ -22,6 +22,7 @@ impl Core {
         if !is_missing(node) {
             return Ok(());
         }
+        self.refuse_displaced(node)?;
         let upwards = successors(Some(Arc::clone(node)), |node| node.parent());
         let missing: Vec<Arc<Node>> = upwards.take_while(is_missing).collect();
         let _order = self.touching.lock();

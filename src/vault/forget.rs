@@ -69,7 +69,8 @@ impl Core {
 
 /// May a node leave memory?
 fn idle(node: &Node) -> bool {
-    if node.is_root() || node.lookups.load(Relaxed) > 0 {
+    // The number of a displaced node must not be free again while the present has another.
+    if node.is_root() || node.lookups.load(Relaxed) > 0 || node.is_displaced() {
         return false;
     }
     let Some(state) = node.state.try_read() else {

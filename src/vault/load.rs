@@ -20,7 +20,7 @@ use crate::{
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
 /// A guard as it was read.
@@ -122,6 +122,7 @@ impl Core {
 
     /// The node of an entry, read if need be.
     pub fn child(&self, dir: &Arc<Node>, name: &Name) -> Result<Arc<Node>> {
+        let dir_id = dir.state.read().dir()?.id;
         // An entry may change while its guard is read; then the present one counts.
         for _ in 0..16 {
             let stored = self.stored.load(SeqCst);
@@ -133,14 +134,17 @@ impl Core {
                     self.table.get(entry.ino)
                 }
             };
-            if let Some(node) = known() {
+            if let Some(node) = known().filter(|node| node.is_entry(&dir_id, name)) {
+                self.refuse_displaced(&node)?;
                 return Ok(node);
             }
+            let is_known = || known().is_some_and(|node| node.is_entry(&dir_id, name));
             let loaded = self.load_entry(dir, name, stored);
             let mut state = dir.state.write();
             let now = state.dir()?.find(name)?;
             if now.ino != entry.ino
-                || (loaded.is_err() && (self.stored.load(SeqCst) != stored || known().is_some()))
+                || (loaded.is_err() && (self.stored.load(SeqCst) != stored || is_known()))
+                || matches!(loaded, Err(VaultError::Stale))
             {
                 continue;
             }
@@ -196,7 +200,12 @@ impl Core {
 
     /// The node of a file whose guard lies apart. `stored`: as it was before.
     pub fn load_apart(&self, file: &crate::format::FileId, stored: u64) -> Result<Arc<Node>> {
-        if let Some(node) = self.table.find(file) {
+        let known = || {
+            self.table
+                .find(file)
+                .filter(|node| node.is_at(&Place::Links))
+        };
+        if let Some(node) = known() {
             return Ok(node);
         }
         let path = link_guard_path(file);
@@ -207,7 +216,7 @@ impl Core {
             Ok(guard) if guard.head.file == *file => guard,
             Ok(_) => return Err(misplaced(&path)),
             // Read through another name meanwhile, it may be that a checkpoint is writing it.
-            Err(error) => return self.table.find(file).ok_or(error),
+            Err(error) => return known().ok_or(error),
         };
         self.links.lock().tags.entry(*file).or_insert(guard.tag);
         self.adopt(&path, guard, Place::Links, None, stored)
@@ -310,22 +319,23 @@ impl Core {
             stored: Some(tag),
             dirty: 0,
         };
-        let dir = state.dir_id();
+        let (dir, generation, here) = (state.dir_id(), state.generation, place.clone());
         let node = Node {
             ino,
             id: head.file,
             kind,
             lookups: AtomicU64::new(0),
             touched: AtomicU64::new(0),
+            displaced: AtomicBool::new(false),
             place: Mutex::new(Placed {
                 place: Some(place),
-                parent,
+                parent: parent.clone(),
             }),
             state: RwLock::new(state),
         };
         let node = Arc::new(node);
         // Locked, so that nobody changes the content before it is kept.
-        let _state = node.state.read();
+        let locked = node.state.read();
         let fresh = || self.stored.load(SeqCst) == stored;
         let kept = self
             .table
@@ -333,6 +343,10 @@ impl Core {
             .ok_or(VaultError::Stale)?;
         if let Some(inline) = inline.filter(|_| Arc::ptr_eq(&kept, &node)) {
             self.keep_content(ino, Arc::new(inline));
+        }
+        if !Arc::ptr_eq(&kept, &node) {
+            drop(locked);
+            self.same_file(path, &kept, &here, parent, generation, stored)?;
         }
         Ok(kept)
     }

@@ -9,6 +9,7 @@ mod change;
 mod checkpoint;
 mod core;
 mod dir;
+mod double;
 mod entries;
 mod error;
 mod file;

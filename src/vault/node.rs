@@ -8,12 +8,15 @@
 use super::{dir::DirData, error::Result, file::FileData, types::ROOT_INO, types::Stat};
 use crate::{
     crypto::{FileKey, Tag},
-    format::{Attrs, DirId, FileId, Kind, Link, Place, Xattrs, ZoneId},
+    format::{Attrs, DirId, FileId, Kind, Link, Name, Place, Xattrs, ZoneId},
 };
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
     Arc, LazyLock,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
 };
 
 /// One inode.
@@ -25,6 +28,8 @@ pub(super) struct Node {
     pub lookups: AtomicU64,
     /// Last segment that names this node's place; what is logged about a node comes after that.
     pub touched: AtomicU64,
+    /// A newer guard of the same file was found elsewhere: what this one says is of the past, and nothing is done with it.
+    pub displaced: AtomicBool,
     /// Where the guard lies, as the present has it. A lock of its own, taken after any state.
     pub place: Mutex<Placed>,
     pub state: RwLock<NodeState>,
@@ -88,6 +93,24 @@ impl Node {
     /// The directory that holds the only link.
     pub fn parent(&self) -> Option<Arc<Node>> {
         self.place.lock().parent.clone()
+    }
+
+    /// Does the present have the guard there?
+    pub fn is_at(&self, place: &Place) -> bool {
+        self.place.lock().place.as_ref() == Some(place)
+    }
+
+    /// Does this entry lead here, as far as the node's place says? Of a guard that lies apart its links say more.
+    pub fn is_entry(&self, dir: &DirId, name: &Name) -> bool {
+        match &self.place.lock().place {
+            Some(Place::Entry(link)) => link.dir == *dir && link.name == *name,
+            Some(Place::Links) => true,
+            Some(Place::Root) | None => false,
+        }
+    }
+
+    pub fn is_displaced(&self) -> bool {
+        self.displaced.load(SeqCst)
     }
 
     /// Notes a new place, after the links changed.

@@ -40,7 +40,10 @@ impl Table {
         if *id == self.root {
             return self.get(ROOT_INO);
         }
-        (0..PROBES).find_map(|probe| self.get(probed(id, probe)).filter(|node| node.id == *id))
+        (0..PROBES).find_map(|probe| {
+            self.get(probed(id, probe))
+                .filter(|node| node.id == *id && !node.is_displaced())
+        })
     }
 
     pub fn dir(&self, id: &DirId) -> Option<Arc<Node>> {
@@ -49,12 +52,15 @@ impl Table {
         self.get(node.ino).filter(|kept| Arc::ptr_eq(kept, &node))
     }
 
-    /// An inode number that no other id has.
+    /// An inode number that no other id has, nor a displaced node.
     pub fn ino_for(&self, id: &FileId) -> u64 {
         if *id == self.root {
             return ROOT_INO;
         }
-        let free = |ino: &u64| self.get(*ino).is_none_or(|node| node.id == *id);
+        let free = |ino: &u64| {
+            self.get(*ino)
+                .is_none_or(|node| node.id == *id && !node.is_displaced())
+        };
         (0..PROBES)
             .map(|probe| probed(id, probe))
             .find(free)

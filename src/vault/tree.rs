@@ -17,7 +17,10 @@ use crate::{
     },
 };
 use parking_lot::{Mutex, RwLock};
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64},
+};
 use zeroize::Zeroizing;
 
 /// As ext4 has it.
@@ -163,6 +166,7 @@ impl Core {
             kind,
             lookups: AtomicU64::new(0),
             touched: AtomicU64::new(self.journal.segment()),
+            displaced: AtomicBool::new(false),
             place: Mutex::new(Placed::default()),
             state: RwLock::new(state),
         })

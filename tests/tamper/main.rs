@@ -16,6 +16,7 @@
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random changes begin and how long they go on. Keys and ids are
 //! random in every run, so a seed repeats what is done to which kind of object, not to which bytes.
 mod change;
+mod double;
 mod journal;
 mod map;
 mod past;

@@ -34,8 +34,9 @@ enum Version {
 pub struct Expected<'a> {
     moments: &'a [Moment],
     objects: &'a Objects,
-    /// Nodes of which more than one guard is there: whichever is read first counts, and the others may be refused.
-    double: BTreeSet<u64>,
+    /// Nodes of which more than one guard is there, with the moment of the newest: that one counts, whichever is read first.
+    /// What an older one leads to is shown as of its moment until the newest was read, and is an error from then on.
+    double: BTreeMap<u64, usize>,
 }
 
 /// A read of a whole vault.
@@ -56,19 +57,31 @@ impl<'a> Expected<'a> {
         let mut expected = Expected {
             moments,
             objects,
-            double: BTreeSet::new(),
+            double: BTreeMap::new(),
         };
-        let mut guards: BTreeMap<u64, &str> = BTreeMap::new();
+        let mut guards: BTreeMap<u64, BTreeMap<&str, usize>> = BTreeMap::new();
         for (number, moment) in moments.iter().enumerate() {
             for (ino, node) in &moment.map.nodes {
-                if expected.version(&node.guard) == Version::Whole(number)
-                    && guards.insert(*ino, &node.guard).is_some()
-                {
-                    expected.double.insert(*ino);
+                if expected.version(&node.guard) == Version::Whole(number) {
+                    guards.entry(*ino).or_default().insert(&node.guard, number);
+                }
+                for (home, apart) in &moment.map.lonely {
+                    if *apart == node.guard && expected.come_home(home) == Some(number) {
+                        guards.entry(*ino).or_default().insert(home, number);
+                    }
                 }
             }
         }
+        let double = guards.into_iter().filter(|(_, guards)| guards.len() > 1);
+        expected.double = double
+            .filter_map(|(ino, guards)| Some((ino, *guards.values().max()?)))
+            .collect();
         expected
+    }
+
+    /// Is this an older one of several guards of a node?
+    fn is_older(&self, ino: u64, moment: usize) -> bool {
+        self.double.get(&ino).is_some_and(|newest| moment < *newest)
     }
 
     fn version(&self, path: &str) -> Version {
@@ -165,19 +178,6 @@ impl<'a> Expected<'a> {
             _ => Err(vec![apart.as_str(), entry.path.as_str()]),
         }
     }
-
-    /// All states in which a node may be shown through any of its guards.
-    fn versions(&self, ino: u64) -> impl Iterator<Item = usize> {
-        let known = self
-            .moments
-            .iter()
-            .enumerate()
-            .filter(move |(number, moment)| {
-                let node = moment.map.nodes.get(&ino);
-                node.is_some_and(|node| self.version(&node.guard) == Version::Whole(*number))
-            });
-        known.map(|(number, _)| number)
-    }
 }
 
 impl<'a> Reader<'a> {
@@ -198,23 +198,26 @@ impl<'a> Reader<'a> {
             return Err("it opens without a root".to_owned());
         };
         let stat = self.vault.stat(ROOT_INO);
-        self.node(&stat.map_err(|error| format!("root: {error}"))?, moment)
+        let stat = stat.map_err(|error| format!("root: {error}"))?;
+        self.node(&stat, ROOT_INO, moment)
     }
 
-    fn node(&mut self, stat: &Stat, moment: usize) -> Verdict {
+    /// `id`: its number in the past; of a node with several guards the present may have another.
+    fn node(&mut self, stat: &Stat, id: u64, moment: usize) -> Verdict {
         if !self.done.insert(stat.ino) {
             return Ok(());
         }
-        self.met.push(stat.ino);
-        if self.expected.double.contains(&stat.ino) {
-            return self.double(stat);
-        }
         let moments = self.expected.moments;
         let (truth, mapped) = (
-            &moments[moment].dump.nodes[&stat.ino],
-            &moments[moment].map.nodes[&stat.ino],
+            &moments[moment].dump.nodes[&id],
+            &moments[moment].map.nodes[&id],
         );
         self.same_state(stat, truth)?;
+        if self.expected.is_older(id, moment) {
+            // What it leads to may become an error at any time.
+            return Ok(());
+        }
+        self.met.push(stat.ino);
         match (&truth.body, &mapped.body) {
             (FoundBody::Dir(_), MappedBody::Dir(dir)) => self.dir(stat.ino, dir),
             (FoundBody::File(pages), MappedBody::Payload(payload)) => {
@@ -236,6 +239,9 @@ impl<'a> Reader<'a> {
 
     fn same_state(&self, stat: &Stat, truth: &Found) -> Verdict {
         let mut expected = truth.stat;
+        if self.expected.double.contains_key(&expected.ino) {
+            expected.ino = stat.ino;
+        }
         if self.used {
             (expected.atime, expected.ctime) = (stat.atime, stat.ctime);
         }
@@ -246,29 +252,6 @@ impl<'a> Reader<'a> {
             xattrs.is_ok_and(|found| found == truth.xattrs),
             "other extended attributes",
         )
-    }
-
-    /// A node with two guards shows one of its states, and perhaps not all of it.
-    fn double(&mut self, stat: &Stat) -> Verdict {
-        let known: Vec<&Found> = self
-            .expected
-            .versions(stat.ino)
-            .map(|moment| &self.expected.moments[moment].dump.nodes[&stat.ino])
-            .collect();
-        let fits = |truth: &&&Found| {
-            self.same_state(stat, truth).is_ok()
-                && match &truth.body {
-                    FoundBody::File(pages) if stat.size <= 1 << 20 => self
-                        .compare(stat.ino, 0, stat.size, pages)
-                        .map_or(true, |(_, wrong)| !wrong),
-                    _ => true,
-                }
-        };
-        right(
-            known.iter().any(|truth| fits(&truth)),
-            "no state of its past",
-        )
-        .map_err(|what| format!("{stat:?}: {what}"))
     }
 
     /// Reads a range; gives how many bytes there are and whether they are others.
@@ -311,13 +294,7 @@ impl<'a> Reader<'a> {
 
     /// An error that must come; it names one of these.
     fn told(&mut self, error: &VaultError, names: &[&str]) -> Verdict {
-        let text = error.to_string();
-        right(
-            error.errno() == libc::EIO && names.iter().any(|name| text.contains(name)),
-            "an error that is not EIO or names nothing",
-        )
-        .map_err(|what| format!("{what}: {text:?} instead of one of {names:?}"))?;
-        self.errors.push(text);
+        self.errors.push(is_damage(error, names)?);
         Ok(())
     }
 
@@ -353,11 +330,16 @@ impl<'a> Reader<'a> {
     ) -> Verdict {
         match (self.expected.resolve(ino, name, entry), found) {
             (Ok((child, moment)), Ok(stat)) => {
-                right(stat.ino == child, "it leads to another node")?;
-                self.node(&stat, moment)
+                right(
+                    stat.ino == child || self.expected.double.contains_key(&child),
+                    "it leads to another node",
+                )?;
+                self.node(&stat, child, moment)
             }
-            (Ok((child, _)), Err(error)) if self.expected.double.contains(&child) => {
-                self.told(&error, &[&entry.path, &dir.label, "guards/links"])
+            (Ok((child, moment)), Err(error)) if self.expected.is_older(child, moment) => {
+                let label = &self.expected.moments[moment].map.nodes[&child].label;
+                let known = is_damage(&error, &[&entry.path, label, &dir.label, "guards/links"]);
+                known.map(drop)
             }
             (Ok(_), Err(error)) => Err(format!("it is whole: {error}")),
             (Err(_), Ok(stat)) => Err(format!("it is damaged and shows {stat:?}")),
@@ -397,16 +379,15 @@ impl<'a> Reader<'a> {
             let resolved = self.expected.resolve(ino, name, names[name]);
             let told = shown.remove(*name);
             match (resolved, told) {
-                (Ok((child, _)), told) if self.expected.double.contains(&child) => {
+                (Ok((child, moment)), None) if self.expected.is_older(child, moment) => {
                     sure = false;
-                    right(
-                        told.is_none_or(|(ino, _)| ino == child),
-                        "a listing tells another node",
-                    )?;
                 }
                 (Ok((child, moment)), Some(told)) => {
                     let truth = &self.expected.moments[moment].dump.nodes[&child].stat;
-                    right(told == (child, truth.kind), "a listing tells another node")?;
+                    let (ino, kind) = told;
+                    let same = ino == child || self.expected.double.contains_key(&child);
+                    right(same && kind == truth.kind, "a listing tells another node")?;
+                    sure &= !self.expected.is_older(child, moment);
                 }
                 (Ok(_), None) => return Err("a listing leaves a whole entry out".to_owned()),
                 (Err(_), Some(_)) => return Err("a listing shows a damaged entry".to_owned()),
@@ -418,9 +399,21 @@ impl<'a> Reader<'a> {
             Ok(()) if !whole => Err("a listing that is not whole ends well".to_owned()),
             Ok(()) => Ok(()),
             Err(error) if whole && sure => Err(format!("a listing that is whole fails: {error}")),
+            Err(error) if whole => is_damage(&error, &[&dir.label]).map(drop),
             Err(error) => self.told(&error, &[&dir.label]),
         }
     }
+}
+
+/// An error of damage names one of these; gives its text.
+fn is_damage(error: &VaultError, names: &[&str]) -> std::result::Result<String, String> {
+    let text = error.to_string();
+    right(
+        error.errno() == libc::EIO && names.iter().any(|name| text.contains(name)),
+        "an error that is not EIO or names nothing",
+    )
+    .map_err(|what| format!("{what}: {text:?} instead of one of {names:?}"))?;
+    Ok(text)
 }
 
 /// A claim.

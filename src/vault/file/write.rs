@@ -71,6 +71,7 @@ impl Core {
         // At most each byte is in a chunk of its own, with an index block of its own.
         let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
         let _change = self.writing(chunks * (self.chunk.len() as u64 + INDEX_COST))?;
+        self.refuse_displaced(node)?;
         self.journal.reserve().wait();
         let mut state = node.state.write();
         state.file()?;
