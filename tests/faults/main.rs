@@ -337,6 +337,29 @@ fn a_file_that_outgrew_its_guard_on_a_full_disk_is_whole_after_a_crash() {
     assert_eq!(&found[40_960..], &bytes[..]);
 }
 
+/// The checkpoint made the payload and wrote its frames, and then not its index.
+#[test]
+fn a_new_payload_can_be_read_after_a_checkpoint_that_failed_past_its_frames() {
+    let disk = FaultStore::new(Arc::new(Image::Small.in_memory()));
+    let vault = open(Arc::new(disk.clone()), options(1 << 40)).expect("a healthy vault");
+    let file = vault
+        .make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0)
+        .expect("a file")
+        .ino;
+    // In part of a chunk, so that the checkpoint stores it; so far on that there is an index.
+    vault.write(file, 1 << 20, b"new", false).expect("a write");
+    disk.inject(
+        Fault::io()
+            .when(|operation, path| operation == Operation::BlobWrite && path.ends_with(".index")),
+    );
+    assert!(is_errno(vault.checkpoint(), libc::EIO));
+    let mut found = [0; 3];
+    vault
+        .read(file, 1 << 20, &mut found)
+        .expect("reading goes on");
+    assert_eq!(&found, b"new");
+}
+
 /// Recovery, too: any operation of a mount fails, and the next mount finishes what it began.
 #[test]
 fn each_operation_of_a_recovery_fails_in_turn_and_the_next_one_finishes() {

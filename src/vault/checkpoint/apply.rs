@@ -74,12 +74,14 @@ impl Core {
         };
         if executed.is_err() {
             // Reading goes on: what was done to the payload before it failed lies there now.
-            if payload.birth == Birth::New && done > 0 {
-                present.birth = Birth::Placed;
-            }
             let count = done.saturating_sub(folded.first_frame);
             let frames = folded.frames.iter().filter(|frame| frame.changes_slot());
-            learn_frames(present, allocated, frames.take(count), segment);
+            let frames = frames.take(count);
+            let made = frames.clone().any(|frame| frame.entry.present);
+            if made || (payload.birth == Birth::New && done > 0) {
+                present.birth = Birth::Placed;
+            }
+            learn_frames(present, allocated, frames, segment);
             return executed;
         }
         if payload.birth == Birth::New || folded.frames.iter().any(|frame| frame.entry.present) {
