@@ -29,7 +29,7 @@ use vaults::{
 };
 use wardfs::{
     store::{SimulatedStore, Store},
-    vault::OpenOptions,
+    vault::{NewKind, OpenOptions, ROOT_INO},
 };
 
 /// How a mount is cut short.
@@ -348,6 +348,44 @@ fn no_crash_loses_what_was_promised() {
             panic!("{what}; shorter: {again}\n{}", explain(&plan));
         }
         panic!("{what}\n{}", explain(&plan));
+    }
+}
+
+/// What a killed daemon leaves need not be durable: the power can go while the next mount believes in it.
+#[test]
+fn a_recovery_after_a_kill_can_lose_power_at_any_step() {
+    let fresh = Image::Small.on_disk();
+    let vault = open(Arc::new(fresh.clone()), options(1 << 40)).expect("a healthy vault");
+    let made = |name: &[u8]| vault.make(ROOT_INO, name, NewKind::File, 0o600, 0, 0);
+    let file = made(b"file").expect("a file").ino;
+    vault.write(file, 0, &[1; 3000], false).expect("a write");
+    vault.close().expect("a healthy vault");
+    for step in 0.. {
+        let disk = fresh.survivors();
+        let vault = open(Arc::new(disk.clone()), options(1 << 40)).expect("a healthy vault");
+        let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+        vault.write(file, 0, &[2; 3000], false).expect("a write");
+        disk.stop_after(disk.steps() + step);
+        let done = vault.checkpoint().is_ok();
+        drop(vault);
+        for cut in 0..60 {
+            let left = disk.survivors();
+            left.stop_after(left.steps() + cut);
+            let whole = open(Arc::new(left.clone()), options(1 << 40)).is_ok();
+            for seed in 0..2 {
+                let left = left.crash(seed);
+                let vault = open(Arc::new(left), options(1 << 40)).unwrap_or_else(|error| {
+                    panic!("killed after {step}, cut after {cut}, seed {seed}: {error}")
+                });
+                Dump::of(&vault).expect("a healthy vault");
+            }
+            if whole {
+                break;
+            }
+        }
+        if done {
+            break;
+        }
     }
 }
 

@@ -108,6 +108,9 @@ pub fn execute_redo_file(
     context: &JournalContext,
     number: u64,
 ) -> Result<(), JournalError> {
+    // A daemon that was killed had perhaps not made it durable, nor its name: the power may go while it is executed.
+    store.open(&redo::redo_path(number), false)?.sync()?;
+    store.sync_dir(&super::journal_dir())?;
     redo::execute_file(store, context, number)?;
     Ok(store.sync()?)
 }
