@@ -62,6 +62,20 @@ impl History {
         floor: Floor,
         running: Option<&(Model, Option<HalfDone>)>,
     ) -> Result<Model, String> {
+        self.find_below(ROOT_INO, dump, floor, running)
+    }
+
+    /// The same for a part of a vault, below a directory of this number.
+    ///
+    /// # Errors
+    /// As `find`.
+    pub fn find_below(
+        &self,
+        top: u64,
+        dump: &Dump,
+        floor: Floor,
+        running: Option<&(Model, Option<HalfDone>)>,
+    ) -> Result<Model, String> {
         let first = match floor {
             Floor::Present => self.moments.len() - 1,
             Floor::Logged => self.logged,
@@ -79,17 +93,13 @@ impl History {
         {
             let mut moment = moment.clone();
             moment.drop_orphans();
-            match moment.agree(Model::ROOT, ROOT_INO, dump, half) {
+            match moment.agree(Model::ROOT, top, dump, half) {
                 Ok(()) => return Ok(moment),
                 Err(what) => why.push(what),
             }
         }
         for (back, lost) in self.moments[..first].iter().rev().enumerate() {
-            if lost
-                .clone()
-                .agree(Model::ROOT, ROOT_INO, dump, None)
-                .is_ok()
-            {
+            if lost.clone().agree(Model::ROOT, top, dump, None).is_ok() {
                 why.push(format!(
                     "it is the state {} operations before the oldest allowed",
                     back + 1
