@@ -16,7 +16,7 @@ use fuser::{Config, Session, SessionACL};
 
 use crate::vault::Vault;
 
-use super::adapter::{Adapter, Never};
+use super::adapter::{Adapter, Never, Overtaken};
 use super::attach::{self, Attached};
 use super::{Activity, Detach, MountError, MountOptions, Unmounter};
 
@@ -44,9 +44,18 @@ pub fn mount(
     let Attached { fd, unmounter } = attach::attach(dir, &source, options)?;
     let activity = Arc::new(Activity::new());
     let (alive, over) = mpsc::channel();
-    let adapter = Adapter::new(vault, vault_path, options, Arc::clone(&activity), alive);
+    let overtaken = Arc::new(Overtaken::default());
+    let adapter = Adapter::new(
+        vault,
+        vault_path,
+        options,
+        Arc::clone(&activity),
+        Arc::clone(&overtaken),
+        alive,
+    );
     match handshake(adapter, fd) {
         Ok(session) => {
+            overtaken.connect(session.notifier());
             attach::raise_read_ahead(unmounter.device());
             Ok(Mounted {
                 session: Some(session),

@@ -72,6 +72,11 @@ impl Vault {
         Ok(Core::remember(&self.core.lookup(parent, name)?))
     }
 
+    /// The inode number behind an entry; counts no lookup.
+    pub fn entry(&self, parent: u64, name: &[u8]) -> Result<u64> {
+        Ok(self.core.lookup(parent, name)?.ino)
+    }
+
     /// The kernel gives back lookups.
     pub fn forget(&self, ino: u64, count: u64) {
         self.core.forget(ino, count);

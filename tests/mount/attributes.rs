@@ -16,6 +16,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::Duration,
 };
@@ -373,5 +374,40 @@ fn who_writes_into_a_file_takes_its_privileges() {
             &format!("chmod 700 1; {as_nobody} sh -c 'chown 0 1'"),
             "not permitted",
         );
+    });
+}
+
+/// The kernel asks for attributes of a directory while one of its entries comes or goes. Late answers are the older ones, and
+/// would be believed for good.
+#[test]
+fn a_directory_that_changes_while_it_is_looked_at_has_no_old_attributes() {
+    mounted(|mount| {
+        let dir = mount.path("dir");
+        let others = ["a", "b", "c", "d"].map(|name| dir.join(name));
+        fs::create_dir(&dir).unwrap();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // More than there are cores, so that some wait for one with an answer in hand.
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        fs::metadata(&dir).unwrap();
+                    }
+                });
+            }
+            let links = || {
+                // What is on its way arrives.
+                thread::sleep(Duration::from_millis(1));
+                fs::metadata(&dir).unwrap().nlink()
+            };
+            let old = (0..500).find(|_| {
+                others.iter().for_each(|path| fs::create_dir(path).unwrap());
+                let with = links();
+                others.iter().for_each(|path| fs::remove_dir(path).unwrap());
+                (with, links()) != (6, 2)
+            });
+            stop.store(true, Relaxed);
+            assert_eq!(old, None, "the round in which old attributes were seen");
+        });
     });
 }

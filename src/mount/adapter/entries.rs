@@ -1,9 +1,11 @@
 //! Names: finding and making them.
 
+use std::iter;
+
 use fuser::Errno;
 
 use crate::format::Kind;
-use crate::vault::{NewKind, SetAttr, Stat};
+use crate::vault::{NewKind, RenameMode, SetAttr, Stat};
 
 use super::caller::Caller;
 use super::failure::{Failure, absent};
@@ -46,6 +48,29 @@ impl Adapter {
             caller.uid,
             caller.gid,
         )?)
+    }
+
+    /// Moves an entry. Directories and names are those before and after.
+    pub(super) fn move_entry(
+        &self,
+        from: (u64, &[u8]),
+        to: (u64, &[u8]),
+        mode: RenameMode,
+    ) -> Result<(), Failure> {
+        self.vault.rename(from.0, from.1, to.0, to.1, mode)?;
+        self.overtaken.by_change_of(from.0);
+        if to.0 != from.0 {
+            self.overtaken.by_change_of(to.0);
+        }
+        // What was moved has a new time of change. The kernel holds both directories until it has the answer, so it is
+        // still there.
+        let exchanged = (mode == RenameMode::Exchange).then_some(from);
+        for (dir, name) in iter::once(to).chain(exchanged) {
+            if let Ok(moved) = self.vault.entry(dir, name) {
+                self.overtaken.by_change_of(moved);
+            }
+        }
+        Ok(())
     }
 
     /// Makes a file that is open at once. One that somebody else has made meanwhile is opened, as

@@ -114,7 +114,7 @@ impl Filesystem for Adapter {
             };
             self.make(Caller::of(request), entry)
         };
-        self.reply_entry(self.answer("mknod", work), reply);
+        self.reply_made(parent, self.answer("mknod", work), reply);
     }
 
     fn mkdir(
@@ -134,7 +134,8 @@ impl Filesystem for Adapter {
             mode,
             umask,
         };
-        self.reply_entry(
+        self.reply_made(
+            parent,
             self.answer("mkdir", || self.make(Caller::of(request), entry)),
             reply,
         );
@@ -142,12 +143,12 @@ impl Filesystem for Adapter {
 
     fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let work = || Ok(self.vault.unlink(parent.0, name.as_bytes())?);
-        reply::empty(self.answer("unlink", work), reply);
+        self.reply_changed(parent, self.answer("unlink", work), reply);
     }
 
     fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let work = || Ok(self.vault.remove_dir(parent.0, name.as_bytes())?);
-        reply::empty(self.answer("rmdir", work), reply);
+        self.reply_changed(parent, self.answer("rmdir", work), reply);
     }
 
     fn symlink(
@@ -159,15 +160,15 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let kind = NewKind::Symlink(target.as_os_str().as_bytes());
-        let (parent, name) = (parent.0, name.as_bytes());
         let entry = NewEntry {
-            parent,
-            name,
+            parent: parent.0,
+            name: name.as_bytes(),
             kind,
             mode: kinds::SYMLINK_MODE,
             umask: 0,
         };
-        self.reply_entry(
+        self.reply_made(
+            parent,
             self.answer("symlink", || self.make(Caller::of(request), entry)),
             reply,
         );
@@ -183,11 +184,9 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let work = || {
-            let mode = kinds::rename_mode(flags)?;
-            let (from, to) = (name.as_bytes(), newname.as_bytes());
-            Ok(self.vault.rename(parent.0, from, newparent.0, to, mode)?)
-        };
+        let from = (parent.0, name.as_bytes());
+        let to = (newparent.0, newname.as_bytes());
+        let work = || self.move_entry(from, to, kinds::rename_mode(flags)?);
         reply::empty(self.answer("rename", work), reply);
     }
 
@@ -200,7 +199,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let work = || Ok(self.vault.link(ino.0, newparent.0, newname.as_bytes())?);
-        self.reply_entry(self.answer("link", work), reply);
+        self.reply_made(newparent, self.answer("link", work), reply);
     }
 
     fn open(&self, _request: &Request, _ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
@@ -350,7 +349,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let work = || self.set_xattr(Caller::of(request), ino.0, name.as_bytes(), value, flags);
-        reply::empty(self.answer("setxattr", work), reply);
+        self.reply_changed(ino, self.answer("setxattr", work), reply);
     }
 
     fn getxattr(
@@ -372,7 +371,7 @@ impl Filesystem for Adapter {
 
     fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let work = || self.remove_xattr(ino.0, name.as_bytes());
-        reply::empty(self.answer("removexattr", work), reply);
+        self.reply_changed(ino, self.answer("removexattr", work), reply);
     }
 
     fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
@@ -404,7 +403,7 @@ impl Filesystem for Adapter {
             umask,
         };
         let work = || self.create_file(Caller::of(request), entry, flags);
-        self.reply_create(self.answer("create", work), reply);
+        self.reply_create(parent, self.answer("create", work), reply);
     }
 
     fn bmap(
@@ -457,7 +456,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let work = || self.allocate(ino.0, mode, offset, length);
-        reply::empty(self.answer("fallocate", work), reply);
+        self.reply_changed(ino, self.answer("fallocate", work), reply);
     }
 
     fn lseek(

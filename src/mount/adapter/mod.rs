@@ -14,6 +14,7 @@ mod init;
 mod kinds;
 mod listing;
 mod messages;
+mod overtaken;
 mod privileges;
 mod reply;
 mod time;
@@ -30,6 +31,7 @@ use crate::vault::Vault;
 
 use super::{Activity, MountOptions};
 use failure::Failure;
+pub(crate) use overtaken::Overtaken;
 
 /// A value that cannot be: who waits for one waits for the end of the sender.
 pub(crate) enum Never {}
@@ -41,6 +43,7 @@ pub(crate) struct Adapter {
     vault_path: PathBuf,
     options: MountOptions,
     activity: Arc<Activity>,
+    overtaken: Arc<Overtaken>,
     /// What the kernel can do.
     offered: InitFlags,
     /// Dropped with the adapter, which tells `Mounted::run` that the last thread has ended.
@@ -53,6 +56,7 @@ impl Adapter {
         vault_path: &Path,
         options: &MountOptions,
         activity: Arc<Activity>,
+        overtaken: Arc<Overtaken>,
         alive: Sender<Never>,
     ) -> Self {
         Adapter {
@@ -60,6 +64,7 @@ impl Adapter {
             vault_path: vault_path.to_owned(),
             options: options.clone(),
             activity,
+            overtaken,
             offered: InitFlags::empty(),
             _alive: alive,
         }

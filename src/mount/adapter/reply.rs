@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fuser::{
-    Errno, FileHandle, FopenFlags, Generation, InitFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 
 use crate::vault::{Stat, StatFs};
@@ -45,10 +45,37 @@ impl Adapter {
         }
     }
 
+    /// A new entry of a directory, which changes by that.
+    pub(super) fn reply_made(&self, dir: INodeNo, result: Result<Stat, Errno>, reply: ReplyEntry) {
+        if result.is_ok() {
+            self.overtaken.by_change_of(dir.0);
+        }
+        self.reply_entry(result, reply);
+    }
+
+    /// A change of a node whose new attributes this reply does not tell.
+    pub(super) fn reply_changed(
+        &self,
+        changed: INodeNo,
+        result: Result<(), Errno>,
+        reply: ReplyEmpty,
+    ) {
+        if result.is_ok() {
+            self.overtaken.by_change_of(changed.0);
+        }
+        empty(result, reply);
+    }
+
     /// A new file is open at once, with nothing to forget from the cache.
-    pub(super) fn reply_create(&self, result: Result<Stat, Errno>, reply: ReplyCreate) {
+    pub(super) fn reply_create(
+        &self,
+        dir: INodeNo,
+        result: Result<Stat, Errno>,
+        reply: ReplyCreate,
+    ) {
         match result {
             Ok(stat) => {
+                self.overtaken.by_change_of(dir.0);
                 let (attr, keep) = (attr::file_attr(&stat), FopenFlags::FOPEN_KEEP_CACHE);
                 reply.created(&self.ttl(), &attr, GENERATION, NO_HANDLE, keep);
             }
