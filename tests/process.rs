@@ -24,6 +24,10 @@ fn main() {
             a_hardened_process_gives_no_core_dump,
         ),
         (
+            "a_write_past_the_limit_of_file_sizes_fails_and_ends_nothing",
+            a_write_past_the_limit_of_file_sizes_fails_and_ends_nothing,
+        ),
+        (
             "a_process_with_a_live_secret_is_not_forked",
             a_process_with_a_live_secret_is_not_forked,
         ),
@@ -73,6 +77,20 @@ fn in_child(work: impl FnOnce()) {
             assert_eq!(status.exit_status(), Some(0), "{status:?}");
         }
     }
+}
+
+fn a_write_past_the_limit_of_file_sizes_fails_and_ends_nothing() {
+    sys::survive_file_limits().unwrap();
+    let limit = rustix::process::getrlimit(Resource::Fsize);
+    let low = Rlimit {
+        current: Some(100),
+        ..limit
+    };
+    rustix::process::setrlimit(Resource::Fsize, low).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[1; 100]).unwrap();
+    let error = file.write(&[1]).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EFBIG));
 }
 
 fn a_hardened_process_gives_no_core_dump() {

@@ -61,6 +61,9 @@ pub fn main() -> ExitCode {
     if let Err(error) = crate::sys::harden() {
         log::warn!("this process cannot be closed to others: {error}");
     }
+    if let Err(error) = crate::sys::survive_file_limits() {
+        log::warn!("a limit on the size of files may end this process: {error}");
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => match run(&cli.command) {
             Ok(()) => Exit::Ok,

@@ -16,6 +16,6 @@ pub use memory::{advise_huge_pages, available_memory, can_hold};
 pub use mount::{MountFlags, mount_fuse, unmount};
 pub use process::{
     Fork, ForkError, close_inherited, fork, fork_count, harden, set_umask,
-    silence_standard_streams, start_session,
+    silence_standard_streams, start_session, survive_file_limits,
 };
 pub use secret::{SecretBytes, secrets_locked};

@@ -44,6 +44,19 @@ pub fn harden() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets writes past a limit on the size of files (`ulimit -f`) fail with EFBIG, where they would end the process.
+/// Programs started from here on inherit that.
+///
+/// # Errors
+/// What sigaction(2) gives; it does not fail on a sound system.
+pub fn survive_file_limits() -> io::Result<()> {
+    // SAFETY: no handler is set, so no code of ours runs in a signal.
+    if unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Which of the two processes this is.
 #[derive(Debug)]
 pub enum Fork {
