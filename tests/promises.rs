@@ -15,8 +15,12 @@ use vaults::{
     watched::{Moment, Stop, WatchedStore},
 };
 use wardfs::{
+    format::Time,
     store::{DirectoryStore, Fault, FaultStore, ObjectPath, Operation, SimulatedStore, Store},
-    vault::{AllocateMode, DirEntry, NewKind, ROOT_INO, RenameMode, Result, SetAttr, Vault},
+    vault::{
+        AllocateMode, DirEntry, NewKind, ROOT_INO, RenameMode, Result, SetAttr, SetTime, Vault,
+        WriteMode,
+    },
 };
 
 fn opened(store: &SimulatedStore) -> Vault {
@@ -468,4 +472,37 @@ fn a_file_that_is_moved_while_it_is_forgotten_keeps_its_content() {
         over.store(true, Relaxed);
     });
     assert_eq!(content(&vault, ROOT_INO, b"here").unwrap(), b"content");
+}
+
+/// The kernel dates what it has collected by a message that may come before the bytes: theirs is not the later time.
+#[test]
+fn a_write_of_what_was_dated_before_leaves_the_times() {
+    let store = Image::Small.on_disk();
+    let at = |secs| Time { secs, nanos: 7 };
+    let mode = WriteMode {
+        keep_times: true,
+        ..WriteMode::default()
+    };
+    let vault = opened(&store);
+    for (name, len) in [(b"short", 100), (b"large", 100_000)] {
+        let ino = make(&vault, ROOT_INO, name, NewKind::File);
+        let dated = SetAttr {
+            mtime: Some(SetTime::At(at(5))),
+            ctime: Some(at(6)),
+            ..SetAttr::default()
+        };
+        vault.set_attr(ino, &dated).unwrap();
+        vault.write_as(ino, 0, &random(len, 1), mode).unwrap();
+    }
+    vault.sync_all().unwrap();
+    let times = |vault: &Vault, name: &[u8]| {
+        let stat = vault.lookup(ROOT_INO, name).unwrap();
+        (stat.mtime, stat.ctime)
+    };
+    assert_eq!(times(&vault, b"short"), (at(5), at(6)));
+    drop(vault);
+    let replayed = opened(&store);
+    for name in [b"short", b"large"] {
+        assert_eq!(times(&replayed, name), (at(5), at(6)));
+    }
 }

@@ -31,7 +31,7 @@ pub use header::{change_passphrase, peek};
 pub use open::init;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
-    SetTime, Stat, StatFs, State, Whence, XattrMode,
+    SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
 };
 
 use self::{background::Background, core::Core, node::NodeContent};
@@ -154,9 +154,16 @@ impl Vault {
 
     /// Writes; gives the count, which is short only when the disk is full. `kill_priv`: clear suid and sgid.
     pub fn write(&self, ino: u64, offset: u64, data: &[u8], kill_priv: bool) -> Result<usize> {
-        let written = self
-            .core
-            .write(&self.core.node(ino)?, offset, data, kill_priv);
+        let mode = WriteMode {
+            kill_priv,
+            keep_times: false,
+        };
+        self.write_as(ino, offset, data, mode)
+    }
+
+    /// The same, with all that can be chosen.
+    pub fn write_as(&self, ino: u64, offset: u64, data: &[u8], mode: WriteMode) -> Result<usize> {
+        let written = self.core.write(&self.core.node(ino)?, offset, data, mode);
         self.core.wake_log();
         written
     }

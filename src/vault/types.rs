@@ -181,3 +181,12 @@ pub enum State {
     /// Writing stopped, for this reason; what was acknowledged is kept.
     Failed(String),
 }
+
+/// What a write does beside writing.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct WriteMode {
+    /// Clears suid and sgid.
+    pub kill_priv: bool,
+    /// The times stay: whoever collected what is written sets them itself.
+    pub keep_times: bool,
+}

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use fuser::Errno;
+use fuser::{Errno, WriteFlags};
+
+use crate::vault::WriteMode;
 
 use super::failure::Failure;
 use super::{Adapter, kinds};
@@ -44,15 +46,22 @@ impl Adapter {
         Ok(&buffer[..count.min(size)])
     }
 
-    /// Writes; gives the count. `kill`: the kernel asks to clear set-id bits.
+    /// Writes; gives the count.
+    ///
+    /// What the kernel has collected it also dates, by a message of its own that may come before: no time of ours may take
+    /// the place of that one.
     pub(super) fn write_from(
         &self,
         ino: u64,
         offset: u64,
         data: &[u8],
-        kill: bool,
+        flags: WriteFlags,
     ) -> Result<u32, Failure> {
-        let count = self.vault.write(ino, offset, data, kill)?;
+        let mode = WriteMode {
+            kill_priv: flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID),
+            keep_times: self.options.writeback && flags.contains(WriteFlags::FUSE_WRITE_CACHE),
+        };
+        let count = self.vault.write_as(ino, offset, data, mode)?;
         // A message holds far less than 4 GiB.
         Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
     }

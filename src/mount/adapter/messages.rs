@@ -240,8 +240,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        let work = || self.write_from(ino.0, offset, data, kill);
+        let work = || self.write_from(ino.0, offset, data, write_flags);
         reply::written(self.answer("write", work), reply);
     }
 

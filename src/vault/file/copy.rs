@@ -1,5 +1,5 @@
 //! `copy_file_range(2)` without the bytes leaving the daemon.
-use crate::vault::{core::Core, error::Result, node::Node};
+use crate::vault::{core::Core, error::Result, node::Node, types::WriteMode};
 use std::sync::Arc;
 
 /// Bytes moved at a time.
@@ -17,12 +17,16 @@ impl Core {
         let len = len.min(from.0.state.read().file()?.size.saturating_sub(from.1));
         let mut buffer = vec![0; STEP.min(usize::try_from(len).unwrap_or(STEP))];
         let mut done = 0;
+        let mode = WriteMode {
+            kill_priv: true,
+            keep_times: false,
+        };
         while done < len {
             let want = buffer
                 .len()
                 .min(usize::try_from(len - done).unwrap_or(usize::MAX));
             let read = self.read(from.0, from.1 + done, &mut buffer[..want]);
-            let written = read.and_then(|got| self.write(to.0, to.1 + done, &buffer[..got], true));
+            let written = read.and_then(|got| self.write(to.0, to.1 + done, &buffer[..got], mode));
             match written {
                 Ok(0) => break,
                 Ok(written) => done += written as u64,

@@ -16,6 +16,7 @@ use crate::{
         core::{Core, now},
         error::Result,
         node::{Node, NodeState},
+        types::WriteMode,
     },
 };
 use parking_lot::Mutex;
@@ -34,7 +35,7 @@ impl Core {
         node: &Arc<Node>,
         offset: u64,
         data: &[u8],
-        kill_priv: bool,
+        mode: WriteMode,
     ) -> Result<usize> {
         if offset
             .checked_add(data.len() as u64)
@@ -45,7 +46,7 @@ impl Core {
         if data.is_empty() {
             return Ok(0);
         }
-        let write = || self.write_once(node, offset, data, kill_priv);
+        let write = || self.write_once(node, offset, data, mode);
         let done = match self.with_space(write) {
             Err(VaultError::KeyUsedUp) => {
                 log::info!("a file gets a new key, as its old one is used up");
@@ -66,7 +67,7 @@ impl Core {
         node: &Arc<Node>,
         offset: u64,
         data: &[u8],
-        kill_priv: bool,
+        mode: WriteMode,
     ) -> Result<usize> {
         // At most each byte is in a chunk of its own, with an index block of its own.
         let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
@@ -80,7 +81,11 @@ impl Core {
             return Err(VaultError::KeyUsedUp);
         }
         let done = self.write_locked(node, &mut state, offset, data)?;
-        if kill_priv && crate::vault::attr::clear_privileges(&mut state.attrs) {
+        if !mode.keep_times {
+            let time = now();
+            (state.attrs.mtime, state.attrs.ctime) = (time, time);
+        }
+        if mode.kill_priv && crate::vault::attr::clear_privileges(&mut state.attrs) {
             state.file_mut()?.unlogged.attrs = true;
         }
         Ok(done)
@@ -113,9 +118,6 @@ impl Core {
             }
             self.write_payload(node, state, offset, data)?
         };
-        let time = now();
-        state.attrs.mtime = time;
-        state.attrs.ctime = time;
         let file = state.file_mut()?;
         file.size = file.size.max(offset + done as u64);
         Ok(done)
