@@ -128,7 +128,7 @@ fn gather(path: &Path) -> Result<Info, CliError> {
             mount: mount_of(path),
         },
     };
-    // A mount that only reads shares its lock with ours; the mount table knows better.
+    // Where there are no locks a vault can be mounted to read it; the mount table knows better.
     let served_by = info.mount.as_ref().and_then(|mount| mount.status.pid);
     if let (Ok(vault), Some(pid)) = (&mut info.vault, served_by)
         && vault.usage == Usage::Free
@@ -225,10 +225,13 @@ fn copy(store: &dyn Store, path: &ObjectPath) -> Result<(u64, Vec<u8>), CopyStat
     }
 }
 
-/// Tries a shared lock. It is given back at once with the store, and is refused only by an exclusive one: by who has
-/// the vault mounted.
+/// Tries the locks, which are given back at once with the store. A shared one is refused by who has the vault mounted;
+/// an exclusive one by who has it mounted to read alone, too. Mounting waits for the moment in which it is held here.
 fn usage(store: &dyn Store) -> Usage {
-    match store.lock(Lock::Shared) {
+    match store
+        .lock(Lock::Shared)
+        .and_then(|()| store.lock(Lock::Exclusive))
+    {
         Ok(()) => Usage::Free,
         Err(StoreError::Locked { holder }) => Usage::InUse(holder),
         Err(_) => Usage::Unknown,
