@@ -64,6 +64,7 @@ transcripts! {
     extpass
     vault_incomplete
     vault_missing
+    vault_damaged
     init
     init_refused
     wrong_passphrase
@@ -78,6 +79,7 @@ transcripts! {
     mount_read_only
     mount_foreground
     mount_idle
+    mount_failed
     mount_signals
     mount_user
     unmount

@@ -62,6 +62,26 @@ fn what_is_written_synchronously_survives_the_daemon() {
     });
 }
 
+/// Payloads leave the directory in which they are born when a checkpoint has them.
+#[test]
+fn a_checkpoint_comes_some_seconds_after_a_change_without_any_sync() {
+    mounted(|mount| {
+        let payloads = |dir| {
+            let counted = format!("find payloads/{dir} -type f | grep -c '' || true");
+            shell(&mount.vault(), &counted).parse::<u32>().unwrap()
+        };
+        let start = Instant::now();
+        fs::write(mount.path("file"), noise(1, 100_000)).unwrap();
+        assert_eq!((payloads("new"), payloads("")), (1, 1));
+        while payloads("new") > 0 {
+            assert!(start.elapsed() < Duration::from_secs(30), "no checkpoint");
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert!(start.elapsed() > Duration::from_secs(3), "too many");
+        assert_eq!(payloads(""), 1);
+    });
+}
+
 #[test]
 fn a_crashed_vault_can_be_read_without_being_changed_by_its_user() {
     mounted(|mount| {

@@ -20,6 +20,7 @@ mod access;
 mod attributes;
 mod commands;
 mod content;
+mod differences;
 mod directories;
 mod durability;
 mod fixture;
