@@ -184,6 +184,20 @@ fn every_way_to_allocate_does_what_it_says() {
     });
 }
 
+/// Who copies the file meanwhile would take them for a hole.
+#[test]
+fn bytes_that_the_kernel_collects_are_data_for_all() {
+    mounted_with(&[], "writeback", |mount| {
+        let path = mount.path("file");
+        let writer = open(&path);
+        writer.write_all_at(&noise(1, 100_000), 0).unwrap();
+        let reader = File::open(&path).unwrap();
+        assert_eq!(seek(&reader, SeekFrom::Data(50_000)), Ok(50_000));
+        assert_eq!(seek(&reader, SeekFrom::Hole(0)), Ok(100_000));
+        assert_eq!(seek(&reader, SeekFrom::Data(100_000)), Err(Errno::NXIO));
+    });
+}
+
 #[test]
 fn a_terabyte_of_nothing_costs_nothing() {
     mounted(|mount| {

@@ -77,7 +77,12 @@ impl Adapter {
         Ok(self.vault.allocate(ino, mode, offset, len)?)
     }
 
+    /// With `writeback` the kernel may hold data that we were not given yet, and does not hand it over before it asks: a
+    /// hole of ours may be none. It takes this answer for "all is data", for the whole mount.
     pub(super) fn seek(&self, ino: u64, offset: i64, whence: i32) -> Result<i64, Failure> {
+        if self.options.writeback {
+            return Err(Errno::ENOSYS.into());
+        }
         let whence = kinds::whence(whence)?;
         // Before the start there is neither data nor a hole.
         let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
