@@ -47,13 +47,13 @@ Options of -o:
   ro                   allow no changes
   noexec               execute nothing that lies there
   suid, dev            let set-user-id bits, device files have effect (for root)
-  allow_other          let other users in, as permissions say (see `man fuse` for who may)
-  default_permissions  check permissions also in a mount by root for root alone; in all others they are checked anyway
+  allow_other          let other users in, as permissions say (see man fuse)
+  default_permissions  check permissions in a mount by root for root alone, too
   acl                  POSIX access control lists
-  noxattr              no extended attributes; a little faster where many files are made
-  writeback            let the kernel collect writes; faster for many small writes to one file
-  shared               the vault may change from outside: trust caches for one second only
-  fsname=NAME          what the mount table shows instead of the path of the vault
+  noxattr              no extended attributes; new files are made faster
+  writeback            let the kernel collect writes; small ones are faster
+  shared               the vault may change from outside: caches last one second
+  fsname=NAME          what the mount table shows instead of the vault's path
 
 Examples:
   wardfs mount ~/vault ~/plain
