@@ -21,4 +21,4 @@ pub mod text;
 mod vectors;
 
 // `text` takes files of the command line in as they are; they know these by the path of their crate.
-use wardfs::format;
+use wardfs::{crypto, format};

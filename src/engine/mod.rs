@@ -61,7 +61,7 @@ impl Pool {
     /// done. A panic in `f` comes out here.
     pub fn run(&self, count: usize, f: impl Fn(usize) + Sync) {
         let next = AtomicUsize::new(0);
-        self.with_helpers(count, &|| {
+        self.with_others(count, &|| {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= count {
@@ -80,7 +80,7 @@ impl Pool {
         }
         let items = Mutex::new(items.into_iter().enumerate());
         let results = Mutex::new(Vec::with_capacity(count));
-        self.with_helpers(count, &|| {
+        self.with_others(count, &|| {
             loop {
                 let item = items.lock().next();
                 let Some((index, item)) = item else { return };
@@ -122,7 +122,7 @@ impl Pool {
 
     /// Runs `work` on the calling thread and on idle workers, on one thread a piece at most, and
     /// returns when all have returned.
-    fn with_helpers(&self, pieces: usize, work: &(impl Fn() + Sync)) {
+    fn with_others(&self, pieces: usize, work: &(impl Fn() + Sync)) {
         let Some(workers) = self.workers_to_ask().filter(|_| pieces > 1) else {
             return work();
         };

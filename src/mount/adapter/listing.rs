@@ -70,7 +70,9 @@ impl Adapter {
     ) -> Result<(), Failure> {
         let mut page = Page::default();
         for dot in dots(offset) {
-            let stat = self.vault.stat(self.dot_ino(dir, dot)?)?;
+            let ino = self.dot_ino(dir, dot)?;
+            self.overtaken.by_answer_on(ino);
+            let stat = self.vault.stat(ino)?;
             if !page.took(add(dot.name, dot.next, &attr::file_attr(&stat))) {
                 return Ok(());
             }
@@ -79,7 +81,7 @@ impl Adapter {
             .vault
             .read_dir_plus(dir, vault_place(offset), &mut |entry, stat| {
                 page.try_add(entry.next, |next| {
-                    add(entry.name, next, &attr::file_attr(stat))
+                    add(entry.name, next, &attr::file_attr(&self.told(*stat)))
                 })
             });
         page.finish("readdirplus", listed)

@@ -29,7 +29,7 @@ impl Filesystem for Adapter {
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         match self.answer("lookup", || self.find(parent.0, name.as_bytes())) {
-            Ok(Some(stat)) => self.reply_entry(Ok(stat), reply),
+            Ok(Some(stat)) => self.reply_entry(Ok(self.told(stat)), reply),
             // The kernel remembers an entry without an inode as "not there", but forgets an error
             // at once.
             Ok(None) if !self.options.shared => reply.entry(&TTL, &attr::NOTHING, GENERATION),
@@ -49,10 +49,9 @@ impl Filesystem for Adapter {
     }
 
     fn getattr(&self, _request: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
-        self.reply_attr(
-            self.answer("getattr", || Ok(self.vault.stat(ino.0)?)),
-            reply,
-        );
+        self.overtaken.by_answer_on(ino.0);
+        let stat = self.answer("getattr", || Ok(self.vault.stat(ino.0)?));
+        self.reply_attr(stat, reply);
     }
 
     fn setattr(

@@ -45,6 +45,13 @@ impl Adapter {
         }
     }
 
+    /// Attributes that are on their way to the kernel from now on: as they are now, for they may have changed since they were
+    /// looked at.
+    pub(super) fn told(&self, stat: Stat) -> Stat {
+        self.overtaken.by_answer_on(stat.ino);
+        self.vault.stat(stat.ino).unwrap_or(stat)
+    }
+
     /// A new entry of a directory, which changes by that.
     pub(super) fn reply_made(&self, dir: INodeNo, result: Result<Stat, Errno>, reply: ReplyEntry) {
         if result.is_ok() {
