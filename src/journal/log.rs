@@ -348,7 +348,15 @@ impl Journal {
         if let Some(prepared) = self.next.lock().take() {
             return Ok(prepared);
         }
-        let segment = Segment::create(&*self.store, number)?;
+        let create = || Segment::create(&*self.store, number);
+        let segment = match create() {
+            // ext4 lets nobody have freed blocks before its own journal has the freeing.
+            Err(error) if error.is_no_space() => {
+                self.store.sync()?;
+                create()?
+            }
+            made => made?,
+        };
         self.store.sync_dir(&super::journal_dir())?;
         Ok(segment)
     }

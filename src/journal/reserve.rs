@@ -27,6 +27,7 @@ pub struct Reserve {
     store: Arc<dyn Store>,
     state: Mutex<State>,
     released: Condvar,
+    drained: Condvar,
     crowded: AtomicBool,
 }
 
@@ -84,6 +85,7 @@ impl Reserve {
             store,
             state: Mutex::default(),
             released: Condvar::new(),
+            drained: Condvar::new(),
             crowded: AtomicBool::new(false),
         }
     }
@@ -110,6 +112,9 @@ impl Reserve {
     pub fn leave(&self, bytes: u64) {
         let mut state = self.state.lock();
         state.admitted = state.admitted.saturating_sub(bytes);
+        if state.tight && state.admitted == 0 {
+            self.drained.notify_all();
+        }
     }
 
     /// The next checkpoint needs so many bytes more.
@@ -132,22 +137,17 @@ impl Reserve {
         let wanted = needed.next_multiple_of(STEP.max(state.size / 8));
         if blob.allocate(state.size, wanted - state.size).is_ok() {
             state.size = wanted;
+        } else if let Err(error) = blob.allocate(state.size, needed - state.size) {
+            // A part of it may have been found: nobody would know of it.
+            state.shrink_to(state.size);
+            return Err(error);
         } else {
-            blob.allocate(state.size, needed - state.size)?;
             state.size = needed;
         }
         if self.available() / CROWDED_SHARE < state.size {
             self.crowded.store(true, Relaxed);
         }
         Ok(())
-    }
-
-    /// Waits while a checkpoint on a nearly full disk needs all the space there is: call before writing payload data.
-    pub fn wait(&self) {
-        let mut state = self.state.lock();
-        while state.tight {
-            self.released.wait(&mut state);
-        }
     }
 
     /// What is pending belongs to the checkpoint that starts now, with a new log segment: gives back the space for that if
@@ -161,14 +161,23 @@ impl Reserve {
         }
     }
 
-    /// The checkpoint starts to write. Gives the space back if the disk has little else.
-    pub fn release(&self) {
+    /// The checkpoint starts to write. Gives the space back if the disk has little else, and lets nobody else at it.
+    ///
+    /// # Errors
+    /// What a sync of the store says.
+    pub fn release(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if state.size == 0 || self.is_plenty(&state) {
-            return;
+            return Ok(());
         }
         state.tight = true;
+        // Changes that are being made end by themselves: none waits for a checkpoint.
+        while state.admitted > 0 {
+            self.drained.wait(&mut state);
+        }
         state.shrink_to(0);
+        // ext4 lets nobody have freed blocks before its own journal has the freeing.
+        self.store.sync()
     }
 
     /// Has the disk so much that nobody needs to give any back?
@@ -190,9 +199,11 @@ impl Reserve {
         let needed = state.needed() + FOR_REMOVALS;
         if state.size > needed + 4 * STEP {
             state.shrink_to(needed);
-        } else if state.size < needed {
-            // What was accepted meanwhile had its space before; failing here shows at the next operation.
-            let _ = self.grow(&mut state, needed);
+        } else if state.size < needed && self.grow(&mut state, needed).is_err() {
+            // What was accepted meanwhile had its space before. Without the space for another segment there would be no way
+            // out: with it, removals are.
+            let least = state.size.max(NEXT_SEGMENT);
+            let _ = self.grow(&mut state, least);
         }
         state.tight = false;
         self.released.notify_all();

@@ -61,9 +61,12 @@ impl Core {
         let segment = snapshot.segment;
         let folded = self.fold(&snapshot)?;
         let plan = self.seal_all(&snapshot, folded)?;
-        self.journal.reserve().release();
         let done = self
-            .store_plan(&snapshot, &plan)
+            .journal
+            .reserve()
+            .release()
+            .map_err(VaultError::from)
+            .and_then(|()| self.store_plan(&snapshot, &plan))
             .and_then(|()| Ok(self.journal.finish(segment)?));
         self.journal.reserve().end();
         done?;

@@ -73,7 +73,6 @@ impl Core {
         let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
         let _change = self.writing(chunks * (self.chunk.len() as u64 + INDEX_COST))?;
         self.refuse_displaced(node)?;
-        self.journal.reserve().wait();
         let mut state = node.state.write();
         state.file()?;
         // Straight or by a checkpoint, each write will be sealed.
