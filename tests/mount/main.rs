@@ -25,6 +25,7 @@ mod directories;
 mod durability;
 mod fixture;
 mod full;
+mod holes;
 mod links;
 mod lists;
 mod lives;

@@ -12,14 +12,14 @@ use std::{
 };
 
 /// A mapped file, whole.
-struct Map {
+pub struct Map {
     start: *mut u8,
     len: usize,
 }
 
 #[allow(unsafe_code)]
 impl Map {
-    fn new(file: &File, flags: MapFlags) -> Map {
+    pub fn new(file: &File, flags: MapFlags) -> Map {
         let len = usize::try_from(file.metadata().unwrap().len()).unwrap();
         // SAFETY: the kernel chooses the place, and `Map` gives it back when nothing refers to it any more.
         let start = unsafe {
@@ -38,7 +38,7 @@ impl Map {
         }
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
+    pub fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: mapped with this length, for reading and writing; no test changes the file's length meanwhile, and what
         // others write shows at the next call only.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }

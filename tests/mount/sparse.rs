@@ -32,7 +32,7 @@ fn space(path: &Path) -> u64 {
 }
 
 /// Start and end of every run of data.
-fn data(file: &File) -> Vec<(u64, u64)> {
+pub fn data(file: &File) -> Vec<(u64, u64)> {
     let mut runs = Vec::new();
     let mut at = 0;
     loop {
@@ -83,6 +83,25 @@ fn data_and_holes_are_found() {
         mount.remount();
         check(&open(&path));
         assert!(space(&path) < MIB);
+    });
+}
+
+/// Also past the length that the vault knows.
+#[test]
+fn writes_that_the_kernel_has_collected_are_no_holes() {
+    mounted_with(&[], "writeback", |mount| {
+        let file = open(&mount.path("file"));
+        file.write_all_at(&noise(1, 100_000), 0).unwrap();
+        assert_eq!(data(&file), [(0, 100_000)]);
+        file.set_len(MIB).unwrap();
+        file.write_all_at(&noise(2, 16_384), MIB / 2).unwrap();
+        file.write_all_at(&noise(3, 16_384), 3 * MIB).unwrap();
+        let runs = data(&file);
+        assert_eq!(runs.len(), 3, "{runs:?}");
+        assert_eq!(runs[1], (MIB / 2, MIB / 2 + 16_384));
+        assert_eq!(runs[2], (3 * MIB, 3 * MIB + 16_384));
+        fs::write(mount.path("small"), noise(4, 50_000)).unwrap();
+        shell(&mount.dir(), "cp small ../copy; cmp small ../copy");
     });
 }
 

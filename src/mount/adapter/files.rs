@@ -1,4 +1,4 @@
-//! Content: reading, writing, allocating, seeking, copying.
+//! Content: reading, writing, allocating, copying.
 
 use std::cell::RefCell;
 
@@ -75,19 +75,6 @@ impl Adapter {
     ) -> Result<(), Failure> {
         let mode = kinds::allocate_mode(mode)?;
         Ok(self.vault.allocate(ino, mode, offset, len)?)
-    }
-
-    /// With `writeback` the kernel may hold data that we were not given yet, and does not hand it over before it asks: a
-    /// hole of ours may be none. It takes this answer for "all is data", for the whole mount.
-    pub(super) fn seek(&self, ino: u64, offset: i64, whence: i32) -> Result<i64, Failure> {
-        if self.options.writeback {
-            return Err(Errno::ENOSYS.into());
-        }
-        let whence = kinds::whence(whence)?;
-        // Before the start there is neither data nor a hole.
-        let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
-        let found = self.vault.seek(ino, offset, whence)?;
-        Ok(i64::try_from(found).map_err(|_| Errno::EOVERFLOW)?)
     }
 
     /// Copies as much as one message may; gives the count.

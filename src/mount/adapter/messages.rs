@@ -1,6 +1,6 @@
 //! Which vault call answers which message: one method for each, and nothing more than that. The
 //! work is in the files beside this one; they know nothing of replies, so that each message is
-//! answered exactly once, here.
+//! answered exactly once, here; but for `seeking`, which may have to answer from another thread.
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -466,10 +466,8 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        match self.answer("lseek", || self.seek(ino.0, offset, whence)) {
-            Ok(offset) => reply.offset(offset),
-            Err(errno) => reply.error(errno),
-        }
+        // Perhaps later, from another thread.
+        self.seek(ino.0, offset, whence, reply);
     }
 
     fn copy_file_range(

@@ -17,6 +17,7 @@ mod messages;
 mod overtaken;
 mod privileges;
 mod reply;
+mod seeking;
 mod time;
 mod xattrs;
 
@@ -32,6 +33,7 @@ use crate::vault::Vault;
 use super::{Activity, MountOptions};
 use failure::Failure;
 pub(crate) use overtaken::Overtaken;
+use seeking::{Seeker, Seeking};
 
 /// A value that cannot be: who waits for one waits for the end of the sender.
 pub(crate) enum Never {}
@@ -44,6 +46,7 @@ pub(crate) struct Adapter {
     options: MountOptions,
     activity: Arc<Activity>,
     overtaken: Arc<Overtaken>,
+    seeking: Seeking,
     /// What the kernel can do.
     offered: InitFlags,
     /// Dropped with the adapter, which tells `Mounted::run` that the last thread has ended.
@@ -59,7 +62,14 @@ impl Adapter {
         overtaken: Arc<Overtaken>,
         alive: Sender<Never>,
     ) -> Self {
+        let seeker = Seeker::new(
+            Arc::clone(&vault),
+            Arc::clone(&overtaken),
+            options.writeback,
+            options.read_only,
+        );
         Adapter {
+            seeking: Seeking::new(seeker, alive.clone()),
             vault,
             vault_path: vault_path.to_owned(),
             options: options.clone(),
