@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     format::Record,
-    store::{Blob, Store},
+    store::{Blob, Store, StoreError},
 };
 use parking_lot::Mutex;
 use std::sync::{
@@ -323,42 +323,51 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes the next segment ahead, so that `switch` waits for no disk. On a full disk there may be no space for it yet:
-    /// then `switch` makes it.
+    /// Makes the next segment ahead, so that `make_next` waits for no disk. On a full disk there may be no space for it yet.
     pub fn prepare(&self) {
-        let number = self.segment() + 1;
         let mut next = self.next.lock();
-        if next.is_some() {
-            return;
-        }
-        let Ok(segment) = Segment::create(&*self.store, number) else {
-            return;
-        };
-        match self.store.sync_dir(&super::journal_dir()) {
-            Ok(()) => *next = Some(segment),
-            // Not tried again: a second sync would say that all is well, whatever became of the names.
-            Err(error) => {
-                drop(next);
-                self.fail(&error.to_string());
-            }
+        if next.is_none()
+            && let Ok(segment) = Segment::create(&*self.store, self.segment() + 1)
+        {
+            // If this fails, the journal has failed with it.
+            let _ = self.keep_next(&mut next, segment);
         }
     }
 
-    fn next_segment(&self, number: u64) -> Result<Segment, JournalError> {
-        if let Some(prepared) = self.next.lock().take() {
-            return Ok(prepared);
-        }
-        let create = || Segment::create(&*self.store, number);
-        let segment = match create() {
-            // ext4 lets nobody have freed blocks before its own journal has the freeing.
-            Err(error) if error.is_no_space() => {
-                self.store.sync()?;
-                create()?
+    /// Makes the segment that `switch` goes on to, with space that the reserve has held back for it. The caller keeps
+    /// everyone else from changing anything.
+    ///
+    /// # Errors
+    /// What the store says: for want of space nothing has changed, after anything else the journal has failed.
+    pub fn make_next(&self) -> Result<(), JournalError> {
+        self.inner.lock().check()?;
+        self.reserve.begin(|| {
+            let mut next = self.next.lock();
+            if next.is_some() {
+                return Ok(());
             }
-            made => made?,
-        };
-        self.store.sync_dir(&super::journal_dir())?;
-        Ok(segment)
+            let create = || Segment::create(&*self.store, self.segment() + 1);
+            let segment = match create() {
+                // ext4 lets nobody have freed blocks before its own journal has the freeing.
+                Err(error) if error.is_no_space() => {
+                    self.must_sync(self.store.sync())?;
+                    create()?
+                }
+                made => made?,
+            };
+            self.keep_next(&mut next, segment)
+        })
+    }
+
+    fn keep_next(&self, next: &mut Option<Segment>, segment: Segment) -> Result<(), JournalError> {
+        self.must_sync(self.store.sync_dir(&super::journal_dir()))?;
+        *next = Some(segment);
+        Ok(())
+    }
+
+    /// A sync that failed is not tried again: a second one would say that all is well, whatever was lost.
+    fn must_sync(&self, synced: Result<(), StoreError>) -> Result<(), JournalError> {
+        Ok(synced.inspect_err(|error| self.fail(&error.to_string()))?)
     }
 
     /// Ends the current segment and starts the next, whose first frame holds `head`. The caller keeps everyone else from
@@ -368,7 +377,7 @@ impl Journal {
     /// What the store says; then the old segment stays the current one.
     ///
     /// # Panics
-    /// If the segment before the current one was not finished.
+    /// If the segment before the current one was not finished, or `make_next` was not called.
     pub fn switch(&self, head: &[Record]) -> Result<u64, JournalError> {
         let mut inner = self.inner.lock();
         inner.check()?;
@@ -377,12 +386,12 @@ impl Journal {
             inner.previous.is_none(),
             "a checkpoint is finished before the next one begins"
         );
-        // First, as on a full disk there is room for one.
-        let next = self.next_segment(inner.segment.number + 1)?;
         if inner.segment.frames == 0 {
             // A segment that is followed by another has a frame: else nobody could tell that its frames were lost.
             self.write_frame(&mut inner)?;
         }
+        let next = self.next.lock().take();
+        let next = next.expect("the next segment is made before the log goes on to it");
         let old = std::mem::replace(&mut inner.segment, next);
         self.segment.store(inner.segment.number, Relaxed);
         inner.previous = Some((old.number, old.blob));

@@ -3,7 +3,7 @@
 //! A change is admitted with the most that its checkpoint may write (redo file and store together), and charged what it
 //! will; a file of that many allocated bytes lies in `journal/`. On a disk with little left a checkpoint gives the file's
 //! space back just before it needs it, and whoever wants more space waits until it is done.
-use super::journal_path;
+use super::{JournalError, journal_path};
 use crate::store::{Blob, ObjectPath, Store, StoreError};
 use parking_lot::{Condvar, Mutex};
 use std::sync::{
@@ -150,15 +150,32 @@ impl Reserve {
         Ok(())
     }
 
-    /// What is pending belongs to the checkpoint that starts now, with a new log segment: gives back the space for that if
-    /// the disk has little else. To be called while nobody can change anything, and so nobody else takes that space.
-    pub fn begin(&self) {
+    /// A checkpoint begins with `make`, which makes the next log segment; then what is pending belongs to it. Gives back
+    /// the space for the segment if the disk has little else, and lets nobody else at it meanwhile.
+    ///
+    /// # Errors
+    /// Those of `make`; then all is as it was.
+    pub(super) fn begin(
+        &self,
+        make: impl FnOnce() -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
         let mut state = self.state.lock();
-        state.applying = std::mem::take(&mut state.pending);
-        let rest = state.size.saturating_sub(NEXT_SEGMENT);
         if !self.is_plenty(&state) {
+            let rest = state.size.saturating_sub(NEXT_SEGMENT);
             state.shrink_to(rest);
+            state.tight = true;
         }
+        drop(state);
+        let result = make();
+        let mut state = self.state.lock();
+        match &result {
+            Ok(()) => state.applying = std::mem::take(&mut state.pending),
+            // What cannot be had again is found missing by the next change.
+            Err(_) => self.hold(&mut state),
+        }
+        state.tight = false;
+        self.released.notify_all();
+        result
     }
 
     /// The checkpoint starts to write. Gives the space back if the disk has little else, and lets nobody else at it.
@@ -196,17 +213,22 @@ impl Reserve {
     pub fn end(&self) {
         let mut state = self.state.lock();
         state.applying = 0;
+        self.hold(&mut state);
+        state.tight = false;
+        self.released.notify_all();
+    }
+
+    /// Makes the reserve as large as it has to be, or as near to that as there is space.
+    fn hold(&self, state: &mut State) {
         let needed = state.needed() + FOR_REMOVALS;
         if state.size > needed + 4 * STEP {
             state.shrink_to(needed);
-        } else if state.size < needed && self.grow(&mut state, needed).is_err() {
+        } else if state.size < needed && self.grow(state, needed).is_err() {
             // What was accepted meanwhile had its space before. Without the space for another segment there would be no way
             // out: with it, removals are.
             let least = state.size.max(NEXT_SEGMENT);
-            let _ = self.grow(&mut state, least);
+            let _ = self.grow(state, least);
         }
-        state.tight = false;
-        self.released.notify_all();
     }
 
     pub(super) fn remove(&self) -> Result<(), StoreError> {

@@ -35,11 +35,16 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// An empty one, with space.
+    /// An empty one, with space; where there is none, no file is left.
     pub fn create(store: &dyn Store, number: u64) -> Result<Segment, StoreError> {
         let mut segment = Segment::begin(store, number)?;
-        segment.ensure(ALLOCATE_STEP / 2)?;
-        Ok(segment)
+        match segment.ensure(ALLOCATE_STEP / 2) {
+            Ok(()) => Ok(segment),
+            Err(error) => {
+                store.remove(&segment_path(number))?;
+                Err(error)
+            }
+        }
     }
 
     /// An empty one.

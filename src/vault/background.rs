@@ -11,6 +11,8 @@ use std::{
 const TAIL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the age of changes is looked at.
 const AGE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long after a checkpoint that found no space the next one is tried.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
 
 /// The running threads.
 pub(super) struct Background {
@@ -87,8 +89,13 @@ fn run_checkpoints(core: &Core) {
                 continue;
             }
         }
-        if core.writable().is_err() || core.checkpoint_now().is_err() {
+        let failed = core.writable().is_err() || core.checkpoint_now().is_err();
+        if failed && core.writable().is_err() {
             return give_up(core);
+        }
+        if failed {
+            // A full disk: somebody else may give space back.
+            core.signal.pause(FULL_DISK_PAUSE);
         }
     }
 }

@@ -301,6 +301,25 @@ fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
     vault.close().expect("a healthy vault");
 }
 
+#[test]
+fn a_checkpoint_without_space_to_begin_is_made_when_there_is_some() {
+    let (memory, disk, vault, file) = ready();
+    vault.write(file, 0, &[1; 1000], false).expect("a write");
+    disk.inject(Fault::no_space().when(|operation, _| operation == Operation::BlobAllocate));
+    assert!(is_errno(vault.checkpoint(), libc::ENOSPC));
+    assert!(matches!(vault.state(), State::ReadWrite));
+    disk.heal();
+    vault.write(file, 500, &[2; 1000], false).expect("a write");
+    assert!(vault.checkpoint().expect("there is space again"));
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+    let mut bytes = [0; 1500];
+    assert_eq!(vault.read(file, 0, &mut bytes).expect("a read"), 1500);
+    assert_eq!((bytes[499], bytes[500], bytes[1499]), (1, 2, 2));
+    vault.close().expect("a healthy vault");
+}
+
 /// The content moved out of the guard for a write that then found no space: the checkpoint that made some must store the move.
 #[test]
 fn a_file_that_outgrew_its_guard_on_a_full_disk_is_whole_after_a_crash() {

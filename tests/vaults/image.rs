@@ -70,6 +70,13 @@ impl Image {
         store
     }
 
+    /// A new vault in memory that holds so many bytes.
+    pub fn in_memory_of(self, bytes: u64) -> MemoryStore {
+        let store = MemoryStore::with_capacity(bytes);
+        copy_into(&store, self.objects());
+        store
+    }
+
     /// A new vault on a store that can lose power; all of it is durable.
     pub fn on_disk(self) -> SimulatedStore {
         let store = SimulatedStore::new();

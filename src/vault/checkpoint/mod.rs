@@ -7,6 +7,8 @@
 //! 3. What is to be written is gathered in a redo file, made durable. From here on the checkpoint happens, whatever else does.
 //! 4. `apply`: the store is changed in place, synced, and the segment removed.
 //!
+//! If step 1 finds no space for another segment, nothing has happened, and it is tried again later.
+//!
 //! If anything fails before step 3 ends, the store is as it was and the log has it all; after it, the next mount finishes it.
 //! Either way nothing acknowledged is lost, and this mount is read-only from then on.
 mod apply;
@@ -34,6 +36,7 @@ impl Core {
     pub fn checkpoint_now(&self) -> Result<bool> {
         let _one = self.checkpoint.lock();
         self.writable()?;
+        let before = self.journal.segment();
         let result = catch_unwind(AssertUnwindSafe(|| self.checkpoint_locked()));
         // Done by half, with nobody who knows how far: only the next mount can tell.
         let result = result.unwrap_or_else(|_| {
@@ -41,7 +44,14 @@ impl Core {
                 cause: "it panicked".to_owned(),
             })
         });
-        if let Err(error) = &result {
+        let is_unbegun = |error: &VaultError| {
+            error.is_no_space()
+                && self.journal.segment() == before
+                && self.journal.failure().is_none()
+        };
+        if let Err(error) = &result
+            && !is_unbegun(error)
+        {
             self.fail(&error.to_string());
         }
         let mut state = self.signal.state.lock();

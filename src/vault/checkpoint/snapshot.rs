@@ -96,22 +96,26 @@ pub(super) struct ChildSnap {
 }
 
 impl Core {
-    /// Switches the log and notes what changed; `None` when nothing did.
+    /// Switches the log and notes what changed; `None` when nothing did. Where there is no space for the next segment,
+    /// nothing has happened.
     pub(super) fn take_snapshot(&self) -> Result<Option<Snapshot>> {
         let gate = self.gate.write();
         self.settle_all(&gate)?;
+        let unchanged = self.dirty.lock().is_empty()
+            && self.dead.lock().is_empty()
+            && self.unclaimed.lock().is_empty()
+            && self.dead_dirs.lock().is_empty();
+        // Old segments take space until a checkpoint replaces them, even when they hold nothing.
+        if unchanged && !self.journal.has_recovered() {
+            *self.oldest_change.lock() = None;
+            return Ok(None);
+        }
+        self.journal.make_next()?;
         let dead = std::mem::take(&mut *self.dead.lock());
         let unclaimed = std::mem::take(&mut *self.unclaimed.lock());
         let dead_dirs = std::mem::take(&mut *self.dead_dirs.lock());
         let changed = std::mem::take(&mut *self.dirty.lock());
         *self.oldest_change.lock() = None;
-        let unchanged =
-            changed.is_empty() && dead.is_empty() && unclaimed.is_empty() && dead_dirs.is_empty();
-        // Old segments take space until a checkpoint replaces them, even when they hold nothing.
-        if unchanged && !self.journal.has_recovered() {
-            return Ok(None);
-        }
-        self.journal.reserve().begin();
         self.held.store(0, Relaxed);
         let payloads: Vec<PayloadId> = self.orphans.lock().iter().copied().collect();
         let head = if payloads.is_empty() {
