@@ -26,7 +26,7 @@ mod vectors_test;
 pub use error::JournalError;
 pub use log::Journal;
 pub use recover::{LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, read_log};
-pub use redo::{RedoWriter, execute, settle_dirs};
+pub use redo::{Executor, RedoWriter, settle_dirs};
 pub use reserve::{Reserve, Room};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
