@@ -11,12 +11,14 @@
 //! fusermount  the same for ordinary users           activity    when was it last used
 //! mountinfo   what is mounted where                 holders     who keeps it busy
 //! status      what another process may ask          processes   who runs here, and who serves what
+//! attention   which threads wait for messages, and how
 //! adapter/    FUSE messages <-> vault calls
 //! ```
 
 mod activity;
 mod adapter;
 mod attach;
+mod attention;
 mod detach;
 mod error;
 mod fusermount;

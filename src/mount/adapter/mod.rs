@@ -4,6 +4,7 @@
 //! No name and no content may be logged; an inode number may.
 
 mod acl;
+mod attended;
 mod attr;
 mod caller;
 mod entries;
@@ -31,6 +32,7 @@ use fuser::{Errno, InitFlags};
 use crate::vault::Vault;
 
 use super::{Activity, MountOptions};
+pub(crate) use attended::Attended;
 use failure::Failure;
 pub(crate) use overtaken::Overtaken;
 use seeking::{Seeker, Seeking};
