@@ -12,13 +12,17 @@ use super::{
 };
 use crate::{
     crypto::KdfError,
-    mount::{MountError, OptionError, UnmountError},
+    mount::{self, MountError, OptionError, UnmountError},
     store::StoreError,
     sys::ForkError,
     vault::VaultError,
 };
 use rustix::io::Errno;
-use std::{io, path::PathBuf, process::ExitStatus};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 /// For a vault that cannot be written.
 const LOOK: &str = "`wardfs mount --ro` shows it as it is";
@@ -157,8 +161,14 @@ impl CliError {
             CliError::Vault { source: VaultError::CheckpointTooLarge, .. } => {
                 Some("mount it once without `--ro`, where it can be written".to_owned())
             }
+            CliError::Store { source: StoreError::Locked { holder: Some(pid) }, path, .. } if mount::is_ending(*pid) => {
+                Some(killed_hint(*pid, path))
+            }
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
+            CliError::Unmount(UnmountError::NotCutOff { dir, .. }) => {
+                Some(format!("root can: `umount -f {}`", typed(dir)))
+            }
             CliError::Unmount(UnmountError::NotYours { .. }) => {
                 Some("that user or root can unmount it".to_owned())
             }
@@ -170,6 +180,19 @@ impl CliError {
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }
+}
+
+/// For a vault whose process was killed and cannot end.
+fn killed_hint(pid: u32, vault: &Path) -> String {
+    let vault = vault.canonicalize().unwrap_or_default();
+    let mounts = mount::mounts().unwrap_or_default();
+    let dir = mounts
+        .into_iter()
+        .find(|mount| Path::new(&mount.source) == vault);
+    let dir = dir.map_or_else(|| "DIR".to_owned(), |mount| typed(&mount.dir));
+    format!(
+        "process {pid} was killed and cannot end; `wardfs unmount {dir}` helps it, and then the vault can be mounted"
+    )
 }
 
 fn exit_hint(exit: Exit) -> Option<&'static str> {

@@ -229,6 +229,7 @@ pub fn of_unmount(error: &UnmountError) -> Exit {
         UnmountError::Busy { .. } => Exit::Busy,
         UnmountError::NotMounted { .. } | UnmountError::Foreign { .. } => Exit::NotMounted,
         UnmountError::NotYours { .. }
+        | UnmountError::NotCutOff { .. }
         | UnmountError::Refused { .. }
         | UnmountError::FusermountRefused { .. }
         | UnmountError::MountTable { .. } => Exit::Io,

@@ -30,11 +30,12 @@ mod session;
 mod status;
 
 pub use activity::Activity;
-pub use detach::{Detach, Unmounter, unmount};
+pub use detach::{Detach, Unmounter, cut_off_dead, unmount};
 pub use error::{MountError, UnmountError};
 pub use holders::{Holder, holders};
 pub use mountinfo::{Device, MountInfo, find_mount, is_mounted, mounts, submounts};
 pub use options::{MountOptions, OptionError};
+pub use processes::is_ending;
 pub use session::{Mounted, mount};
 pub use status::{MountStatus, status};
 
