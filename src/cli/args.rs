@@ -7,6 +7,7 @@ use super::{duration, exit::Exit, extpass::ExtPass, help, passphrase::Source, si
 use crate::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
+    mount::pages,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -46,6 +47,9 @@ pub enum Command {
     /// Show what can be told without a passphrase
     #[command(long_about = help::INFO, after_help = help::INFO_EXAMPLES)]
     Info(InfoArgs),
+    /// Started by a mount itself: it has the kernel write back its pages
+    #[command(hide = true, name = pages::ARGUMENT)]
+    WriteBackPages,
 }
 
 /// Where the passphrase comes from.

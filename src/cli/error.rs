@@ -83,6 +83,9 @@ pub enum CliError {
     /// The signals cannot be caught.
     #[error("catch signals")]
     Signals(#[source] io::Error),
+    /// This process was not started by a mount.
+    #[error("have the kernel write back pages")]
+    Pages(#[source] io::Error),
     /// Something uses the mount.
     #[error("unmount {}: {users}", shown(dir))]
     Busy {
@@ -139,7 +142,8 @@ impl CliError {
             CliError::Fork(_)
             | CliError::Background(_)
             | CliError::DaemonDied(_)
-            | CliError::Signals(_) => Exit::Other,
+            | CliError::Signals(_)
+            | CliError::Pages(_) => Exit::Other,
             CliError::Busy { .. } => Exit::Busy,
             CliError::Unmount(error) => exit::of_unmount(error),
             CliError::Wait { .. }

@@ -85,6 +85,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Unmount(args) => unmount::run(args),
         Command::Passwd(args) => passwd::run(args),
         Command::Info(args) => info::run(args),
+        Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
 }
 

@@ -12,6 +12,7 @@
 //! mountinfo   what is mounted where                 holders     who keeps it busy
 //! status      what another process may ask          processes   who runs here, and who serves what
 //! attention   which threads wait for messages, and how
+//! pages/      a process of its own for the kernel's pages
 //! adapter/    FUSE messages <-> vault calls
 //! ```
 
@@ -25,6 +26,7 @@ mod fusermount;
 mod holders;
 mod mountinfo;
 mod options;
+pub mod pages;
 mod processes;
 mod session;
 mod status;

@@ -43,6 +43,13 @@ pub fn mount(
 ) -> Result<Mounted, MountError> {
     let source = attach::source_name(vault_path, options);
     let Attached { fd, unmounter } = attach::attach(dir, &source, options)?;
+    let device = match fd.try_clone() {
+        Ok(device) => device,
+        Err(source) => {
+            remove(&unmounter);
+            return Err(MountError::Device { source });
+        }
+    };
     let activity = Arc::new(Activity::new());
     let (alive, over) = mpsc::channel();
     let overtaken = Arc::new(Overtaken::default());
@@ -52,6 +59,7 @@ pub fn mount(
         options,
         Arc::clone(&activity),
         Arc::clone(&overtaken),
+        device,
         alive,
     );
     match handshake(adapter, fd) {

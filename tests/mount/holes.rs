@@ -48,7 +48,7 @@ fn open(path: &Path) -> File {
 }
 
 /// A file of nothing.
-fn sparse(path: &Path, len: usize) -> File {
+pub fn sparse(path: &Path, len: usize) -> File {
     File::create_new(path).unwrap().set_len(len as u64).unwrap();
     open(path)
 }
@@ -65,7 +65,7 @@ fn start(part: &str, place: &Path) -> Child {
 }
 
 /// Fills from `from` on in another process, which keeps its map until this returns; does something meanwhile.
-fn while_another_fills(path: &Path, from: usize, look: impl FnOnce()) {
+pub fn while_another_fills(path: &Path, from: usize, look: impl FnOnce()) {
     let mut child = start(&format!("fill {from}"), path);
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(

@@ -26,6 +26,7 @@ mod durability;
 mod fixture;
 mod full;
 mod holes;
+mod killed;
 mod links;
 mod lists;
 mod lives;

@@ -22,6 +22,7 @@ mod seeking;
 mod time;
 mod xattrs;
 
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,16 +63,12 @@ impl Adapter {
         options: &MountOptions,
         activity: Arc<Activity>,
         overtaken: Arc<Overtaken>,
+        device: OwnedFd,
         alive: Sender<Never>,
     ) -> Self {
-        let seeker = Seeker::new(
-            Arc::clone(&vault),
-            Arc::clone(&overtaken),
-            options.writeback,
-            options.read_only,
-        );
+        let seeker = Seeker::new(Arc::clone(&vault), options.writeback, options.read_only);
         Adapter {
-            seeking: Seeking::new(seeker, alive.clone()),
+            seeking: Seeking::new(seeker, device, alive.clone()),
             vault,
             vault_path: vault_path.to_owned(),
             options: options.clone(),
