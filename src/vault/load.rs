@@ -10,10 +10,10 @@ use super::{
     node::{Node, NodeContent, NodeState, Placed, shared},
 };
 use crate::{
-    crypto::{FileKey, SetHash, Tag},
+    crypto::{FileKey, SetHash, Suite, Tag, ZoneKey},
     format::{
         Alias, Body, Content, Data, DirState, FileState, GuardHead, Kind, Link, Name, Place,
-        StoredGuard, dir_path, guard_path, link_guard_path,
+        StoredGuard, VaultId, dir_path, guard_path, link_guard_path,
     },
     store::{ObjectPath, StoreError},
 };
@@ -29,6 +29,32 @@ pub(super) struct ReadGuard {
     pub key: FileKey,
     pub tag: Tag,
     pub body: Body,
+}
+
+impl ReadGuard {
+    /// Opens what was parsed of `object`, with the key that one of its stanzas gives to who has the zone's.
+    pub fn open(
+        object: &str,
+        stored: StoredGuard,
+        zone_key: &ZoneKey,
+        suite: Suite,
+        vault: &VaultId,
+    ) -> Result<ReadGuard> {
+        let (head, tag) = (stored.head.clone(), stored.tag);
+        let unwrap = |stanza| zone_key.unwrap_file(&vault.0, &head.file.0, stanza).ok();
+        let key = head.stanzas.iter().find_map(unwrap);
+        let key = key.ok_or_else(|| VaultError::Damaged {
+            object: object.to_owned(),
+            what: "no key of this vault opens it",
+        })?;
+        let body = in_object(object, stored.open(&key.guard_aead(suite), vault))?;
+        Ok(ReadGuard {
+            head,
+            key,
+            tag,
+            body,
+        })
+    }
 }
 
 impl Core {
@@ -246,28 +272,7 @@ impl Core {
         if stored.head.suite != self.suite {
             return Err(damaged("its suite is not the vault's"));
         }
-        let unwrap = |stanza| {
-            self.zone_key
-                .unwrap_file(&self.vault.0, &stored.head.file.0, stanza)
-                .ok()
-        };
-        let key = stored
-            .head
-            .stanzas
-            .iter()
-            .find_map(unwrap)
-            .ok_or_else(|| damaged("no key of this vault opens it"))?;
-        let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(
-            object,
-            stored.open(&key.guard_aead(self.suite), &self.vault),
-        )?;
-        Ok(ReadGuard {
-            head,
-            key,
-            tag,
-            body,
-        })
+        ReadGuard::open(object, stored, &self.zone_key, self.suite, &self.vault)
     }
 
     /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused. `stored`: as it

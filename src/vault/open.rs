@@ -202,31 +202,12 @@ impl Opening {
             other => other.into(),
         })?;
         let stored = in_object(object, StoredGuard::parse(bytes))?;
-        let unwrap = |stanza| {
-            zone_key
-                .unwrap_file(&self.header.vault.0, &stored.head.file.0, stanza)
-                .ok()
-        };
-        let key = stored
-            .head
-            .stanzas
-            .iter()
-            .find_map(unwrap)
-            .ok_or_else(|| damaged("no key of this vault opens it"))?;
-        let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(
-            object,
-            stored.open(&key.guard_aead(self.header.suite), &self.header.vault),
-        )?;
-        if !matches!(&body.content, Content::Directory(dir) if dir.links.is_some()) {
+        let header = &self.header;
+        let guard = ReadGuard::open(object, stored, zone_key, header.suite, &header.vault)?;
+        if !matches!(&guard.body.content, Content::Directory(dir) if dir.links.is_some()) {
             return Err(damaged("it is not a root directory"));
         }
-        Ok(ReadGuard {
-            head,
-            key,
-            tag,
-            body,
-        })
+        Ok(guard)
     }
 
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
