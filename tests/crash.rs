@@ -18,7 +18,7 @@ use vaults::{
     history::Floor,
     image::{Image, open, options},
     kernel::Kernel,
-    liar::{Liar, Lie},
+    liar::{Lie, lying},
     logger::log_to_stderr,
     model::Model,
     mount::Mount,
@@ -392,9 +392,9 @@ fn a_recovery_after_a_kill_can_lose_power_at_any_step() {
 /// The test finds a disk that lies about each kind of sync; else it would find no missing sync either.
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let blob: Wrap = |store| Arc::new(Liar::new(Arc::new(store), Lie::BlobSync));
-    let names: Wrap = |store| Arc::new(Liar::new(Arc::new(store), Lie::SyncDir));
-    let all: Wrap = |store| Arc::new(Liar::new(Arc::new(store), Lie::Sync));
+    let blob: Wrap = |store| lying(Arc::new(store), Lie::BlobSync);
+    let names: Wrap = |store| lying(Arc::new(store), Lie::SyncDir);
+    let all: Wrap = |store| lying(Arc::new(store), Lie::Sync);
     for (lie, wrap) in [("blobs", blob), ("names", names), ("all", all)] {
         let found = run_seeds(&Budget::exactly(20), wrap);
         assert!(

@@ -19,7 +19,7 @@ use vaults::{
     history::{Floor, History},
     image::{Image, open, options},
     kernel::Kernel,
-    liar::{Liar, Lie},
+    liar::{Lie, lying},
     logger::log_to_stderr,
     model::Model,
     objects::{left_over, path, remove_everything},
@@ -315,6 +315,6 @@ fn no_crash_loses_what_was_promised_to_any_thread() {
 /// The test finds a sync that does nothing; else it would find no missing sync either.
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let wrap: Wrap = |store| Arc::new(Liar::new(Arc::new(store), Lie::BlobSync));
+    let wrap: Wrap = |store| lying(Arc::new(store), Lie::BlobSync);
     assert!(run_seeds(&Budget::exactly(20), wrap).is_err());
 }
