@@ -5,7 +5,7 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted_with},
-    mapped::Map,
+    mapped::{Map, open},
     sparse::data,
 };
 use rustix::fs::{SeekFrom, seek};
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::mm::MapFlags;
 use std::{
     env,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{BufRead, BufReader, Read, stdin},
     path::Path,
     process::{Child, Command, Stdio},
@@ -38,14 +38,6 @@ const CROWD_END: Duration = Duration::from_secs(60);
 
 /// How many files the crowd meets in.
 const CROWD_FILES: usize = 6;
-
-fn open(path: &Path) -> File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap()
-}
 
 /// A file of nothing.
 pub fn sparse(path: &Path, len: usize) -> File {
