@@ -176,7 +176,7 @@ pub struct MountArgs {
     ///
     /// A mount in which a file is open or a process stands is in use. Without root, what programs find in the kernel's
     /// cache and do not keep open does not count.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, allow_hyphen_values = true)]
     pub idle: Option<Duration>,
 
     #[command(flatten)]
