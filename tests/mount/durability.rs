@@ -4,9 +4,11 @@
 
 use crate::{
     commands::shell,
-    fixture::{Mount, mounted},
+    fixture::{Mount, mounted, mounted_with},
+    mapped::{Map, open},
     tree::{LENGTHS, assert_same, describe, noise},
 };
+use rustix::mm::MapFlags;
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
@@ -166,6 +168,28 @@ fn data_older_than_the_promised_moment_survives_without_any_sync() {
         mount.crash();
         assert_same(&describe(&mount.dir()), &before);
     });
+}
+
+/// `sync` has the kernel hand over what it collected, and waits for that; the log follows within the promised moment.
+#[test]
+fn a_sync_of_the_whole_machine_hands_over_what_the_kernel_collected() {
+    for options in ["", "writeback"] {
+        mounted_with(&[], options, |mount| {
+            let path = mount.path("file");
+            fs::write(&path, noise(1, 300_000)).unwrap();
+            let file = open(&path);
+            let mut map = Map::new(&file, MapFlags::SHARED);
+            map.bytes()[200_000..200_006].copy_from_slice(b"mapped");
+            rustix::fs::sync();
+            thread::sleep(TAIL);
+            mount.kill();
+            drop((map, file));
+            mount.revive();
+            let mut expected = noise(1, 300_000);
+            expected[200_000..200_006].copy_from_slice(b"mapped");
+            assert!(fs::read(&path).unwrap() == expected, "{options}");
+        });
+    }
 }
 
 #[test]
