@@ -27,6 +27,14 @@ use std::{
 /// For a vault that cannot be written.
 const LOOK: &str = "`wardfs mount --ro` shows it as it is";
 
+/// For a mount that could not store.
+const KEPT: &str =
+    "what was acknowledged before lies in the vault's journal and is there again at the next mount";
+
+/// The same, when nothing is left for the next mount.
+const NOT_KEPT: &str =
+    "the vault's journal is not there; without it, what was not stored yet is lost";
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -112,6 +120,8 @@ pub enum CliError {
         dir: PathBuf,
         /// What the mount said.
         source: io::Error,
+        /// The journal is where it belongs.
+        kept: bool,
     },
     /// Unmounted, but the mount had stopped storing before.
     #[error("store what was written to {}: the mount had {state}", shown(dir))]
@@ -120,6 +130,8 @@ pub enum CliError {
         dir: PathBuf,
         /// What the mount said about itself.
         state: String,
+        /// The journal is where it belongs.
+        kept: bool,
     },
     /// The result cannot be printed.
     #[error("write to standard output")]
@@ -159,15 +171,20 @@ impl CliError {
             CliError::Daemon(report) => report.hint.clone(),
             CliError::Mountpoint(error) => mountpoint_hint(error),
             CliError::VaultDir(VaultDirError::ReadOnly { .. }) => Some(LOOK.to_owned()),
-            CliError::Vault { action: OPEN, source, .. } if source.errno() == Errno::ROFS.raw_os_error() => {
-                Some(LOOK.to_owned())
-            }
-            CliError::Vault { source: VaultError::CheckpointTooLarge, .. } => {
-                Some("mount it once without `--ro`, where it can be written".to_owned())
-            }
-            CliError::Store { source: StoreError::Locked { holder: Some(pid) }, path, .. } if mount::is_ending(*pid) => {
-                Some(killed_hint(*pid, path))
-            }
+            CliError::Vault {
+                action: OPEN,
+                source,
+                ..
+            } if source.errno() == Errno::ROFS.raw_os_error() => Some(LOOK.to_owned()),
+            CliError::Vault {
+                source: VaultError::CheckpointTooLarge,
+                ..
+            } => Some("mount it once without `--ro`, where it can be written".to_owned()),
+            CliError::Store {
+                source: StoreError::Locked { holder: Some(pid) },
+                path,
+                ..
+            } if mount::is_ending(*pid) => Some(killed_hint(*pid, path)),
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
             CliError::Unmount(UnmountError::NotCutOff { dir, .. }) => {
@@ -178,9 +195,9 @@ impl CliError {
             }
             // fusermount3 has said what it misses.
             CliError::Mount(MountError::FusermountRefused { .. }) => None,
-            CliError::NotStored { .. } | CliError::FailedBefore { .. } => Some(
-                "what was acknowledged before lies in the vault's journal and is there again at the next mount".to_owned(),
-            ),
+            CliError::NotStored { kept, .. } | CliError::FailedBefore { kept, .. } => {
+                Some(if *kept { KEPT } else { NOT_KEPT }.to_owned())
+            }
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }

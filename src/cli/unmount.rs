@@ -14,6 +14,7 @@ use super::{
 use crate::{
     mount::{self, Detach, MountStatus, UnmountError},
     store::{Lock, StoreError},
+    vault,
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -57,8 +58,15 @@ pub fn run(args: &UnmountArgs) -> Result<(), CliError> {
     if let Some(daemon) = daemon {
         daemon.wait(&args.dir)?;
     }
-    stored?;
-    status.map_or(Ok(()), |status| failed_before(&args.dir, status))
+    let kept = status
+        .as_ref()
+        .is_some_and(|status| has_journal(&status.vault));
+    stored.map_err(|source| CliError::NotStored {
+        dir: args.dir.clone(),
+        source,
+        kept,
+    })?;
+    status.map_or(Ok(()), |status| failed_before(&args.dir, status, kept))
 }
 
 /// The process that serves a mount.
@@ -109,26 +117,27 @@ fn lock_holder(vault: &Path) -> Option<u32> {
 }
 
 /// Stores everything that was written; an error that others cause, as not being let in, is none.
-fn sync(dir: &Path) -> Result<(), CliError> {
+fn sync(dir: &Path) -> io::Result<()> {
     let Ok(root) = File::open(dir) else {
         return Ok(());
     };
     // First what the kernel collected (`-o writeback`), then what the process that serves it has.
-    let synced = syncfs(&root).map_err(io::Error::from);
-    synced
-        .and_then(|()| root.sync_all())
-        .map_err(|source| CliError::NotStored {
-            dir: dir.to_owned(),
-            source,
-        })
+    syncfs(&root)?;
+    root.sync_all()
+}
+
+/// Is the journal there, for the next mount to take up? With `fsname=` a mount that does not answer need not tell where.
+fn has_journal(vault: &Path) -> bool {
+    vault.is_absolute() && open_store(vault).is_ok_and(|store| vault::has_journal(&*store))
 }
 
 /// A mount that could not store has said so to those who wrote; whoever unmounts it may not have heard.
-fn failed_before(dir: &Path, status: MountStatus) -> Result<(), CliError> {
+fn failed_before(dir: &Path, status: MountStatus, kept: bool) -> Result<(), CliError> {
     match status.state {
         Some(state) if state.starts_with("failed") => Err(CliError::FailedBefore {
             dir: dir.to_owned(),
             state,
+            kept,
         }),
         _ => Ok(()),
     }

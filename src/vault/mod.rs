@@ -28,14 +28,17 @@ mod types;
 
 pub use error::{Result, VaultError};
 pub use header::{change_passphrase, peek};
-pub use open::init;
+pub use open::{has_journal, init};
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
     SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
 };
 
 use self::{background::Background, core::Core, node::NodeContent};
-use crate::store::Store;
+use crate::{
+    format::{header_copy_path, header_path},
+    store::Store,
+};
 use std::sync::Arc;
 
 /// An open vault. Every method may be called from many threads; names are raw bytes as the kernel gives them.
@@ -289,7 +292,19 @@ impl Vault {
 
     /// How the vault is.
     pub fn state(&self) -> State {
-        self.core.state()
+        match self.core.state() {
+            State::ReadWrite if self.is_removed() => {
+                State::Failed("the vault was removed".to_owned())
+            }
+            state => state,
+        }
+    }
+
+    /// Both copies of the header are gone, which the mounted vault does not need. What cannot be looked at counts as there.
+    fn is_removed(&self) -> bool {
+        [header_path(), header_copy_path()]
+            .iter()
+            .all(|path| matches!(self.core.store.exists(path), Ok(false)))
     }
 
     /// Are changes refused?

@@ -116,6 +116,13 @@ fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8>
     seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
 }
 
+/// Is there a journal that the next mount would take up? Says nothing about what is in it.
+pub fn has_journal(store: &dyn Store) -> bool {
+    store
+        .list(&journal::journal_dir())
+        .is_ok_and(|files| !files.is_empty())
+}
+
 /// Unlocks a vault, finishes what a crash interrupted, and loads the root.
 pub(super) fn open(
     store: Arc<dyn Store>,
