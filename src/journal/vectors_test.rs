@@ -92,11 +92,11 @@ fn check_redo(context: &JournalContext, store: &dyn Store, block: &Block) {
 }
 
 /// The file that wardfs would write with these nonces.
-fn sealed(context: &JournalContext, block: &Block) -> Vec<u8> {
+fn sealed(context: &JournalContext, purpose: Purpose, block: &Block) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (index, content) in (0..).zip(contents(block)) {
         let place = FramePlace {
-            purpose: Purpose::Log,
+            purpose,
             number: block.number("number"),
             index,
         };
@@ -122,11 +122,21 @@ fn journal_files_are_as_documented() {
             .unwrap();
         if block.text("redo").is_some() {
             check_redo(&context, &store, block);
+            if block.text("misplaced").is_none() {
+                assert_eq!(
+                    block.stored(),
+                    sealed(&context, Purpose::Redo, block),
+                    "{}",
+                    block.name()
+                );
+            }
         } else {
             check_segment(&context, &store, block);
             if block.text("like").is_none() {
                 assert!(
-                    block.stored().starts_with(&sealed(&context, block)),
+                    block
+                        .stored()
+                        .starts_with(&sealed(&context, Purpose::Log, block)),
                     "{}",
                     block.name()
                 );
