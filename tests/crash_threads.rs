@@ -22,9 +22,10 @@ use vaults::{
     liar::{Lie, lying},
     logger::log_to_stderr,
     model::Model,
-    objects::{left_over, path, remove_everything},
+    objects::{guards, left_over, path, remove_everything},
     run::{Budget, Watchdog, caught, seeds},
     settle::HalfDone,
+    sums::check_sums,
 };
 use wardfs::{
     store::{SimulatedStore, Store},
@@ -283,6 +284,10 @@ fn recover(
     let vault = open(Arc::new(left.clone()), options(1 << 40))
         .map_err(|error| format!("recovery fails: {error}; {journals:?}"))?;
     check(&vault, parts, durable, floor)?;
+    vault.close().map_err(|error| format!("close: {error}"))?;
+    check_sums(&guards(&left))?;
+    let vault = open(Arc::new(left.clone()), options(1 << 40))
+        .map_err(|error| format!("open after recovery: {error}"))?;
     remove_everything(&vault)?;
     vault.close().map_err(|error| format!("close: {error}"))?;
     let over = left_over(&left);

@@ -26,4 +26,5 @@ pub mod run;
 pub mod settle;
 pub mod shrink;
 pub mod streams;
+pub mod sums;
 pub mod watched;
