@@ -13,6 +13,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -190,6 +191,61 @@ fn a_sync_of_the_whole_machine_hands_over_what_the_kernel_collected() {
             assert!(fs::read(&path).unwrap() == expected, "{options}");
         });
     }
+}
+
+/// Nobody syncs anything. Writers note when the kernel has acknowledged each record; those that are old enough at the kill
+/// are there, and of the younger ones none is torn or missing between others.
+#[test]
+fn under_load_all_that_is_older_than_the_promised_moment_survives_each_kill() {
+    // So little that no frame is written because it is full.
+    const RECORD: usize = 700;
+    mounted(|mount| {
+        for round in 0..4u64 {
+            let done = AtomicBool::new(false);
+            let (killed, acknowledged) = thread::scope(|scope| {
+                let writers: Vec<_> = (0..3u64)
+                    .map(|who| {
+                        let path = mount.path(format!("{round}-{who}"));
+                        let done = &done;
+                        scope.spawn(move || append_until(&path, done, round * 10 + who, RECORD))
+                    })
+                    .collect();
+                thread::sleep(Duration::from_millis(900 + 130 * round));
+                let killed = Instant::now();
+                mount.kill();
+                done.store(true, Relaxed);
+                let times = writers.into_iter().map(|writer| writer.join().unwrap());
+                (killed, times.collect::<Vec<_>>())
+            });
+            mount.revive();
+            for (who, times) in (0..).zip(&acknowledged) {
+                let content = fs::read(mount.path(format!("{round}-{who}"))).unwrap();
+                let old = times.iter().filter(|time| **time + TAIL <= killed).count();
+                assert!(old > 10, "too few to mean anything: {old}");
+                let count = content.len() / RECORD;
+                assert!(count >= old, "{count} of {old} records, round {round}");
+                for (number, record) in (0..).zip(content.chunks(RECORD)) {
+                    let seed = (round * 10 + who) << 32 | number;
+                    assert!(record == noise(seed, RECORD), "record {number}");
+                }
+            }
+        }
+    });
+}
+
+/// Appends records until errors say that the daemon is gone; nothing else, since any operation on names would bring them
+/// into the log. Gives when each was done.
+fn append_until(path: &Path, done: &AtomicBool, who: u64, len: usize) -> Vec<Instant> {
+    let mut times = Vec::new();
+    let mut file = File::create(path).unwrap();
+    for number in 0.. {
+        if done.load(Relaxed) || file.write_all(&noise(who << 32 | number, len)).is_err() {
+            break;
+        }
+        times.push(Instant::now());
+        thread::sleep(Duration::from_millis(2));
+    }
+    times
 }
 
 #[test]
