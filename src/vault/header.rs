@@ -316,7 +316,7 @@ impl Flaw {
     }
 }
 
-fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
+pub(super) fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
     let path = zone_path(&header.root_zone);
     let damaged = |what| VaultError::Damaged {
         object: path.as_str().to_owned(),

@@ -14,12 +14,14 @@ mod entries;
 mod error;
 mod file;
 mod forget;
+mod guard;
 mod header;
 mod list;
 mod load;
 mod lock;
 mod node;
 mod open;
+mod remains;
 mod rename;
 mod replay;
 mod table;
@@ -27,8 +29,11 @@ mod tree;
 mod types;
 
 pub use error::{Result, VaultError};
+pub use file::index::IndexSource;
+pub use guard::ReadGuard;
 pub use header::{change_passphrase, peek};
 pub use open::{has_journal, init};
+pub use remains::{JournalUse, Remains};
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
     SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
