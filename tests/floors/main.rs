@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "mount",
+            "salvage",
             "vault",
             "stream",
             "journal::JournalError",
@@ -28,6 +29,10 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mount", &["vault", "sys", "format::Kind", "format::Time"]),
+    (
+        "salvage",
+        &["vault", "codec", "engine", "format", "crypto", "store"],
+    ),
     ("stream", &["codec", "engine", "format", "crypto"]),
     (
         "vault",
