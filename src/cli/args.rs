@@ -47,6 +47,9 @@ pub enum Command {
     /// Show what can be told without a passphrase
     #[command(long_about = help::INFO, after_help = help::INFO_EXAMPLES)]
     Info(InfoArgs),
+    /// Copy what can still be read out of a damaged vault
+    #[command(long_about = help::SALVAGE, after_help = help::SALVAGE_EXAMPLES)]
+    Salvage(SalvageArgs),
     /// Started by a mount itself: it has the kernel write back its pages
     #[command(hide = true, name = pages::ARGUMENT)]
     WriteBackPages,
@@ -229,6 +232,25 @@ pub struct InfoArgs {
     /// Directory of a vault or of a mount
     #[arg(value_name = "VAULT | DIR")]
     pub path: PathBuf,
+}
+
+/// `wardfs salvage`
+#[derive(Args, Debug)]
+pub struct SalvageArgs {
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+
+    /// Directory of the vault; it is not written
+    #[arg(value_name = "VAULT")]
+    pub vault: PathBuf,
+
+    /// Empty or new directory for what is found
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
 }
 
 #[cfg(test)]

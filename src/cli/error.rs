@@ -13,6 +13,7 @@ use super::{
 use crate::{
     crypto::KdfError,
     mount::{self, MountError, OptionError, UnmountError},
+    salvage::SalvageError,
     store::StoreError,
     sys::ForkError,
     vault::VaultError,
@@ -133,6 +134,17 @@ pub enum CliError {
         /// The journal is where it belongs.
         kept: bool,
     },
+    /// A salvage that could not begin or had to end.
+    #[error("salvage {}", shown(path))]
+    Salvage {
+        /// The vault.
+        path: PathBuf,
+        /// Why.
+        source: SalvageError,
+    },
+    /// A salvage that ended, without all that was in the vault.
+    #[error("salvage {}: not everything could be recovered", shown(.0))]
+    NotWhole(PathBuf),
     /// The result cannot be printed.
     #[error("write to standard output")]
     Output(#[source] io::Error),
@@ -157,6 +169,8 @@ impl CliError {
             | CliError::Signals(_)
             | CliError::Pages(_) => Exit::Other,
             CliError::Busy { .. } => Exit::Busy,
+            CliError::Salvage { source, .. } => exit::of_salvage(source),
+            CliError::NotWhole(_) => Exit::DamageLeft,
             CliError::Unmount(error) => exit::of_unmount(error),
             CliError::Wait { .. }
             | CliError::NotStored { .. }
@@ -190,6 +204,19 @@ impl CliError {
             CliError::Unmount(UnmountError::NotCutOff { dir, .. }) => {
                 Some(format!("root can: `umount -f {}`", typed(dir)))
             }
+            CliError::Salvage {
+                source: SalvageError::KeysGone(_),
+                ..
+            } => Some(
+                "a copy of `wardfs.vault` and `zones` of this vault, however old, would do"
+                    .to_owned(),
+            ),
+            CliError::Salvage {
+                source: SalvageError::Stopped,
+                ..
+            } => Some(
+                "what is there under its name is whole; begin anew in another directory".to_owned(),
+            ),
             CliError::Unmount(UnmountError::NotYours { .. }) => {
                 Some("that user or root can unmount it".to_owned())
             }
@@ -239,7 +266,8 @@ fn exit_hint(exit: Exit) -> Option<&'static str> {
         | Exit::Damaged
         | Exit::Mountpoint
         | Exit::Busy
-        | Exit::Io => None,
+        | Exit::Io
+        | Exit::DamageLeft => None,
     }
 }
 

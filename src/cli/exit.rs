@@ -8,6 +8,7 @@ use crate::{
     format::FormatError,
     journal::JournalError,
     mount::{MountError, UnmountError},
+    salvage::SalvageError,
     store::StoreError,
     vault::VaultError,
 };
@@ -48,11 +49,13 @@ pub enum Exit {
     NoFuse = 14,
     /// Not enough memory.
     Memory = 15,
+    /// What could be done was done, and damage is left.
+    DamageLeft = 16,
 }
 
 impl Exit {
     /// Every code, in the order of the numbers.
-    pub const ALL: [Exit; 16] = [
+    pub const ALL: [Exit; 17] = [
         Exit::Ok,
         Exit::Other,
         Exit::Usage,
@@ -69,6 +72,7 @@ impl Exit {
         Exit::Io,
         Exit::NoFuse,
         Exit::Memory,
+        Exit::DamageLeft,
     ];
 
     /// The number given to the shell.
@@ -93,13 +97,16 @@ impl Exit {
             Exit::Damaged => "the vault's stored bytes are damaged",
             Exit::InUse => "another process uses the vault",
             Exit::TooNew => "the vault needs a newer wardfs",
-            Exit::NoPlace => "init: a vault cannot be made there (not empty, a file, no parent)",
+            Exit::NoPlace => {
+                "init, salvage: nothing can be put there (not empty, a file, no parent)"
+            }
             Exit::Mountpoint => "mount: the mount point cannot be used",
             Exit::NotMounted => "unmount: the directory is not a wardfs mount",
             Exit::Busy => "unmount: the mount is in use",
             Exit::Io => "reading or storing failed (permissions, disk full, device)",
             Exit::NoFuse => "FUSE is missing or refused",
             Exit::Memory => "not enough memory",
+            Exit::DamageLeft => "damage is left: something is lost or cannot be read",
         }
     }
 
@@ -197,9 +204,10 @@ pub fn of_kdf(error: &KdfError) -> Exit {
 /// The code of a path that leads to no vault.
 pub fn of_vault_dir(error: &VaultDirError) -> Exit {
     match error {
-        VaultDirError::NotEmpty(_) | VaultDirError::Occupied(_) | VaultDirError::NoParent(..) => {
-            Exit::NoPlace
-        }
+        VaultDirError::NotEmpty(..)
+        | VaultDirError::Occupied(..)
+        | VaultDirError::NoParent(..)
+        | VaultDirError::InVault(..) => Exit::NoPlace,
         VaultDirError::Missing(_) | VaultDirError::NotADirectory(_) => Exit::NotAVault,
         VaultDirError::ReadOnly { .. } | VaultDirError::Io { .. } => Exit::Io,
     }
@@ -220,6 +228,17 @@ pub fn of_mount(error: &MountError) -> Exit {
         | MountError::Handshake { .. } => Exit::NoFuse,
         MountError::Vanished { .. } => Exit::Other,
         MountError::Serve { .. } | MountError::DoesNotEnd => Exit::Io,
+    }
+}
+
+/// The code of a salvage that could not begin or had to end.
+pub fn of_salvage(error: &SalvageError) -> Exit {
+    match error {
+        SalvageError::Vault(error) => of_vault(error),
+        SalvageError::KeysGone(_) => Exit::Damaged,
+        SalvageError::NotEmpty(_) => Exit::NoPlace,
+        SalvageError::Out { .. } => Exit::Io,
+        SalvageError::Stopped => Exit::Other,
     }
 }
 
@@ -247,7 +266,7 @@ mod tests {
             assert_eq!(usize::from(exit.code()), index);
             assert_eq!(Exit::from_code(exit.code()), Some(exit));
         }
-        assert_eq!(Exit::from_code(16), None);
+        assert_eq!(Exit::from_code(17), None);
     }
 
     #[test]

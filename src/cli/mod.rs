@@ -16,6 +16,7 @@
 //! error        what can fail                           logger       warnings
 //! exit         the exit codes                          progress     a sign of life
 //! report       how errors are told                     output       how results are told
+//! salvage      a command; two ways to print its report in salvage_text and salvage_json
 //! ```
 
 mod args;
@@ -39,6 +40,9 @@ mod passphrase;
 mod passwd;
 mod progress;
 mod report;
+mod salvage;
+mod salvage_json;
+mod salvage_text;
 mod signals;
 mod size;
 mod terminal;
@@ -85,6 +89,7 @@ fn run(command: &Command) -> Result<(), CliError> {
         Command::Unmount(args) => unmount::run(args),
         Command::Passwd(args) => passwd::run(args),
         Command::Info(args) => info::run(args),
+        Command::Salvage(args) => salvage::run(args),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
 }
