@@ -31,7 +31,7 @@ mod types;
 pub use error::{Result, VaultError};
 pub use file::index::IndexSource;
 pub use guard::ReadGuard;
-pub use header::{change_passphrase, peek};
+pub use header::{Unlocker, change_passphrase, peek};
 pub use open::{has_journal, init};
 pub use remains::{JournalUse, Remains};
 pub use types::{
@@ -59,7 +59,23 @@ pub struct Vault {
 impl Vault {
     /// Unlocks a vault; finishes what a crash interrupted.
     pub fn open(store: Arc<dyn Store>, passphrase: &[u8], options: OpenOptions) -> Result<Vault> {
-        let core = open::open(store, passphrase, options)?;
+        Vault::start(open::open(
+            store,
+            |store| Unlocker::new(passphrase).unlock(store),
+            options,
+        )?)
+    }
+
+    /// The same, with what a passphrase opened before. The master key stays in memory as long as the unlocker.
+    pub fn open_again(
+        store: Arc<dyn Store>,
+        unlocker: &mut Unlocker<'_>,
+        options: OpenOptions,
+    ) -> Result<Vault> {
+        Vault::start(open::open(store, |store| unlocker.unlock(store), options)?)
+    }
+
+    fn start(core: Arc<Core>) -> Result<Vault> {
         let background = if core.options.background && !core.options.read_only {
             let started = Background::start(&core);
             Some(started.map_err(|source| {

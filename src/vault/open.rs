@@ -123,10 +123,10 @@ pub fn has_journal(store: &dyn Store) -> bool {
         .is_ok_and(|files| !files.is_empty())
 }
 
-/// Unlocks a vault, finishes what a crash interrupted, and loads the root.
+/// Unlocks a vault with `unlock`, finishes what a crash interrupted, and loads the root.
 pub(super) fn open(
     store: Arc<dyn Store>,
-    passphrase: &[u8],
+    unlock: impl FnOnce(&dyn Store) -> Result<Unlocked>,
     options: OpenOptions,
 ) -> Result<Arc<Core>> {
     // A vault that is not one says so before anything is locked or derived.
@@ -136,7 +136,7 @@ pub(super) fn open(
     } else {
         store.lock(Lock::Exclusive)?;
     }
-    let unlocked = header::unlock(&*store, passphrase)?;
+    let unlocked = unlock(&*store)?;
     header::mend(&*store, &unlocked, !options.read_only);
     let Unlocked {
         header,
