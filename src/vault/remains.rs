@@ -48,7 +48,7 @@ impl Remains {
     pub fn unlock(store: Arc<dyn Store>, passphrase: &[u8]) -> Result<(Remains, JournalUse)> {
         header::peek(&*store)?;
         lock_for_reading(&*store)?;
-        let unlocked = header::unlock(&*store, passphrase)?;
+        let unlocked = header::Unlocker::new(passphrase).unlock(&*store)?;
         header::mend(&*store, &unlocked, false);
         let Unlocked {
             header,

@@ -11,7 +11,7 @@ pub trait Between: Send + Sync {
     fn opening(&self, _path: &ObjectPath) {}
 
     /// What is given for an object that was opened.
-    fn opened(&self, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+    fn opened(&self, _path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
         blob
     }
 
@@ -20,8 +20,8 @@ pub trait Between: Send + Sync {
         true
     }
 
-    /// Are directories?
-    fn syncs_dirs(&self) -> bool {
+    /// Is this directory?
+    fn syncs_dir(&self, _path: &ObjectPath) -> bool {
         true
     }
 }
@@ -73,7 +73,7 @@ impl<B: Between> Store for BetweenStore<B> {
 
     fn open(&self, path: &ObjectPath, create: bool) -> Result<Arc<dyn Blob>, StoreError> {
         self.between.opening(path);
-        Ok(self.between.opened(self.inner.open(path, create)?))
+        Ok(self.between.opened(path, self.inner.open(path, create)?))
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -85,7 +85,7 @@ impl<B: Between> Store for BetweenStore<B> {
     }
 
     fn sync_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        if self.between.syncs_dirs() {
+        if self.between.syncs_dir(path) {
             self.inner.sync_dir(path)
         } else {
             Ok(())

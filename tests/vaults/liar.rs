@@ -1,13 +1,18 @@
 //! A store that says it synced and did not.
 use super::between::{Between, BetweenStore};
 use std::sync::Arc;
-use wardfs::store::{Blob, Store, StoreError};
+use wardfs::store::{Blob, ObjectPath, Store, StoreError};
 
 /// Which sync does nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
-    BlobSync,
-    SyncDir,
+    /// Of an object whose path begins so, when it was opened by it.
+    BlobSync(&'static str),
+    /// Of the directory of this path.
+    SyncDir(&'static str),
+    /// Of any directory.
+    SyncDirs,
+    /// Of the whole store.
     Sync,
 }
 
@@ -22,11 +27,10 @@ pub fn lying(inner: Arc<dyn Store>, lie: Lie) -> Arc<dyn Store> {
 }
 
 impl Between for Lie {
-    fn opened(&self, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
-        if *self == Lie::BlobSync {
-            Arc::new(LyingBlob(blob))
-        } else {
-            blob
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        match *self {
+            Lie::BlobSync(prefix) if path.as_str().starts_with(prefix) => Arc::new(LyingBlob(blob)),
+            _ => blob,
         }
     }
 
@@ -34,8 +38,12 @@ impl Between for Lie {
         *self != Lie::Sync
     }
 
-    fn syncs_dirs(&self) -> bool {
-        *self != Lie::SyncDir
+    fn syncs_dir(&self, path: &ObjectPath) -> bool {
+        match *self {
+            Lie::SyncDirs => false,
+            Lie::SyncDir(lied) => lied != path.as_str(),
+            _ => true,
+        }
     }
 }
 
