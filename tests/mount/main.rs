@@ -27,6 +27,7 @@ mod fixture;
 mod full;
 mod holes;
 mod killed;
+mod kills;
 mod links;
 mod lists;
 mod lives;
