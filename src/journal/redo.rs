@@ -113,22 +113,8 @@ pub(super) fn is_closed(
     each_frame(store, context, number, &mut |_| Ok(()))
 }
 
-/// Executes all operations of a closed file.
-pub(super) fn execute_file(
-    store: &dyn Store,
-    context: &JournalContext,
-    number: u64,
-) -> Result<(), JournalError> {
-    let mut renamed = false;
-    let mut executor = Executor::new(store);
-    each_frame(store, context, number, &mut |content| {
-        execute_frame(&mut executor, number, content, &mut renamed)
-    })?;
-    Ok(())
-}
-
 /// Calls `each` with every frame's content; is there a closing frame?
-fn each_frame(
+pub(super) fn each_frame(
     store: &dyn Store,
     context: &JournalContext,
     number: u64,
@@ -153,26 +139,6 @@ fn each_frame(
     Ok(false)
 }
 
-fn execute_frame(
-    executor: &mut Executor<'_>,
-    number: u64,
-    mut content: &[u8],
-    renamed: &mut bool,
-) -> Result<(), JournalError> {
-    while !content.is_empty() {
-        let bad = |_| JournalError::BadFile {
-            name: format!("redo.{number:016x}"),
-            what: "an operation does not decode",
-        };
-        let op = RedoOp::decode(&mut content).map_err(bad)?;
-        if matches!(op, RedoOp::Rename { .. }) && !std::mem::replace(renamed, true) {
-            settle_dirs(executor.store)?;
-        }
-        executor.execute(&op)?;
-    }
-    Ok(())
-}
-
 /// Before the first payload is renamed: a directory that was just made must not be lost with what is moved into it. All
 /// other operations can be done again from what the redo file holds.
 ///
@@ -180,57 +146,4 @@ fn execute_frame(
 /// What the store says.
 pub fn settle_dirs(store: &dyn Store) -> Result<(), StoreError> {
     store.sync_dir(&new_payload_dir().parent())
-}
-
-/// Does operations to a store; doing them again changes nothing.
-pub struct Executor<'a> {
-    store: &'a dyn Store,
-    /// The object that was written last.
-    open: Option<(ObjectPath, Arc<dyn Blob>)>,
-}
-
-impl<'a> Executor<'a> {
-    /// One that has no object open.
-    pub fn new(store: &'a dyn Store) -> Executor<'a> {
-        Executor { store, open: None }
-    }
-
-    /// Does one operation.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn execute(&mut self, op: &RedoOp) -> Result<(), StoreError> {
-        match op {
-            RedoOp::MakeDir(path) => self.store.make_dir(path),
-            RedoOp::RemoveDir(path) => self.store.remove_dir(path),
-            RedoOp::Put { path, bytes } => self.named(|store| store.put(path, bytes)),
-            RedoOp::Remove(path) => self.named(|store| store.remove(path)),
-            RedoOp::Rename { from, to } => self.named(|store| store.rename(from, to)),
-            RedoOp::WriteAt {
-                path,
-                offset,
-                bytes,
-            } => self.open(path, true)?.write_at(*offset, bytes),
-            RedoOp::SetLen { path, len } => self.open(path, true)?.set_len(*len),
-            // Where nothing lies there is nothing to give back.
-            RedoOp::Punch { path, offset, len } => match self.open(path, false) {
-                Err(StoreError::NotFound(_)) => Ok(()),
-                opened => opened?.punch(*offset, *len),
-            },
-        }
-    }
-
-    /// A change of names: what is open may lie elsewhere afterwards.
-    fn named<T>(&mut self, change: impl FnOnce(&dyn Store) -> T) -> T {
-        self.open = None;
-        change(self.store)
-    }
-
-    fn open(&mut self, path: &ObjectPath, create: bool) -> Result<&dyn Blob, StoreError> {
-        let open = match self.open.take() {
-            Some(open) if open.0 == *path => open,
-            _ => (path.clone(), self.store.open(path, create)?),
-        };
-        Ok(&*self.open.insert(open).1)
-    }
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     crypto::{KdfParams, MasterKey, Nonce, SlotKey, Suite, WrappedKey},
+    engine::Pool,
     format::{
         Record, VaultId,
         vectors_test::file::{Block, blocks},
@@ -86,7 +87,7 @@ fn check_redo(context: &JournalContext, store: &dyn Store, block: &Block) {
         "{}",
         block.name()
     );
-    let executed = execute_redo_file(store, context, number);
+    let executed = execute_redo_file(store, context, &Pool::new(Some(1)), number);
     let refused = executed.as_ref().err().map(reason);
     assert_eq!(refused, block.text("refused"), "{}", block.name());
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     crypto::{FileKey, MasterKey, SetHash, ZoneKey},
+    engine::Pool,
     format::{
         Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, Place, SLOTS,
         Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path, seal_guard,
@@ -229,6 +230,7 @@ impl Opening {
 
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
     pub fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
+        let mut pool = None;
         for number in journal::closed_redo_files(&*self.store, &self.context)? {
             // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
             // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
@@ -237,7 +239,8 @@ impl Opening {
                 .map_or(true, |root| number >= root.body.generation);
             if due {
                 log::warn!("finishing a checkpoint that was cut short");
-                journal::execute_redo_file(&*self.store, &self.context, number)?;
+                let pool = pool.get_or_insert_with(|| Pool::new(self.options.threads));
+                journal::execute_redo_file(&*self.store, &self.context, pool, number)?;
             }
         }
         Ok(())

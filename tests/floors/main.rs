@@ -38,7 +38,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "vault",
         &["journal", "codec", "engine", "format", "crypto", "store"],
     ),
-    ("journal", &["format", "crypto", "store"]),
+    ("journal", &["engine", "format", "crypto", "store"]),
     ("codec", &["engine", "format", "crypto"]),
     ("engine", &[]),
     ("format", &["crypto", "store::ObjectPath"]),
