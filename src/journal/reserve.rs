@@ -165,7 +165,9 @@ impl Reserve {
             state.shrink_to(state.size);
             return Err(error);
         } else {
+            // The first attempt may have found more.
             state.size = needed;
+            state.shrink_to(needed);
         }
         if self.available() / CROWDED_SHARE < state.size {
             self.crowded.store(true, Relaxed);
