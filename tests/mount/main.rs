@@ -22,6 +22,7 @@ mod commands;
 mod content;
 mod differences;
 mod directories;
+mod disks;
 mod durability;
 mod fixture;
 mod full;

@@ -36,7 +36,11 @@ impl Budget {
 
     /// So many crash points were tried.
     pub fn count(&self, points: u64) {
-        self.done.fetch_add(points, Relaxed);
+        const STEP: u64 = 100_000;
+        let before = self.done.fetch_add(points, Relaxed);
+        if self.points.is_some() && before / STEP != (before + points) / STEP {
+            println!("{} crash points so far", before + points);
+        }
     }
 
     pub fn done(&self) -> u64 {
