@@ -68,6 +68,7 @@ pub fn on(make: impl FnOnce(&Mount, &Path) -> Disk, test: impl FnOnce(&mut Mount
                     disk.join("vault").to_str().unwrap(),
                 ],
             );
+            run("sync", ["-f", text(&disk)]);
             fs::remove_dir_all(&vault).unwrap();
             std::os::unix::fs::symlink("disk/vault", &vault).unwrap();
         });
