@@ -131,7 +131,15 @@ impl Journal {
         } else {
             Segment::begin
         };
-        let segment = start(&*store, recovered.next_segment())?;
+        let number = recovered.next_segment();
+        let segment = match start(&*store, number) {
+            // What was just removed is not free yet, as in `make_next`.
+            Err(error) if error.is_no_space() => {
+                store.sync()?;
+                start(&*store, number)?
+            }
+            made => made?,
+        };
         store.sync_dir(&super::journal_dir())?;
         let durable =
             recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64;
