@@ -62,6 +62,7 @@ pub fn describe(dir: &Path) -> String {
 }
 
 /// Two descriptions must be the same; only lines that differ are shown.
+#[track_caller]
 pub fn assert_same(found: &str, expected: &str) {
     let only = |one: &str, other: &str| -> Vec<String> {
         one.lines()
