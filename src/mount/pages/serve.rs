@@ -40,7 +40,7 @@ const MESSAGE_LEN_MAX: usize = (1 << 20) + (64 << 10);
 /// Serves the daemon that has started this process, until that ends.
 ///
 /// # Errors
-/// When this process was not started by [`super::Pages`], or may not open `/dev/fuse`.
+/// When this process was not started by `Pages`, or may not open `/dev/fuse`.
 pub fn serve() -> io::Result<()> {
     // Only seen in lists of processes.
     let _ = rustix::thread::set_name(c"wardfs-pages");
