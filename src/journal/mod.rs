@@ -25,7 +25,10 @@ mod vectors_test;
 
 pub use error::JournalError;
 pub use log::Journal;
-pub use recover::{LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, read_log};
+pub use recover::{
+    LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment, is_empty,
+    read_log,
+};
 pub use redo::{RedoWriter, execute, settle_dirs};
 pub use reserve::{Reserve, Room};
 

@@ -82,6 +82,23 @@ impl Recovered {
     }
 }
 
+/// Is there neither a redo file nor a segment?
+///
+/// # Errors
+/// What the store says.
+pub fn is_empty(store: &dyn Store) -> Result<bool, JournalError> {
+    let files = Files::list(store)?;
+    Ok(files.segments.is_empty() && files.redos.is_empty())
+}
+
+/// The lowest number of a segment; 0 if there is none.
+///
+/// # Errors
+/// What the store says.
+pub fn first_segment(store: &dyn Store) -> Result<u64, JournalError> {
+    Ok(Files::list(store)?.segments.first().copied().unwrap_or(0))
+}
+
 /// The redo files that were closed, in order: each may have been applied in part.
 ///
 /// # Errors

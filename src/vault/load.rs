@@ -7,13 +7,14 @@ use super::{
     dir::{DirData, Listing, StoredSums},
     error::{Result, VaultError, in_object},
     file::{Birth, FileBody, FileData, index::Index},
+    guard::{GuardOpener, ReadGuard},
     node::{Node, NodeContent, NodeState, Placed, shared},
 };
 use crate::{
     crypto::{FileKey, SetHash, Tag},
     format::{
-        Alias, Body, Content, Data, DirState, FileState, GuardHead, Kind, Link, Name, Place,
-        StoredGuard, dir_path, guard_path, link_guard_path,
+        Alias, Content, Data, DirState, FileState, Kind, Link, Name, Place, dir_path, guard_path,
+        link_guard_path,
     },
     store::{ObjectPath, StoreError},
 };
@@ -22,14 +23,6 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
-
-/// A guard as it was read.
-pub(super) struct ReadGuard {
-    pub head: GuardHead,
-    pub key: FileKey,
-    pub tag: Tag,
-    pub body: Body,
-}
 
 impl Core {
     /// Reads a directory's entries, if that was not done.
@@ -234,40 +227,13 @@ impl Core {
 
     /// Opens a guard with the keys that its head names.
     pub fn open_guard(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
-        let object = path.as_str();
-        let stored = in_object(object, StoredGuard::parse(bytes))?;
-        let damaged = |what| VaultError::Damaged {
-            object: object.to_owned(),
-            what,
+        let opener = GuardOpener {
+            vault: &self.vault,
+            suite: self.suite,
+            zone: &self.zone,
+            zone_key: &self.zone_key,
         };
-        if stored.head.zone != self.zone {
-            return Err(damaged("it belongs to a zone that is not there"));
-        }
-        if stored.head.suite != self.suite {
-            return Err(damaged("its suite is not the vault's"));
-        }
-        let unwrap = |stanza| {
-            self.zone_key
-                .unwrap_file(&self.vault.0, &stored.head.file.0, stanza)
-                .ok()
-        };
-        let key = stored
-            .head
-            .stanzas
-            .iter()
-            .find_map(unwrap)
-            .ok_or_else(|| damaged("no key of this vault opens it"))?;
-        let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(
-            object,
-            stored.open(&key.guard_aead(self.suite), &self.vault),
-        )?;
-        Ok(ReadGuard {
-            head,
-            key,
-            tag,
-            body,
-        })
+        opener.open(path, bytes)
     }
 
     /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused. `stored`: as it

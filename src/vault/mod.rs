@@ -14,7 +14,10 @@ mod entries;
 mod error;
 mod file;
 mod forget;
+mod guard;
 mod header;
+mod inspect;
+mod keyring;
 mod list;
 mod load;
 mod lock;
@@ -27,7 +30,11 @@ mod tree;
 mod types;
 
 pub use error::{Result, VaultError};
+pub use file::index::IndexSource;
+pub use guard::ReadGuard;
 pub use header::{change_passphrase, peek};
+pub use inspect::{Inspected, Recovery};
+pub use keyring::Keyring;
 pub use open::init;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,

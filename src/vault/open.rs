@@ -2,17 +2,17 @@
 use super::{
     core::{Core, CoreParts},
     dir::StoredSums,
-    error::{Result, VaultError, in_object},
+    error::{Result, VaultError},
+    guard::{GuardOpener, ReadGuard},
     header::{self, Unlocked},
-    load::ReadGuard,
     types::{InitOptions, OpenOptions},
 };
 use crate::{
     crypto::{FileKey, MasterKey, SetHash, ZoneKey},
     format::{
         Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, Place, SLOTS,
-        Slot, StoredGuard, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path,
-        seal_guard, zone_path,
+        Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path, seal_guard,
+        zone_path,
     },
     journal::{self, Journal, JournalContext, JournalError, Recovered},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Memory for what a cut-short checkpoint writes, where the store must not be written, in bytes. A checkpoint after the usual
 /// 48 MiB of log writes little more than that; one after as many tiny changes in large files can write far more.
-const SHOWN_MEMORY_MAX: u64 = 512 << 20;
+pub(super) const SHOWN_MEMORY_MAX: u64 = 512 << 20;
 
 /// Writes a new vault into an empty store.
 ///
@@ -151,18 +151,11 @@ pub(super) fn open(
     if opening.options.read_only {
         return opening.show(zone_key);
     }
-    // They are empty after a clean end, and some ways of copying leave empty directories out.
-    for dir in [journal::journal_dir(), new_payload_dir()] {
-        opening.store.make_dir(&dir)?;
-    }
-    opening.finish_checkpoint(&zone_key)?;
-    let core = opening.replay(zone_key)?;
-    core.checkpoint_now()?;
-    Ok(core)
+    opening.recover(zone_key)
 }
 
 /// Where there are no locks (read-only media of some kinds) a vault can still be looked at.
-fn lock_for_reading(store: &dyn Store) -> Result<()> {
+pub(super) fn lock_for_reading(store: &dyn Store) -> Result<()> {
     match store.lock(Lock::Shared) {
         Err(error @ StoreError::Io { .. }) => {
             log::warn!("the vault is read without a lock: {error}");
@@ -182,15 +175,28 @@ fn too_large(error: VaultError) -> VaultError {
     }
 }
 
-struct Opening {
-    store: Arc<dyn Store>,
-    header: Header,
-    context: JournalContext,
-    options: OpenOptions,
+/// A vault that was unlocked, on its way to being open.
+pub(super) struct Opening {
+    pub store: Arc<dyn Store>,
+    pub header: Header,
+    pub context: JournalContext,
+    pub options: OpenOptions,
 }
 
 impl Opening {
-    fn read_root(&self, zone_key: &ZoneKey) -> Result<ReadGuard> {
+    /// Brings the store up to the end of the journal.
+    pub fn recover(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+        // They are empty after a clean end, and some ways of copying leave empty directories out.
+        for dir in [journal::journal_dir(), new_payload_dir()] {
+            self.store.make_dir(&dir)?;
+        }
+        self.finish_checkpoint(&zone_key)?;
+        let core = self.replay(zone_key)?;
+        core.checkpoint_now()?;
+        Ok(core)
+    }
+
+    pub fn read_root(&self, zone_key: &ZoneKey) -> Result<ReadGuard> {
         let path = root_guard_path();
         let object = path.as_str();
         let damaged = |what| VaultError::Damaged {
@@ -201,36 +207,21 @@ impl Opening {
             StoreError::NotFound(_) => damaged("the root directory's guard is missing"),
             other => other.into(),
         })?;
-        let stored = in_object(object, StoredGuard::parse(bytes))?;
-        let unwrap = |stanza| {
-            zone_key
-                .unwrap_file(&self.header.vault.0, &stored.head.file.0, stanza)
-                .ok()
+        let opener = GuardOpener {
+            vault: &self.header.vault,
+            suite: self.header.suite,
+            zone: &self.header.root_zone,
+            zone_key,
         };
-        let key = stored
-            .head
-            .stanzas
-            .iter()
-            .find_map(unwrap)
-            .ok_or_else(|| damaged("no key of this vault opens it"))?;
-        let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(
-            object,
-            stored.open(&key.guard_aead(self.header.suite), &self.header.vault),
-        )?;
-        if !matches!(&body.content, Content::Directory(dir) if dir.links.is_some()) {
+        let root = opener.open(&path, bytes)?;
+        if !matches!(&root.body.content, Content::Directory(dir) if dir.links.is_some()) {
             return Err(damaged("it is not a root directory"));
         }
-        Ok(ReadGuard {
-            head,
-            key,
-            tag,
-            body,
-        })
+        Ok(root)
     }
 
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
-    fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
+    pub fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
         for number in journal::closed_redo_files(&*self.store, &self.context)? {
             // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
             // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
@@ -248,8 +239,13 @@ impl Opening {
     /// The vault as the log says it is, in memory. Of the store nothing is changed but the journal, and of a read-only vault
     /// not even that.
     fn replay(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+        self.replay_cut(zone_key, None)
+    }
+
+    /// The same with the first frames alone, if so many are given: then nobody asks whether durable ones are gone.
+    pub fn replay_cut(&self, zone_key: ZoneKey, frames: Option<usize>) -> Result<Arc<Core>> {
         let mut zone_key = zone_key;
-        let mut cut = None;
+        let mut cut = frames;
         loop {
             let root = self.read_root(&zone_key)?;
             let applied = root.body.generation;

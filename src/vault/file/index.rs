@@ -14,7 +14,11 @@ use crate::{
         FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, VaultId, index_path,
     },
     store::{Store, StoreError},
-    vault::{VaultError, error::Result, file::stored_bytes},
+    vault::{
+        VaultError,
+        error::{Result, in_object},
+        file::stored_bytes,
+    },
 };
 use std::{collections::HashMap, ops::Range};
 
@@ -25,12 +29,17 @@ const BLOCKS_MAX: usize = 512;
 /// Level and number.
 pub(super) type BlockId = (u8, u64);
 
-/// Where blocks are read from.
-pub(in crate::vault) struct IndexSource<'a> {
+/// Where the blocks of one payload's index are read from.
+pub struct IndexSource<'a> {
+    /// Where they lie.
     pub store: &'a dyn Store,
+    /// Gives what they are sealed with.
     pub aead: &'a dyn Fn() -> Aead,
+    /// The vault.
     pub vault: VaultId,
+    /// The file.
     pub file: FileId,
+    /// The payload.
     pub payload: PayloadId,
 }
 
@@ -408,6 +417,15 @@ impl Index {
 
 impl IndexSource<'_> {
     fn read(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<Entries> {
+        let block = self.block(level, number, entry)?;
+        Ok(Entries::from_slice(&block.entries[..]))
+    }
+
+    /// The block that the entry above speaks of.
+    ///
+    /// # Errors
+    /// `Damaged` and `Format` where it is not there or another; what the store says.
+    pub fn block(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<IndexBlock> {
         let path = index_path(&self.payload);
         let damaged = |what| VaultError::Damaged {
             object: path.as_str().to_owned(),
@@ -430,9 +448,7 @@ impl IndexSource<'_> {
             level,
             number,
         );
-        Ok(Entries::from_slice(
-            &super::super::error::in_object(path.as_str(), block)?.entries[..],
-        ))
+        in_object(path.as_str(), block)
     }
 }
 

@@ -1,0 +1,61 @@
+//! Claims about `check` and `repair`: a whole vault is called whole, and none of its bytes is touched; every kind of damage is
+//! found and named; a repair mends what can be mended, keeps the rest, and makes nothing worse.
+//!
+//! ```text
+//! whole     vaults without damage        damage    what is done to them is found
+//! mended    after a repair               (vaults, changes and their map are those of `tests/tamper`)
+//! ```
+#[path = "../tamper/change.rs"]
+#[allow(dead_code, reason = "shared with another test")]
+mod change;
+mod damage;
+#[path = "../tamper/map.rs"]
+#[allow(dead_code, reason = "shared with another test")]
+mod map;
+#[path = "../vaults/mod.rs"]
+mod vaults;
+#[path = "../tamper/victim.rs"]
+#[allow(dead_code, reason = "shared with another test")]
+mod victim;
+mod whole;
+
+use std::sync::{Arc, OnceLock};
+use vaults::{
+    image::{Image, PASSPHRASE},
+    objects::Objects,
+};
+use victim::{Victim, copy_of};
+use wardfs::check::{self, Finding, Report, Unwatched};
+
+/// One of each image, made once.
+fn victims() -> &'static [Victim; 2] {
+    static VICTIMS: OnceLock<[Victim; 2]> = OnceLock::new();
+    VICTIMS.get_or_init(|| [Image::Small, Image::Large].map(Victim::new))
+}
+
+/// What a check says of a vault with these objects.
+fn checked(objects: &Objects) -> Report {
+    let store = Arc::new(copy_of(objects));
+    check::check(store, PASSPHRASE, &Unwatched).expect("a vault that opens")
+}
+
+/// A line for each finding.
+fn told(report: &Report) -> Vec<String> {
+    report.findings.iter().map(line).collect()
+}
+
+fn line(finding: &Finding) -> String {
+    let path = finding
+        .path
+        .as_ref()
+        .map(|path| String::from_utf8_lossy(path).into_owned());
+    format!(
+        "{} {} {path:?} {:?} {:?} {}: {}",
+        finding.outcome.name(),
+        finding.kind.name(),
+        finding.file_range,
+        finding.object_range,
+        finding.object,
+        finding.what
+    )
+}
