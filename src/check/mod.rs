@@ -10,10 +10,12 @@
 //! report   what was found, as values       scan     looks at everything
 //! watch    who waits for it                repair   mends
 //! ```
+mod repair;
 mod report;
 mod scan;
 mod watch;
 
+pub use repair::repair;
 pub use report::{Finding, Kind, Outcome, Report, Seen, Verdict};
 pub use watch::{Unwatched, Watch};
 

@@ -46,6 +46,9 @@ pub enum Command {
     /// Show what can be told without a passphrase
     #[command(long_about = help::INFO, after_help = help::INFO_EXAMPLES)]
     Info(InfoArgs),
+    /// Look for damage in a vault, and repair it
+    #[command(long_about = help::CHECK, after_help = help::CHECK_EXAMPLES)]
+    Check(CheckArgs),
 }
 
 /// Where the passphrase comes from.
@@ -225,6 +228,25 @@ pub struct InfoArgs {
     /// Directory of a vault or of a mount
     #[arg(value_name = "VAULT | DIR")]
     pub path: PathBuf,
+}
+
+/// `wardfs check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Mend what can be mended; what is replaced or removed is kept in VAULT/quarantine
+    #[arg(long)]
+    pub repair: bool,
+
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+
+    /// Directory of the vault, which must not be mounted for writing
+    #[arg(value_name = "VAULT")]
+    pub vault: PathBuf,
 }
 
 #[cfg(test)]

@@ -195,7 +195,9 @@ fn exit_hint(exit: Exit) -> Option<&'static str> {
         | Exit::Damaged
         | Exit::Mountpoint
         | Exit::Busy
-        | Exit::Io => None,
+        | Exit::Io
+        | Exit::DamageLeft
+        | Exit::Repaired => None,
     }
 }
 

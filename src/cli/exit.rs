@@ -48,11 +48,15 @@ pub enum Exit {
     NoFuse = 14,
     /// Not enough memory.
     Memory = 15,
+    /// What could be done was done, and damage is left.
+    DamageLeft = 16,
+    /// There was damage, and all of it was mended.
+    Repaired = 17,
 }
 
 impl Exit {
     /// Every code, in the order of the numbers.
-    pub const ALL: [Exit; 16] = [
+    pub const ALL: [Exit; 18] = [
         Exit::Ok,
         Exit::Other,
         Exit::Usage,
@@ -69,6 +73,8 @@ impl Exit {
         Exit::Io,
         Exit::NoFuse,
         Exit::Memory,
+        Exit::DamageLeft,
+        Exit::Repaired,
     ];
 
     /// The number given to the shell.
@@ -100,6 +106,8 @@ impl Exit {
             Exit::Io => "reading or storing failed (permissions, disk full, device)",
             Exit::NoFuse => "FUSE is missing or refused",
             Exit::Memory => "not enough memory",
+            Exit::DamageLeft => "done as far as it goes: something is damaged or missing",
+            Exit::Repaired => "check: there was damage, and all of it was repaired",
         }
     }
 
@@ -246,7 +254,7 @@ mod tests {
             assert_eq!(usize::from(exit.code()), index);
             assert_eq!(Exit::from_code(exit.code()), Some(exit));
         }
-        assert_eq!(Exit::from_code(16), None);
+        assert_eq!(Exit::from_code(18), None);
     }
 
     #[test]

@@ -107,6 +107,29 @@ Examples:
   wardfs info ~/vault
   wardfs info --json ~/plain";
 
+/// `wardfs check --help`
+pub const CHECK: &str = "\
+Verify every stored byte of VAULT and how its objects fit together: both copies of the header, keys, guards, links, directories, \
+every part of every file, and what nothing leads to. It finds what reading alone cannot, such as a single file that was put back \
+as it once was.
+
+Nothing is written. A vault that was not unmounted cleanly is checked as the next mount will find it. One that is mounted for \
+writing is refused.
+
+With `--repair` what can be mended is mended, and nothing is invented: damaged parts of files stay errors, the rest stays as it \
+was. What no entry leads to comes into the directory `lost+found`. Whatever is replaced or removed is kept in VAULT/quarantine, \
+until you remove it. Make a copy of the vault before, if you can.
+
+Damage is told on standard output, with the names of the files that it hits. The exit code says what there is: 0 no damage, 16 \
+damage, 17 there was damage and all of it was repaired.";
+
+/// Below the options of `wardfs check --help`.
+pub const CHECK_EXAMPLES: &str = "\
+Examples:
+  wardfs check ~/vault
+  wardfs check --json --passfile ~/key ~/vault
+  wardfs check --repair ~/vault";
+
 #[cfg(test)]
 mod tests {
     use super::*;

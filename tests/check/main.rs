@@ -12,6 +12,7 @@ mod damage;
 #[path = "../tamper/map.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod map;
+mod mended;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 #[path = "../tamper/victim.rs"]
@@ -25,7 +26,11 @@ use vaults::{
     objects::Objects,
 };
 use victim::{Victim, copy_of};
-use wardfs::check::{self, Finding, Report, Unwatched};
+use wardfs::{
+    check::{self, Finding, Report, Unwatched},
+    store::MemoryStore,
+    vault::VaultError,
+};
 
 /// One of each image, made once.
 fn victims() -> &'static [Victim; 2] {
@@ -37,6 +42,13 @@ fn victims() -> &'static [Victim; 2] {
 fn checked(objects: &Objects) -> Report {
     let store = Arc::new(copy_of(objects));
     check::check(store, PASSPHRASE, &Unwatched).expect("a vault that opens")
+}
+
+/// What a repair says of a vault with these objects, and what it leaves.
+fn repaired(objects: &Objects) -> Result<(Report, MemoryStore), VaultError> {
+    let store = copy_of(objects);
+    let report = check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched)?;
+    Ok((report, store))
 }
 
 /// A line for each finding.

@@ -1,10 +1,7 @@
 //! Vaults without damage.
 use crate::{
     checked, told,
-    vaults::{
-        image::PASSPHRASE,
-        objects::objects,
-    },
+    vaults::{image::PASSPHRASE, objects::objects},
     victim::copy_of,
     victims,
 };

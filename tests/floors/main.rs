@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "mount",
+            "check",
             "vault",
             "stream",
             "journal::JournalError",
@@ -28,6 +29,12 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mount", &["vault", "sys", "format::Kind", "format::Time"]),
+    (
+        "check",
+        &[
+            "vault", "journal", "codec", "engine", "format", "crypto", "store",
+        ],
+    ),
     ("stream", &["codec", "engine", "format", "crypto"]),
     (
         "vault",

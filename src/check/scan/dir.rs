@@ -2,8 +2,7 @@
 use super::super::report::orphan_path;
 use crate::{
     crypto::{NameKey, SetHash, Tag},
-    format::{DirId, DirState, FileId, Name, dir_path, guard_path, root_guard_path},
-    store::ObjectPath,
+    format::{DirId, DirState, FileId, Name},
 };
 use parking_lot::Mutex;
 use std::sync::{
@@ -138,17 +137,6 @@ impl Dir {
         }
         path.extend_from_slice(name);
         path
-    }
-
-    /// Where its guard lies.
-    pub fn guard_path(&self, key_of: &dyn Fn(&DirId) -> NameKey) -> ObjectPath {
-        match &self.reached {
-            Reached::Entry { parent, name } => {
-                guard_path(&parent.id, &key_of(&parent.id).stored_name(name.as_bytes()))
-            }
-            Reached::Root | Reached::Links => root_guard_path(),
-            Reached::Orphan => dir_path(&self.id),
-        }
     }
 
     /// Directories above it.

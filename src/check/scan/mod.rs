@@ -48,7 +48,7 @@ use std::{
     },
 };
 
-pub(super) use self::dir::Present;
+pub(super) use self::sweep::QUARANTINE;
 
 /// Entries that one worker takes at a time.
 const BATCH: usize = 64;
@@ -357,7 +357,8 @@ impl Scan<'_> {
         if (found.entries, found.names) != (stored.entries, stored.names) {
             find(Kind::Entries, entries_text(found.entries, stored.entries));
         } else if found.states != stored.states && !present.tag_unknown && !present.unread {
-            find(Kind::Rollback, rollback_text(found.entries));
+            let are_bad = !present.bad.is_empty();
+            find(Kind::Rollback, rollback_text(found.entries, are_bad));
         }
         if present.good.entries == stored.entries && found.subdirs != stored.subdirs {
             let (found, stored) = (found.subdirs, stored.subdirs);
@@ -382,7 +383,12 @@ fn entries_text(found: u64, stored: u64) -> String {
     }
 }
 
-fn rollback_text(entries: u64) -> String {
+fn rollback_text(entries: u64, are_bad: bool) -> String {
+    if are_bad {
+        return "its entries are not as stored last; whether others than the damaged ones were put \
+                back cannot be told"
+            .to_owned();
+    }
     let which = if entries == 1 {
         "the entry in it is".to_owned()
     } else {
