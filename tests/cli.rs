@@ -69,6 +69,7 @@ transcripts! {
     init_refused
     wrong_passphrase
     info
+    check
     header_copies
     header_hostile
     passwd

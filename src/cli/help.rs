@@ -53,6 +53,7 @@ Options of -o:
   noxattr              no extended attributes; new files are made faster
   writeback            let the kernel collect writes; small ones are faster
   shared               the vault may change from outside: caches last one second
+  strict               refuse directories in which a file was put back as it was
   fsname=NAME          what the mount table shows instead of the vault's path
 
 Examples:
@@ -167,8 +168,9 @@ mod tests {
             suid: _,
             dev: _,
             no_exec: _,
+            strict: _,
             fs_name: _,
         } = MountOptions::default();
-        assert_eq!(listed().len(), 11);
+        assert_eq!(listed().len(), 12);
     }
 }

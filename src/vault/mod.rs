@@ -25,6 +25,8 @@ mod node;
 mod open;
 mod rename;
 mod replay;
+mod scrub;
+mod strict;
 mod table;
 mod tree;
 mod types;
@@ -36,6 +38,7 @@ pub use header::{change_passphrase, peek};
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
 pub use open::init;
+pub use scrub::ScrubWatch;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
     SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
@@ -292,6 +295,11 @@ impl Vault {
     /// Brings the store up to date with the log; gives whether there was anything to do.
     pub fn checkpoint(&self) -> Result<bool> {
         self.core.checkpoint_now()
+    }
+
+    /// Verifies all that is stored, while the vault is used; gives false if `watch` ended it before its end.
+    pub fn scrub(&self, watch: &mut dyn ScrubWatch) -> Result<bool> {
+        self.core.scrub(watch)
     }
 
     /// How the vault is.

@@ -325,6 +325,9 @@ impl Opening {
         };
         let core = Core::new(parts);
         core.adopt(&root_guard_path(), root, Place::Root, None, 0)?;
+        if self.options.strict {
+            core.check_linked_states()?;
+        }
         Ok(core)
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! whole     vaults without damage        damage    what is done to them is found
-//! mended    after a repair               (vaults, changes and their map are those of `tests/tamper`)
+//! mended    after a repair               strict    mounts that look at the same sums
+//!
+//! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
 #[path = "../tamper/change.rs"]
 #[allow(dead_code, reason = "shared with another test")]
@@ -13,6 +15,7 @@ mod damage;
 #[allow(dead_code, reason = "shared with another test")]
 mod map;
 mod mended;
+mod strict;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 #[path = "../tamper/victim.rs"]
@@ -20,8 +23,12 @@ mod vaults;
 mod victim;
 mod whole;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 use vaults::{
+    dump::{Dump, FoundBody},
     image::{Image, PASSPHRASE},
     objects::Objects,
 };
@@ -29,7 +36,7 @@ use victim::{Victim, copy_of};
 use wardfs::{
     check::{self, Finding, Report, Unwatched},
     store::MemoryStore,
-    vault::VaultError,
+    vault::{ROOT_INO, VaultError},
 };
 
 /// One of each image, made once.
@@ -49,6 +56,26 @@ fn repaired(objects: &Objects) -> Result<(Report, MemoryStore), VaultError> {
     let store = copy_of(objects);
     let report = check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched)?;
     Ok((report, store))
+}
+
+/// All paths of a vault; the root's is empty.
+fn paths(dump: &Dump) -> BTreeMap<Vec<u8>, u64> {
+    paths_from(dump, ROOT_INO)
+}
+
+/// All paths below a directory of a vault.
+fn paths_from(dump: &Dump, top: u64) -> BTreeMap<Vec<u8>, u64> {
+    let mut paths = BTreeMap::new();
+    let mut waiting = vec![(Vec::new(), top)];
+    while let Some((path, ino)) = waiting.pop() {
+        if let FoundBody::Dir(entries) = &dump.nodes[&ino].body {
+            for (name, child) in entries {
+                waiting.push(([&path[..], b"/", name].concat(), *child));
+            }
+        }
+        paths.insert(path, ino);
+    }
+    paths
 }
 
 /// A line for each finding.
