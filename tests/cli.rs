@@ -70,6 +70,7 @@ transcripts! {
     wrong_passphrase
     info
     check
+    scrub
     header_copies
     header_hostile
     passwd

@@ -49,6 +49,9 @@ pub enum Command {
     /// Look for damage in a vault, and repair it
     #[command(long_about = help::CHECK, after_help = help::CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Look for damage in a vault that is mounted
+    #[command(long_about = help::SCRUB, after_help = help::SCRUB_EXAMPLES)]
+    Scrub(ScrubArgs),
 }
 
 /// Where the passphrase comes from.
@@ -247,6 +250,26 @@ pub struct CheckArgs {
     /// Directory of the vault, which must not be mounted for writing
     #[arg(value_name = "VAULT")]
     pub vault: PathBuf,
+}
+
+/// `wardfs scrub`
+#[derive(Args, Debug)]
+pub struct ScrubArgs {
+    /// Read so many MiB a second at most; 0: as fast as it goes
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub rate: u64,
+
+    /// Return when it has begun; `wardfs info DIR` tells how far it is
+    #[arg(long, conflicts_with = "cancel")]
+    pub background: bool,
+
+    /// End the one that is running
+    #[arg(long)]
+    pub cancel: bool,
+
+    /// Directory of the mount
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     crypto::KdfError,
-    mount::{MountError, OptionError, UnmountError},
+    mount::{MountError, OptionError, ScrubError, UnmountError},
     store::StoreError,
     sys::ForkError,
     vault::VaultError,
@@ -114,6 +114,17 @@ pub enum CliError {
         /// What the mount said about itself.
         state: String,
     },
+    /// A scrub cannot be asked for.
+    #[error(transparent)]
+    Scrub(#[from] ScrubError),
+    /// A scrub that began did not come to its end.
+    #[error("scrub {}: {state}", shown(dir))]
+    ScrubEnded {
+        /// The mount point.
+        dir: PathBuf,
+        /// What became of it.
+        state: String,
+    },
     /// The result cannot be printed.
     #[error("write to standard output")]
     Output(#[source] io::Error),
@@ -138,9 +149,11 @@ impl CliError {
             | CliError::Signals(_) => Exit::Other,
             CliError::Busy { .. } => Exit::Busy,
             CliError::Unmount(error) => exit::of_unmount(error),
+            CliError::Scrub(error) => exit::of_scrub(error),
             CliError::Wait { .. }
             | CliError::NotStored { .. }
             | CliError::FailedBefore { .. }
+            | CliError::ScrubEnded { .. }
             | CliError::Output(_) => Exit::Io,
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     crypto::KdfError,
     format::FormatError,
     journal::JournalError,
-    mount::{MountError, UnmountError},
+    mount::{MountError, ScrubError, UnmountError},
     store::StoreError,
     vault::VaultError,
 };
@@ -101,7 +101,7 @@ impl Exit {
             Exit::TooNew => "the vault needs a newer wardfs",
             Exit::NoPlace => "init: a vault cannot be made there (not empty, a file, no parent)",
             Exit::Mountpoint => "mount: the mount point cannot be used",
-            Exit::NotMounted => "unmount: the directory is not a wardfs mount",
+            Exit::NotMounted => "unmount, scrub: the directory is not a wardfs mount",
             Exit::Busy => "unmount: the mount is in use",
             Exit::Io => "reading or storing failed (permissions, disk full, device)",
             Exit::NoFuse => "FUSE is missing or refused",
@@ -228,6 +228,14 @@ pub fn of_mount(error: &MountError) -> Exit {
         | MountError::Handshake { .. } => Exit::NoFuse,
         MountError::Vanished { .. } => Exit::Other,
         MountError::Serve { .. } | MountError::DoesNotEnd => Exit::Io,
+    }
+}
+
+/// The code of a scrub that cannot be asked for.
+pub fn of_scrub(error: &ScrubError) -> Exit {
+    match error {
+        ScrubError::NotMounted { .. } => Exit::NotMounted,
+        ScrubError::Refused { .. } => Exit::Io,
     }
 }
 

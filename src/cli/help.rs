@@ -131,6 +131,23 @@ Examples:
   wardfs check --json --passfile ~/key ~/vault
   wardfs check --repair ~/vault";
 
+/// `wardfs scrub --help`
+pub const SCRUB: &str = "\
+Verify every stored byte of the vault that is mounted on DIR, while it is used.
+
+The process that serves the mount does it, no faster than `--rate` allows. This command waits for the end, tells what is damaged, \
+and ends with exit code 16 if anything is; a scrub goes on if it is interrupted. `wardfs info DIR` tells how far it is.
+
+It mends nothing: unmount, and use `wardfs check --repair`. A mount to read alone, or with `noxattr`, cannot be scrubbed; \
+`wardfs check` works on a vault that is mounted to read.";
+
+/// Below the options of `wardfs scrub --help`.
+pub const SCRUB_EXAMPLES: &str = "\
+Examples:
+  wardfs scrub ~/plain
+  wardfs scrub --background --rate 10 ~/plain
+  wardfs scrub --cancel ~/plain";
+
 #[cfg(test)]
 mod tests {
     use super::*;

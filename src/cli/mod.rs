@@ -4,7 +4,7 @@
 //! here it is only asked for.
 //!
 //! ```text
-//! args         what can be asked for                   init  mount  unmount  passwd  info  check   a command each
+//! args         what can be asked for                   init  mount  unmount  passwd  info  check  scrub   a command each
 //! help         the longer explanations                 info_text    info_json    two ways to print it
 //!                                                      check_text   check_json   the same of a check
 //! mount_flags  how the kernel mounted something        vault_dir    where a vault is or may be made
@@ -43,6 +43,7 @@ mod passphrase;
 mod passwd;
 mod progress;
 mod report;
+mod scrub;
 mod signals;
 mod size;
 mod terminal;
@@ -90,6 +91,7 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Passwd(args) => passwd::run(args),
         Command::Info(args) => info::run(args),
         Command::Check(args) => return check::run(args),
+        Command::Scrub(args) => return scrub::run(args),
     }
     .map(|()| Exit::Ok)
 }

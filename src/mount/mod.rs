@@ -11,6 +11,7 @@
 //! fusermount  the same for ordinary users           activity    when was it last used
 //! mountinfo   what is mounted where                 holders     who keeps it busy
 //! status      what another process may ask          processes   who runs here, and who serves what
+//! scrub       verifying while it is used
 //! adapter/    FUSE messages <-> vault calls
 //! ```
 
@@ -24,6 +25,7 @@ mod holders;
 mod mountinfo;
 mod options;
 mod processes;
+mod scrub;
 mod session;
 mod status;
 
@@ -33,6 +35,7 @@ pub use error::{MountError, UnmountError};
 pub use holders::{Holder, holders};
 pub use mountinfo::{Device, MountInfo, find_mount, is_mounted, mounts, submounts};
 pub use options::{MountOptions, OptionError};
+pub use scrub::{ScrubError, ScrubStatus, cancel_scrub, scrub_status, start_scrub};
 pub use session::{Mounted, mount};
 pub use status::{MountStatus, status};
 

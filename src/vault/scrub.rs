@@ -172,7 +172,7 @@ impl Core {
 fn blocks_are_whole(source: &super::IndexSource<'_>, root: &IndexRoot) -> Result<u64> {
     let mut read = 0;
     let mut waiting: Vec<(u8, u64, IndexEntry)> = Vec::new();
-    let mut add = |waiting: &mut Vec<_>, height: u8, first: u64, entries: &[IndexEntry]| {
+    let add = |waiting: &mut Vec<_>, height: u8, first: u64, entries: &[IndexEntry]| {
         let Some(level) = height.checked_sub(1) else {
             return;
         };

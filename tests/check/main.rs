@@ -4,17 +4,20 @@
 //! ```text
 //! whole     vaults without damage        damage    what is done to them is found
 //! mended    after a repair               strict    mounts that look at the same sums
+//! scrub     while the vault is open      cut_short a repair that loses power
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
 #[path = "../tamper/change.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod change;
+mod cut_short;
 mod damage;
 #[path = "../tamper/map.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod map;
 mod mended;
+mod scrub;
 mod strict;
 #[path = "../vaults/mod.rs"]
 mod vaults;
@@ -34,9 +37,9 @@ use vaults::{
 };
 use victim::{Victim, copy_of};
 use wardfs::{
-    check::{self, Finding, Report, Unwatched},
+    check::{self, Finding, Kind, Report, Unwatched},
     store::MemoryStore,
-    vault::{ROOT_INO, VaultError},
+    vault::{ROOT_INO, Vault, VaultError},
 };
 
 /// One of each image, made once.
@@ -56,6 +59,24 @@ fn repaired(objects: &Objects) -> Result<(Report, MemoryStore), VaultError> {
     let store = copy_of(objects);
     let report = check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched)?;
     Ok((report, store))
+}
+
+/// Is no damage left but ranges of files?
+fn only_ranges(report: &Report) -> bool {
+    let open = report.findings.iter().filter(|found| found.is_open());
+    open.into_iter().all(|found| {
+        matches!(found.kind, Kind::Content | Kind::Index) && found.file_range.is_some()
+    })
+}
+
+/// The node at a path.
+fn look(vault: &Vault, path: &[u8]) -> wardfs::vault::Result<u64> {
+    let names = path
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty());
+    names
+        .into_iter()
+        .try_fold(ROOT_INO, |dir, name| Ok(vault.lookup(dir, name)?.ino))
 }
 
 /// All paths of a vault; the root's is empty.

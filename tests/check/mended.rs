@@ -1,7 +1,7 @@
 //! After a repair.
 use crate::{
     change::{Change, Changes},
-    checked, paths_from, repaired, told,
+    checked, look, only_ranges, paths_from, repaired, told,
     vaults::{
         draw::Seeded,
         dump::{Dump, FoundBody, read_file},
@@ -18,7 +18,7 @@ use std::{
 };
 use wardfs::{
     check::{Finding, Kind, Outcome, Report, Verdict},
-    vault::{DirEntry, NewKind, ROOT_INO, Vault},
+    vault::{DirEntry, NewKind, ROOT_INO},
 };
 
 #[test]
@@ -103,14 +103,6 @@ fn each_case(each: impl Fn(&Case) -> Result<(), String> + Sync) {
         let told = || format!("{:?}\ntold {:#?}", case.change, told(&case.report));
         each(case).map_err(|what| format!("{what}: {}", told()))
     });
-}
-
-/// Is no damage left but ranges of files?
-fn only_ranges(report: &Report) -> bool {
-    let open = report.findings.iter().filter(|found| found.is_open());
-    open.into_iter().all(|found| {
-        matches!(found.kind, Kind::Content | Kind::Index) && found.file_range.is_some()
-    })
 }
 
 #[test]
@@ -272,13 +264,4 @@ fn as_before(case: &Case) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn look(vault: &Vault, path: &[u8]) -> wardfs::vault::Result<u64> {
-    let names = path
-        .split(|byte| *byte == b'/')
-        .filter(|name| !name.is_empty());
-    names
-        .into_iter()
-        .try_fold(ROOT_INO, |dir, name| Ok(vault.lookup(dir, name)?.ino))
 }

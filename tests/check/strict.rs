@@ -1,7 +1,7 @@
 //! Mounts that hold a directory against the sum of states in its guard.
 use crate::{
     change::Change,
-    paths,
+    look, paths,
     vaults::{
         dump::Dump,
         image::{open, options},
@@ -22,15 +22,6 @@ fn strict(store: &MemoryStore) -> Result<Vault> {
         ..options(1 << 40)
     };
     open(Arc::new(store.clone()), options)
-}
-
-fn lookup(vault: &Vault, path: &[u8]) -> Result<u64> {
-    let names = path
-        .split(|byte| *byte == b'/')
-        .filter(|name| !name.is_empty());
-    names
-        .into_iter()
-        .try_fold(ROOT_INO, |dir, name| Ok(vault.lookup(dir, name)?.ino))
 }
 
 #[test]
@@ -64,7 +55,7 @@ fn work_and_checkpoints_leave_a_vault_that_is_served_strictly() {
     let paths = paths(&victims()[0].now().dump);
     for round in 0..3_u8 {
         for (path, _) in &paths {
-            let ino = lookup(&vault, path).expect("it is there");
+            let ino = look(&vault, path).expect("it is there");
             let set = wardfs::vault::SetAttr {
                 mode: Some(0o700 + u16::from(round)),
                 ..Default::default()
@@ -120,15 +111,15 @@ fn a_file_that_was_put_back_is_refused_and_others_are_served() {
             change.apply(victim, &mut damaged);
             let store = copy_of(&damaged);
             let plain = open(Arc::new(store.clone()), options(1 << 40)).expect("it opens");
-            lookup(&plain, &path).expect("a plain mount does not see it");
+            look(&plain, &path).expect("a plain mount does not see it");
             plain.close().expect("nothing was changed");
             let vault = strict(&store).expect("it opens");
-            assert!(lookup(&vault, &path).is_err(), "{change:?}");
+            assert!(look(&vault, &path).is_err(), "{change:?}");
             let is_apart = victim.now().map.nodes[&ino]
                 .guard
                 .starts_with("guards/links");
             if path.starts_with(b"/dir/") || is_apart {
-                lookup(&vault, b"/empty dir").expect("the damage stays where it is");
+                look(&vault, b"/empty dir").expect("the damage stays where it is");
             }
         }
     }
@@ -142,7 +133,7 @@ fn nothing_is_written_by_refusing() {
     change.apply(victim, &mut damaged);
     let store = copy_of(&damaged);
     let vault = strict(&store).expect("it opens");
-    assert!(lookup(&vault, &path).is_err());
+    assert!(look(&vault, &path).is_err());
     vault.close().expect("nothing was changed");
     assert!(objects(&store) == damaged);
 }

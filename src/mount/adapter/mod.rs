@@ -30,6 +30,7 @@ use fuser::{Errno, InitFlags};
 
 use crate::vault::Vault;
 
+use super::scrub::Scrubber;
 use super::{Activity, MountOptions};
 use failure::Failure;
 pub(crate) use overtaken::Overtaken;
@@ -47,6 +48,7 @@ pub(crate) struct Adapter {
     activity: Arc<Activity>,
     overtaken: Arc<Overtaken>,
     seeking: Seeking,
+    scrubber: Scrubber,
     /// What the kernel can do.
     offered: InitFlags,
     /// Dropped with the adapter, which tells `Mounted::run` that the last thread has ended.
@@ -70,6 +72,7 @@ impl Adapter {
         );
         Adapter {
             seeking: Seeking::new(seeker, alive.clone()),
+            scrubber: Scrubber::new(Arc::clone(&vault), alive.clone()),
             vault,
             vault_path: vault_path.to_owned(),
             options: options.clone(),
