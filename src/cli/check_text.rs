@@ -69,7 +69,7 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
         others,
         bytes,
     } = report.seen;
-    let mut text = format!(
+    let seen = format!(
         "{}: {dirs} directories, {files} files, {others} others, {} verified\n",
         shown(vault),
         size::show(bytes)
@@ -83,17 +83,17 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
         count(Outcome::Mendable),
         count(Outcome::Stays),
     );
-    text.push_str(&match report.verdict() {
+    let verdict = match report.verdict() {
         Verdict::Clean => "no damage\n".to_owned(),
         Verdict::Repaired => format!("damage: {mended} repaired, none left\n"),
         Verdict::Damaged if repaired => format!("damage: {mended} repaired, {stays} left\n"),
         Verdict::Damaged => format!("damage: {mendable} can be repaired (--repair), {stays} not\n"),
-    });
-    if let Some(kept) = &report.kept_in {
+    };
+    let kept = report.kept_in.as_ref().map_or(String::new(), |kept| {
         let kept = shown(&vault.join(kept));
-        text.push_str(&format!("what was replaced or removed is in {kept}\n"));
-    }
-    text
+        format!("what was replaced or removed is in {kept}\n")
+    });
+    seen + &verdict + &kept
 }
 
 #[cfg(test)]

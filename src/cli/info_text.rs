@@ -57,6 +57,7 @@ fn mount_lines(mount: &MountFacts) -> Vec<(&'static str, String)> {
 fn scrub_text(scrub: &ScrubStatus) -> String {
     let damage = match scrub.damaged {
         0 => "no damage".to_owned(),
+        1 => "damage in 1 place".to_owned(),
         count => format!("damage in {count} places"),
     };
     let state = shown(Path::new(&scrub.state));

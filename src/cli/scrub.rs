@@ -2,7 +2,7 @@
 
 use super::{args::ScrubArgs, error::CliError, exit::Exit, output, report::shown, size};
 use crate::mount::{self, ScrubStatus};
-use std::{path::Path, thread, time::Duration};
+use std::{ops::Range, path::Path, thread, time::Duration};
 
 /// How often a scrub is asked how far it is.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -40,26 +40,27 @@ pub fn run(args: &ScrubArgs) -> Result<Exit, CliError> {
 }
 
 fn show(dir: &Path, status: &ScrubStatus) -> String {
-    let mut text = String::new();
-    for (path, range, what) in &status.findings {
+    let line = |(path, range, what): &(String, Option<Range<u64>>, String)| {
         let range = range.as_ref().map_or(String::new(), |range| {
             let last = range.end.saturating_sub(1).max(range.start);
             format!(", bytes {}-{last}", range.start)
         });
-        text.push_str(&format!("{}{range}: {what}\n", shown(Path::new(path))));
-    }
+        format!("{}{range}: {what}\n", shown(Path::new(path)))
+    };
+    let mut lines: Vec<String> = status.findings.iter().map(line).collect();
     let told = status.findings.len() as u64;
     if status.damaged > told {
-        text.push_str(&format!("... and {} more\n", status.damaged - told));
+        lines.push(format!("... and {} more\n", status.damaged - told));
     }
     let damage = match status.damaged {
         0 => "no damage".to_owned(),
+        1 => "damage in 1 place".to_owned(),
         count => format!("damage in {count} places"),
     };
     let (dir, bytes) = (shown(dir), size::show(status.bytes));
     let nodes = status.nodes;
-    text.push_str(&format!(
+    lines.push(format!(
         "{dir}: {nodes} files and directories, {bytes} verified\n{damage}\n"
     ));
-    text
+    lines.concat()
 }

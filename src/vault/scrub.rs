@@ -93,13 +93,13 @@ impl Core {
             .into_iter()
             .filter_map(|name| String::from_utf8(name).ok());
         let (mut entries, mut bytes) = (0, 0);
-        let (mut named, mut states) = (SetHash::default(), SetHash::default());
+        let (mut names_sum, mut states) = (SetHash::default(), SetHash::default());
         for name in names.filter(is_entry) {
             let guard = self.store.get(&guard_path(id, &name))?;
             let tag = Tag(*guard.last_chunk::<TAG_LEN>().unwrap_or(&[0; TAG_LEN]));
             entries += 1;
             bytes += guard.len() as u64;
-            named.add(&key.name_item(name.as_bytes()));
+            names_sum.add(&key.name_item(name.as_bytes()));
             states.add(&key.state_item(name.as_bytes(), &tag));
         }
         let stored = stored()?;
@@ -109,7 +109,7 @@ impl Core {
                 what,
             })
         };
-        if (entries, named) != (stored.entries, stored.names) {
+        if (entries, names_sum) != (stored.entries, stored.names) {
             damaged("its stored entries are not those that its guard sums up")
         } else if states != stored.states {
             damaged("at least one of its entries is not as stored last")
@@ -154,6 +154,14 @@ impl Core {
             read += blocks_are_whole(&source, root)?;
         }
         Ok(read)
+    }
+
+    /// All names in a directory, and whether some are missing.
+    fn names_of(&self, dir: &Arc<Node>) -> Result<(Vec<Name>, bool)> {
+        self.ensure_listed(dir)?;
+        let state = dir.state.read();
+        let listing = state.dir()?.listing()?;
+        Ok((listing.names().cloned().collect(), listing.damaged))
     }
 
     fn place_of(&self, node: &Node) -> Option<ObjectPath> {
@@ -230,20 +238,27 @@ impl Scrub<'_> {
         let Some(id) = dir.state.read().dir_id() else {
             return;
         };
-        match core.quietly(|| core.entries_are_whole(&id, &stored)) {
+        let looked = core.quietly(|| core.entries_are_whole(&id, &stored));
+        let is_whole = looked.is_ok();
+        match looked {
             Ok(bytes) => self.has_read(bytes),
             Err(error) => self.tell(shown, None, &error),
         }
-        let names: Vec<Name> = match core.ensure_listed(dir) {
-            Ok(()) => {
-                let state = dir.state.read();
-                let listing = state.dir().and_then(|data| data.listing());
-                listing
-                    .map(|listing| listing.names().cloned().collect())
-                    .unwrap_or_default()
-            }
+        let (names, is_damaged) = match core.names_of(dir) {
+            Ok(listed) => listed,
             Err(error) => return self.tell(shown, None, &error),
         };
+        if is_damaged && is_whole {
+            // A long name is in its guard alone: it cannot be told when that does not open.
+            self.tell(
+                shown,
+                None,
+                &VaultError::Damaged {
+                    object: dir_path(&id).as_str().to_owned(),
+                    what: "the guard of an entry with a long name does not open",
+                },
+            );
+        }
         for name in names {
             if self.stopped {
                 return;

@@ -135,7 +135,9 @@ fn a_damaged_frame_is_told_as_the_bytes_that_are_lost() {
                 way.last()
                     .is_some_and(|piece| piece.object == payload.objects[0])
             });
-            let (chunk, way) = stored.last().expect("a chunk is stored");
+            let (chunk, way) = stored
+                .max_by_key(|(chunk, _)| **chunk)
+                .expect("a chunk is stored");
             let Piece { object, range } = way.last().expect("a frame");
             let report = found(victim, &flip(object, range.start + 20));
             let [finding] = &report.findings[..] else {

@@ -54,7 +54,7 @@ fn work_and_checkpoints_leave_a_vault_that_is_served_strictly() {
     let vault = strict(&store).expect("a healthy vault");
     let paths = paths(&victims()[0].now().dump);
     for round in 0..3_u8 {
-        for (path, _) in &paths {
+        for path in paths.keys() {
             let ino = look(&vault, path).expect("it is there");
             let set = wardfs::vault::SetAttr {
                 mode: Some(0o700 + u16::from(round)),
@@ -68,7 +68,7 @@ fn work_and_checkpoints_leave_a_vault_that_is_served_strictly() {
             .expect("a healthy vault");
         vault.checkpoint().expect("a healthy vault");
         // Everything leaves memory and is read again.
-        for (_, ino) in &paths {
+        for ino in paths.values() {
             vault.forget(*ino, u64::from(u32::MAX));
         }
     }

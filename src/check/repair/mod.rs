@@ -42,7 +42,8 @@ pub fn repair(
     name: &str,
     watch: &dyn Watch,
 ) -> Result<Report, VaultError> {
-    let vault = Inspected::unlock(Arc::clone(&store), passphrase, Lock::Exclusive)?;
+    let vault = Inspected::unlock(store, passphrase, Lock::Exclusive)?;
+    let store = Arc::clone(vault.store());
     let keys = vault.keys()?;
     let mut quarantine = Quarantine::new(&*store, name)?;
     let mut findings = mended_header(&vault)?;

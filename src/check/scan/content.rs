@@ -128,12 +128,12 @@ impl Scan<'_> {
         );
     }
 
-    pub(super) fn block(&self, file: &Arc<FileAt>, block: Block) {
+    pub(super) fn block(&self, file: &Arc<FileAt>, block: &Block) {
         let Block {
             level,
             number,
             entry,
-        } = block;
+        } = *block;
         let aead = || self.keys.index_aead(&file.key);
         let source = self.keys.index(self.store, &aead, file.id, file.payload);
         self.has_read(IndexBlock::STORED_LEN as u64);

@@ -99,14 +99,10 @@ impl Scan<'_> {
         let tag = guard.tag;
         let aliases = self.aliases.lock().remove(file).unwrap_or_default();
         self.compare_links(path, &guard, &aliases);
-        match aliases.first() {
-            Some(first) => self.node(&first.dir, &first.name, guard),
-            None => {
-                let name = Name::new(file.hex().as_bytes());
-                if let Ok(name) = name {
-                    self.node(&work.dir, &name, guard);
-                }
-            }
+        if let Some(first) = aliases.first() {
+            self.node(&first.dir, &first.name, guard);
+        } else if let Ok(name) = Name::new(file.hex().as_bytes()) {
+            self.node(&work.dir, &name, guard);
         }
         Ok(Known { tag, subdir: false })
     }

@@ -173,7 +173,7 @@ impl Scan<'_> {
                     self.compare(&dir);
                 }
             }
-            Task::Block(file, block) => self.block(&file, block),
+            Task::Block(file, block) => self.block(&file, &block),
         }
     }
 

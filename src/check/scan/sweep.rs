@@ -45,17 +45,17 @@ impl Scan<'_> {
     fn sweep_payloads(&self) {
         let mut leaked = Vec::new();
         self.spread("payloads", &["new"], &mut |digits| {
-            let id = digits.strip_suffix(".index").unwrap_or(digits);
+            let Some((id, suffix)) = digits.split_at_checked(32) else {
+                return false;
+            };
             let Some(id) = PayloadId::from_hex(id.as_bytes()) else {
                 return false;
             };
+            if !matches!(suffix, "" | ".index") {
+                return false;
+            }
             if !self.payloads.lock().contains(&id) {
-                let path = payload_path(&id);
-                leaked.push(if digits.ends_with(".index") {
-                    format!("{}.index", path.as_str())
-                } else {
-                    path.as_str().to_owned()
-                });
+                leaked.push(format!("{}{suffix}", payload_path(&id).as_str()));
             }
             true
         });

@@ -49,10 +49,13 @@ impl Adapter {
             Sort::Plain | Sort::Default => Ok(self.vault.get_xattr(ino, name)?),
             Sort::Access => self.access_acl(ino),
             // It names files, whatever their permissions.
-            Sort::Reserved if ino == ROOT_INO && is_scrub(name) => match caller.serves() {
-                true => Ok(self.scrubber.answer()),
-                false => Err(Errno::EPERM.into()),
-            },
+            Sort::Reserved if ino == ROOT_INO && is_scrub(name) => {
+                if caller.serves() {
+                    Ok(self.scrubber.answer())
+                } else {
+                    Err(Errno::EPERM.into())
+                }
+            }
             Sort::Reserved if ino == ROOT_INO => {
                 let answer = status::answer(name, &self.vault_path, &self.vault);
                 answer.ok_or(Errno::ENODATA.into())
