@@ -141,7 +141,9 @@ impl Kind {
                 "a repair, and any mount that may write, restores it from the other copy"
             }
             Kind::Journal => "a repair keeps what can be replayed and sets the journal aside",
-            Kind::Guard => "a repair sets it aside, so that the name can be used again",
+            Kind::Guard => {
+                "a repair puts it back where it belongs, or sets it aside, so that the name is free again"
+            }
             Kind::Entries => "a repair accepts the entries that are there",
             Kind::Rollback => "compare the files with a backup; a repair accepts them as they are",
             Kind::Counts => "a repair counts anew",

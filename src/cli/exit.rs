@@ -106,7 +106,7 @@ impl Exit {
             Exit::Io => "reading or storing failed (permissions, disk full, device)",
             Exit::NoFuse => "FUSE is missing or refused",
             Exit::Memory => "not enough memory",
-            Exit::DamageLeft => "done as far as it goes: something is damaged or missing",
+            Exit::DamageLeft => "there is damage, or something is missing; all else went well",
             Exit::Repaired => "check: there was damage, and all of it was repaired",
         }
     }

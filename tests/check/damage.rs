@@ -5,7 +5,7 @@ use crate::{
     map::{Map, MappedBody, MappedPayload, Piece},
     paths, repaired, told,
     vaults::{
-        image::{Image, open, options},
+        image::{Image, PASSPHRASE, open, options},
         objects::{Objects, objects},
     },
     victim::Victim,
@@ -13,7 +13,8 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wardfs::{
-    check::{Finding, Kind, Outcome, Report, Verdict},
+    check::{self, Finding, Kind, Outcome, Report, Unwatched, Verdict},
+    store::{Fault, FaultStore, Operation},
     vault::{NewKind, ROOT_INO},
 };
 
@@ -335,4 +336,68 @@ fn a_damaged_journal_is_told_and_what_is_before_the_damage_is_kept() {
     vault
         .lookup(ROOT_INO, b"one")
         .expect("it was before the damage");
+}
+
+/// What hangs below is named, and nothing is promised.
+#[test]
+fn without_the_roots_guard_nothing_is_said_to_be_mendable_and_a_repair_changes_nothing() {
+    let victim = &victims()[0];
+    for change in [
+        flip("guards/root", 300),
+        Change::Remove {
+            object: "guards/root".to_owned(),
+        },
+    ] {
+        let mut damaged = victim.now().objects.clone();
+        change.apply(victim, &mut damaged);
+        let report = checked(&damaged);
+        assert_eq!(report.verdict(), Verdict::Damaged);
+        assert!(
+            report
+                .findings
+                .iter()
+                .all(|found| found.outcome == Outcome::Stays)
+        );
+        assert!(
+            report
+                .findings
+                .iter()
+                .any(|found| found.kind == Kind::Orphan)
+        );
+        let (_, store) = repaired(&damaged).expect("the header is whole");
+        assert!(objects(&store) == damaged);
+    }
+}
+
+/// What a disk does not read now, it may read later.
+#[test]
+fn a_disk_that_does_not_read_is_told_and_nothing_is_taken_for_lost() {
+    let victim = &victims()[0];
+    let map = &victim.now().map;
+    let dir = map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]]
+        .path
+        .clone();
+    let payload = payloads(victim).swap_remove(0).1.objects[0].clone();
+    for hit in [dir, payload, "guards/links".to_owned()] {
+        let store = crate::victim::copy_of(&victim.now().objects);
+        let disk = FaultStore::new(Arc::new(store.clone()));
+        disk.inject(Fault::io().when(move |operation, path| {
+            let reads = [Operation::Get, Operation::List, Operation::BlobRead];
+            reads.contains(&operation) && path == hit
+        }));
+        let report = check::repair(Arc::new(disk), PASSPHRASE, "now", &Unwatched);
+        let report = report.expect("the rest can be read");
+        assert!(
+            report
+                .findings
+                .iter()
+                .any(|found| found.kind == Kind::Unreadable)
+        );
+        assert_eq!(report.verdict(), Verdict::Damaged);
+        assert!(
+            objects(&store) == victim.now().objects,
+            "{:?}",
+            told(&report)
+        );
+    }
 }

@@ -26,11 +26,11 @@ use wardfs::{
 
 /// Notes what is found; ends after so many bytes.
 #[derive(Default)]
-struct Noted {
+pub struct Noted {
     nodes: u64,
     bytes: u64,
     bytes_max: Option<u64>,
-    found: Vec<(Vec<u8>, Option<Range<u64>>, String)>,
+    pub found: Vec<(Vec<u8>, Option<Range<u64>>, String)>,
 }
 
 impl ScrubWatch for Noted {
@@ -48,7 +48,7 @@ impl ScrubWatch for Noted {
     }
 }
 
-fn scrubbed(vault: &Vault) -> Noted {
+pub fn scrubbed(vault: &Vault) -> Noted {
     let mut noted = Noted::default();
     assert!(vault.scrub(&mut noted).expect("it can be read"));
     noted

@@ -8,6 +8,7 @@
 //! Where the disk gives errors, nothing is taken for lost: neither are entries of such a directory dropped, nor is anything
 //! that it may lead to.
 mod adopt;
+mod give_back;
 mod plan;
 mod quarantine;
 

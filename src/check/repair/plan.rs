@@ -84,6 +84,9 @@ impl<'p, 'a> Plan<'p, 'a> {
         let scanned = self.scanned;
         let all = scanned.dirs.iter().chain(&scanned.links);
         let usable: Vec<Arc<Dir>> = all.filter(|dir| !self.is_cut_off(dir)).cloned().collect();
+        if self.give_back(&usable)? {
+            return Ok(());
+        }
         for dir in &usable {
             self.begin(dir)?;
         }
@@ -150,6 +153,20 @@ impl<'p, 'a> Plan<'p, 'a> {
             self.set_aside(&guard_path(&dir.id, stored))?;
         }
         Ok(())
+    }
+
+    /// The root's guard is sealed with the sums that it has.
+    pub fn keep_sums(&mut self, usable: &[Arc<Dir>]) {
+        let links = usable
+            .iter()
+            .find(|dir| matches!(dir.reached, Reached::Links));
+        if let (Some(_), Some(sums)) = (links, self.stored_links()) {
+            self.sums.insert(DirId::LINKS, sums);
+        }
+        if let Some((_, state, _)) = &self.root.stored {
+            self.sums.insert(self.root.id, Sums::of(state));
+        }
+        self.dirty.insert(self.root.id);
     }
 
     /// The directory whose guard has the sums of this one.

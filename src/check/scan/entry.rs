@@ -13,7 +13,10 @@ use crate::{
     store::ObjectPath,
     vault::{ReadGuard, VaultError},
 };
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Relaxed, SeqCst},
+};
 
 /// What an entry turned out to be.
 pub(super) struct Known {
@@ -63,6 +66,7 @@ impl Scan<'_> {
         let kind = kind_of_vault(&error);
         if kind == Kind::Unreadable {
             present.unread = true;
+            self.unread.store(true, SeqCst);
         } else {
             present.bad.push(stored.to_owned());
         }

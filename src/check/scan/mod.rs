@@ -70,6 +70,8 @@ pub(super) struct Scan<'a> {
     contents: bool,
     work: Work<Task>,
     stopped: AtomicBool,
+    /// The disk did not read some guard or listing: what seems to be missing may be there.
+    unread: AtomicBool,
     findings: Mutex<Vec<Finding>>,
     dirs: Mutex<HashMap<DirId, Arc<Dir>>>,
     files: Mutex<HashMap<FileId, (Arc<Dir>, u64)>>,
@@ -127,6 +129,7 @@ pub(super) fn scan(
         contents,
         work: Work::new(),
         stopped: AtomicBool::new(false),
+        unread: AtomicBool::new(false),
         findings: Mutex::default(),
         dirs: Mutex::default(),
         files: Mutex::default(),
@@ -184,8 +187,15 @@ impl Scan<'_> {
             others,
             bytes,
         } = self.seen;
+        let mut findings = self.findings.into_inner();
+        if root.is_none() {
+            // There is nothing to mend it with.
+            let mendable = |found: &&mut Finding| found.outcome == Outcome::Mendable;
+            let mendable = findings.iter_mut().filter(mendable);
+            mendable.for_each(|found| found.outcome = Outcome::Stays);
+        }
         Scanned {
-            findings: self.findings.into_inner(),
+            findings,
             seen: Seen {
                 dirs: dirs.into_inner(),
                 files: files.into_inner(),
@@ -216,8 +226,10 @@ impl Scan<'_> {
     fn root(&self) -> Option<(Arc<Dir>, Sums)> {
         let path = root_guard_path();
         let broken = |what: String| {
-            let finding = Finding::new(Kind::Guard, path.as_str(), what).at(b"/".to_vec());
-            self.find(finding.with(Outcome::Stays));
+            let what = format!(
+                "{what}; nothing can be reached through it: `wardfs salvage` copies out what is left"
+            );
+            self.find(Finding::new(Kind::Guard, path.as_str(), what).at(b"/".to_vec()));
             None
         };
         let guard = match self.store.get(&path) {
@@ -307,6 +319,7 @@ impl Scan<'_> {
                 let kind = kind_of(&error);
                 self.find(Finding::new(kind, path.as_str(), error.to_string()).at(dir.path()));
                 dir.present.lock().unread = true;
+                self.unread.store(true, SeqCst);
                 Vec::new()
             }
         };

@@ -9,7 +9,10 @@ use crate::{
     format::{Alias, Content, DirId, dir_path, guard_path},
     store::{ObjectPath, StoreError},
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 impl Scan<'_> {
     /// Finds them, and looks at all that is in them.
@@ -38,7 +41,10 @@ impl Scan<'_> {
             let known = self.dirs.lock();
             orphans.retain(|id| !known.contains_key(id));
         }
-        entered.iter().for_each(|dir| self.tell_orphan(dir));
+        // Where the disk does not read, there may be an entry.
+        if !self.unread.load(SeqCst) {
+            entered.iter().for_each(|dir| self.tell_orphan(dir));
+        }
     }
 
     fn tell_orphan(&self, dir: &Arc<Dir>) {
@@ -94,8 +100,9 @@ impl Scan<'_> {
     /// The names in a directory of the store; none where there is no directory.
     pub(super) fn names_in(&self, path: &str) -> Vec<String> {
         let listed = match ObjectPath::new(path) {
+            _ if path.is_empty() => self.store.list(&ObjectPath::root()),
             Ok(path) => self.store.list(&path),
-            Err(_) => self.store.list(&ObjectPath::root()),
+            Err(error) => Err(error),
         };
         let names = match listed {
             Ok(names) => names,
@@ -105,6 +112,7 @@ impl Scan<'_> {
                 Vec::new()
             }
             Err(error) => {
+                self.unread.store(true, SeqCst);
                 self.find(Finding::new(Kind::Unreadable, path, error.to_string()));
                 Vec::new()
             }

@@ -8,6 +8,7 @@ use crate::{
     format::{PayloadId, ZoneId, parse_new_payload_name, payload_path},
     store::ObjectPath,
 };
+use std::sync::atomic::Ordering::SeqCst;
 
 /// Where repairs put what they replace.
 pub(in crate::check) const QUARANTINE: &str = "quarantine";
@@ -77,6 +78,10 @@ impl Scan<'_> {
     }
 
     fn leak(&self, path: &str, what: &str) {
+        // Where the disk does not read, there may be a guard that names it.
+        if self.unread.load(SeqCst) {
+            return;
+        }
         self.find(Finding::new(Kind::Leak, path, what));
         if let Ok(path) = ObjectPath::new(path) {
             self.fixes.lock().leaks.push(path);
