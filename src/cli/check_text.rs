@@ -72,7 +72,7 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
     let seen = format!(
         "{}: {dirs} directories, {files} files, {others} others, {} verified\n",
         shown(vault),
-        size::show(bytes)
+        size::about(bytes)
     );
     let count = |outcome| {
         let has = |finding: &&Finding| finding.outcome == outcome;

@@ -61,7 +61,7 @@ fn scrub_text(scrub: &ScrubStatus) -> String {
         count => format!("damage in {count} places"),
     };
     let state = shown(Path::new(&scrub.state));
-    format!("{state}, {} verified, {damage}", size::show(scrub.bytes))
+    format!("{state}, {} verified, {damage}", size::about(scrub.bytes))
 }
 
 /// A line without a word goes on with what the one before says.

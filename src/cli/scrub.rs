@@ -57,7 +57,7 @@ fn show(dir: &Path, status: &ScrubStatus) -> String {
         1 => "damage in 1 place".to_owned(),
         count => format!("damage in {count} places"),
     };
-    let (dir, bytes) = (shown(dir), size::show(status.bytes));
+    let (dir, bytes) = (shown(dir), size::about(status.bytes));
     let nodes = status.nodes;
     lines.push(format!(
         "{dir}: {nodes} files and directories, {bytes} verified\n{damage}\n"
