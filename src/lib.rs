@@ -7,6 +7,7 @@ pub mod engine;
 pub mod format;
 pub mod journal;
 pub mod mount;
+pub mod salvage;
 pub mod store;
 pub mod sys;
 pub mod vault;

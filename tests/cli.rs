@@ -87,4 +87,7 @@ transcripts! {
     unmount
     unmount_busy
     unmount_refused
+    salvage
+    salvage_refused
+    salvage_user
 }

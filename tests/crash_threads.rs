@@ -19,12 +19,13 @@ use vaults::{
     history::{Floor, History},
     image::{Image, open, options},
     kernel::Kernel,
-    liar::{Liar, Lie},
+    liar::{Lie, lying},
     logger::log_to_stderr,
     model::Model,
-    objects::{left_over, path, remove_everything},
+    objects::{guards, left_over, path, remove_everything},
     run::{Budget, Watchdog, caught, seeds},
     settle::HalfDone,
+    sums::check_sums,
 };
 use wardfs::{
     store::{SimulatedStore, Store},
@@ -33,7 +34,7 @@ use wardfs::{
 
 const THREADS: u64 = 4;
 /// Ends that are tried of each run, of the disk as it was at one moment.
-const ENDS: u64 = 6;
+const ENDS: u64 = 24;
 
 /// How the vault sees its disk.
 type Wrap = fn(SimulatedStore) -> Arc<dyn Store>;
@@ -238,16 +239,17 @@ fn run(seed: u64, wrap: Wrap) -> Result<u64, String> {
     let disk = Image::by(source.below(2)).on_disk();
     let kernels = homes(&disk)?;
     let (parts, durable) = work_all(&disk, wrap, &mut source, kernels)?;
+    let mut points = 0;
     for number in 0..ENDS {
         let (left, floor) = match number {
             0 => (disk.crash_losing_all(), Floor::Durable),
             1 => (disk.survivors(), Floor::Logged),
             _ => (disk.crash(source.below(1 << 40)), Floor::Durable),
         };
-        recover(&left, &parts, &durable, floor, &mut source)
+        points += recover(&left, &parts, &durable, floor, &mut source)
             .map_err(|what| format!("end {number}: {what}"))?;
     }
-    Ok(ENDS)
+    Ok(points)
 }
 
 /// What there is to recover from, for messages.
@@ -259,17 +261,17 @@ fn journal(left: &SimulatedStore) -> Vec<String> {
         .collect()
 }
 
-/// Mounts what a crash left, after recoveries that are cut short, and then empties it.
+/// Mounts what a crash left, after recoveries that are cut short, and then empties it. Gives how many crashes these were.
 fn recover(
     left: &SimulatedStore,
     parts: &[Part],
     durable: &[u64],
     floor: Floor,
     source: &mut Seeded,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     let (mut left, mut floor) = (left.clone(), floor);
     let mut journals = vec![journal(&left)];
-    for _ in 0..source.below(2) {
+    for _ in 0..source.below(3) {
         left.stop_after(left.steps() + source.below(40));
         if let Err(error) = open(Arc::new(left.clone()), options(1 << 40))
             && !left.stopped()
@@ -283,11 +285,15 @@ fn recover(
     let vault = open(Arc::new(left.clone()), options(1 << 40))
         .map_err(|error| format!("recovery fails: {error}; {journals:?}"))?;
     check(&vault, parts, durable, floor)?;
+    vault.close().map_err(|error| format!("close: {error}"))?;
+    check_sums(&guards(&left))?;
+    let vault = open(Arc::new(left.clone()), options(1 << 40))
+        .map_err(|error| format!("open after recovery: {error}"))?;
     remove_everything(&vault)?;
     vault.close().map_err(|error| format!("close: {error}"))?;
     let over = left_over(&left);
     if over.is_empty() {
-        Ok(())
+        Ok(journals.len() as u64)
     } else {
         Err(format!("left over: {over:?}"))
     }
@@ -295,15 +301,15 @@ fn recover(
 
 fn run_seeds(budget: &Budget, wrap: Wrap) -> Result<(), String> {
     log_to_stderr();
-    let watchdog = Watchdog::new(Duration::from_secs(60));
-    let (mut runs, mut ends) = (0, 0);
+    let watchdog = Watchdog::new(Duration::from_secs(240));
+    let mut runs = 0;
     for seed in seeds().take_while(|_| !budget.is_spent()) {
         watchdog.begin(format!("seed {seed}"));
-        caught(|| run(seed, wrap).map(|count| ends += count))
+        caught(|| run(seed, wrap).map(|count| budget.count(count)))
             .map_err(|what| format!("seed {seed}: {what}"))?;
         runs += 1;
     }
-    println!("{runs} runs, {ends} ends");
+    println!("{runs} runs, {} crash points", budget.done());
     Ok(())
 }
 
@@ -315,6 +321,6 @@ fn no_crash_loses_what_was_promised_to_any_thread() {
 /// The test finds a sync that does nothing; else it would find no missing sync either.
 #[test]
 fn a_disk_that_lies_is_found_out() {
-    let wrap: Wrap = |store| Arc::new(Liar::new(Arc::new(store), Lie::BlobSync));
+    let wrap: Wrap = |store| lying(Arc::new(store), Lie::BlobSync(""));
     assert!(run_seeds(&Budget::exactly(20), wrap).is_err());
 }

@@ -12,7 +12,7 @@ use std::{
 use vaults::{
     image::{Image, open, options},
     objects::{copy_into, objects, path},
-    watched::{Moment, Stop, WatchedStore},
+    watched::{Moment, Stop, watched},
 };
 use wardfs::{
     format::Time,
@@ -247,11 +247,8 @@ fn replaying_what_was_removed_again_fills_no_memory() {
 
 /// A vault that can be stopped when a checkpoint has its snapshot and has stored nothing.
 fn opened_to_stop(store: &SimulatedStore, stop: &Arc<Stop>) -> Vault {
-    let watched = WatchedStore {
-        inner: Arc::new(store.clone()),
-        stop: Arc::clone(stop),
-    };
-    open(Arc::new(watched), options(1 << 40)).expect("a healthy vault")
+    let store = watched(Arc::new(store.clone()), stop);
+    open(store, options(1 << 40)).expect("a healthy vault")
 }
 
 /// A payload of which nothing but zeros was stored has no object yet.

@@ -18,8 +18,9 @@ use vaults::{
     image::{Image, open, options},
     kernel::Kernel,
     logger::log_to_stderr,
-    objects::{left_over, remove_everything},
+    objects::{guards, left_over, remove_everything},
     run::{Budget, Watchdog, seeds},
+    sums::check_sums,
 };
 use wardfs::{
     store::{FaultStore, Operation, Store},
@@ -225,6 +226,7 @@ fn run(seed: u64, secs: u64) {
     assert!(synced >= CHECKPOINTS_MIN, "only {synced} checkpoints");
     let before = Dump::of(&vault).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     vault.close().expect("a healthy vault");
+    check_sums(&guards(&store)).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
     drop(disk);
     let vault = open(Arc::new(store.clone()), options).expect("a healthy vault");
     let after = Dump::of(&vault).unwrap_or_else(|what| panic!("seed {seed}: {what}"));

@@ -7,6 +7,7 @@ use super::{duration, exit::Exit, extpass::ExtPass, help, passphrase::Source, si
 use crate::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
+    mount::pages,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
@@ -52,6 +53,12 @@ pub enum Command {
     /// Look for damage in a vault that is mounted
     #[command(long_about = help::SCRUB, after_help = help::SCRUB_EXAMPLES)]
     Scrub(ScrubArgs),
+    /// Copy what can still be read out of a damaged vault
+    #[command(long_about = help::SALVAGE, after_help = help::SALVAGE_EXAMPLES)]
+    Salvage(SalvageArgs),
+    /// Started by a mount itself: it has the kernel write back its pages
+    #[command(hide = true, name = pages::ARGUMENT)]
+    WriteBackPages,
 }
 
 /// Where the passphrase comes from.
@@ -178,7 +185,7 @@ pub struct MountArgs {
     ///
     /// A mount in which a file is open or a process stands is in use. Without root, what programs find in the kernel's
     /// cache and do not keep open does not count.
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, allow_hyphen_values = true)]
     pub idle: Option<Duration>,
 
     #[command(flatten)]
@@ -270,6 +277,25 @@ pub struct ScrubArgs {
     /// Directory of the mount
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+}
+
+/// `wardfs salvage`
+#[derive(Args, Debug)]
+pub struct SalvageArgs {
+    /// Print the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+
+    /// Directory of the vault; it is not written
+    #[arg(value_name = "VAULT")]
+    pub vault: PathBuf,
+
+    /// Empty or new directory for what is found
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
 }
 
 #[cfg(test)]

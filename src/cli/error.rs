@@ -12,16 +12,29 @@ use super::{
 };
 use crate::{
     crypto::KdfError,
-    mount::{MountError, OptionError, ScrubError, UnmountError},
+    mount::{self, MountError, OptionError, ScrubError, UnmountError},
+    salvage::SalvageError,
     store::StoreError,
     sys::ForkError,
     vault::VaultError,
 };
 use rustix::io::Errno;
-use std::{io, path::PathBuf, process::ExitStatus};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 /// For a vault that cannot be written.
 const LOOK: &str = "`wardfs mount --ro` shows it as it is";
+
+/// For a mount that could not store.
+const KEPT: &str =
+    "what was acknowledged before lies in the vault's journal and is there again at the next mount";
+
+/// The same, when nothing is left for the next mount.
+const NOT_KEPT: &str =
+    "the vault's journal is not there; without it, what was not stored yet is lost";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +92,9 @@ pub enum CliError {
     /// The signals cannot be caught.
     #[error("catch signals")]
     Signals(#[source] io::Error),
+    /// This process was not started by a mount.
+    #[error("have the kernel write back pages")]
+    Pages(#[source] io::Error),
     /// Something uses the mount.
     #[error("unmount {}: {users}", shown(dir))]
     Busy {
@@ -105,6 +121,8 @@ pub enum CliError {
         dir: PathBuf,
         /// What the mount said.
         source: io::Error,
+        /// The journal is where it belongs.
+        kept: bool,
     },
     /// Unmounted, but the mount had stopped storing before.
     #[error("store what was written to {}: the mount had {state}", shown(dir))]
@@ -113,6 +131,8 @@ pub enum CliError {
         dir: PathBuf,
         /// What the mount said about itself.
         state: String,
+        /// The journal is where it belongs.
+        kept: bool,
     },
     /// A scrub cannot be asked for.
     #[error(transparent)]
@@ -125,6 +145,17 @@ pub enum CliError {
         /// What became of it.
         state: String,
     },
+    /// A salvage that could not begin or had to end.
+    #[error("salvage {}", shown(path))]
+    Salvage {
+        /// The vault.
+        path: PathBuf,
+        /// Why.
+        source: SalvageError,
+    },
+    /// A salvage that ended, without all that was in the vault.
+    #[error("salvage {}: not everything could be recovered", shown(.0))]
+    NotWhole(PathBuf),
     /// The result cannot be printed.
     #[error("write to standard output")]
     Output(#[source] io::Error),
@@ -146,8 +177,11 @@ impl CliError {
             CliError::Fork(_)
             | CliError::Background(_)
             | CliError::DaemonDied(_)
-            | CliError::Signals(_) => Exit::Other,
+            | CliError::Signals(_)
+            | CliError::Pages(_) => Exit::Other,
             CliError::Busy { .. } => Exit::Busy,
+            CliError::Salvage { source, .. } => exit::of_salvage(source),
+            CliError::NotWhole(_) => Exit::DamageLeft,
             CliError::Unmount(error) => exit::of_unmount(error),
             CliError::Scrub(error) => exit::of_scrub(error),
             CliError::Wait { .. }
@@ -164,25 +198,62 @@ impl CliError {
             CliError::Daemon(report) => report.hint.clone(),
             CliError::Mountpoint(error) => mountpoint_hint(error),
             CliError::VaultDir(VaultDirError::ReadOnly { .. }) => Some(LOOK.to_owned()),
-            CliError::Vault { action: OPEN, source, .. } if source.errno() == Errno::ROFS.raw_os_error() => {
-                Some(LOOK.to_owned())
-            }
-            CliError::Vault { source: VaultError::CheckpointTooLarge, .. } => {
-                Some("mount it once without `--ro`, where it can be written".to_owned())
-            }
+            CliError::Vault {
+                action: OPEN,
+                source,
+                ..
+            } if source.errno() == Errno::ROFS.raw_os_error() => Some(LOOK.to_owned()),
+            CliError::Vault {
+                source: VaultError::CheckpointTooLarge,
+                ..
+            } => Some("mount it once without `--ro`, where it can be written".to_owned()),
+            CliError::Store {
+                source: StoreError::Locked { holder: Some(pid) },
+                path,
+                ..
+            } if mount::is_ending(*pid) => Some(killed_hint(*pid, path)),
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
+            CliError::Unmount(UnmountError::NotCutOff { dir, .. }) => {
+                Some(format!("root can: `umount -f {}`", typed(dir)))
+            }
+            CliError::Salvage {
+                source: SalvageError::KeysGone(_),
+                ..
+            } => Some(
+                "a copy of `wardfs.vault` and `zones` of this vault, however old, would do"
+                    .to_owned(),
+            ),
+            CliError::Salvage {
+                source: SalvageError::Stopped,
+                ..
+            } => Some(
+                "what is there under its name is whole; begin anew in another directory".to_owned(),
+            ),
             CliError::Unmount(UnmountError::NotYours { .. }) => {
                 Some("that user or root can unmount it".to_owned())
             }
             // fusermount3 has said what it misses.
             CliError::Mount(MountError::FusermountRefused { .. }) => None,
-            CliError::NotStored { .. } | CliError::FailedBefore { .. } => Some(
-                "what was acknowledged before lies in the vault's journal and is there again at the next mount".to_owned(),
-            ),
+            CliError::NotStored { kept, .. } | CliError::FailedBefore { kept, .. } => {
+                Some(if *kept { KEPT } else { NOT_KEPT }.to_owned())
+            }
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }
+}
+
+/// For a vault whose process was killed and cannot end.
+fn killed_hint(pid: u32, vault: &Path) -> String {
+    let vault = vault.canonicalize().unwrap_or_default();
+    let mounts = mount::mounts().unwrap_or_default();
+    let dir = mounts
+        .into_iter()
+        .find(|mount| Path::new(&mount.source) == vault);
+    let dir = dir.map_or_else(|| "DIR".to_owned(), |mount| typed(&mount.dir));
+    format!(
+        "process {pid} was killed and cannot end; `wardfs unmount {dir}` helps it, and then the vault can be mounted"
+    )
 }
 
 fn exit_hint(exit: Exit) -> Option<&'static str> {

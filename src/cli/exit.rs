@@ -8,6 +8,7 @@ use crate::{
     format::FormatError,
     journal::JournalError,
     mount::{MountError, ScrubError, UnmountError},
+    salvage::SalvageError,
     store::StoreError,
     vault::VaultError,
 };
@@ -99,14 +100,16 @@ impl Exit {
             Exit::Damaged => "the vault's stored bytes are damaged",
             Exit::InUse => "another process uses the vault",
             Exit::TooNew => "the vault needs a newer wardfs",
-            Exit::NoPlace => "init: a vault cannot be made there (not empty, a file, no parent)",
+            Exit::NoPlace => {
+                "init, salvage: nothing can be put there (not empty, a file, no parent)"
+            }
             Exit::Mountpoint => "mount: the mount point cannot be used",
             Exit::NotMounted => "unmount, scrub: the directory is not a wardfs mount",
             Exit::Busy => "unmount: the mount is in use",
             Exit::Io => "reading or storing failed (permissions, disk full, device)",
             Exit::NoFuse => "FUSE is missing or refused",
             Exit::Memory => "not enough memory",
-            Exit::DamageLeft => "there is damage, or something is missing; all else went well",
+            Exit::DamageLeft => "damage is left: something is lost or cannot be read",
             Exit::Repaired => "check: there was damage, and all of it was repaired",
         }
     }
@@ -205,9 +208,10 @@ pub fn of_kdf(error: &KdfError) -> Exit {
 /// The code of a path that leads to no vault.
 pub fn of_vault_dir(error: &VaultDirError) -> Exit {
     match error {
-        VaultDirError::NotEmpty(_) | VaultDirError::Occupied(_) | VaultDirError::NoParent(..) => {
-            Exit::NoPlace
-        }
+        VaultDirError::NotEmpty(..)
+        | VaultDirError::Occupied(..)
+        | VaultDirError::NoParent(..)
+        | VaultDirError::InVault(..) => Exit::NoPlace,
         VaultDirError::Missing(_) | VaultDirError::NotADirectory(_) => Exit::NotAVault,
         VaultDirError::ReadOnly { .. } | VaultDirError::Io { .. } => Exit::Io,
     }
@@ -239,12 +243,24 @@ pub fn of_scrub(error: &ScrubError) -> Exit {
     }
 }
 
+/// The code of a salvage that could not begin or had to end.
+pub fn of_salvage(error: &SalvageError) -> Exit {
+    match error {
+        SalvageError::Vault(error) => of_vault(error),
+        SalvageError::KeysGone(_) => Exit::Damaged,
+        SalvageError::NotEmpty(_) => Exit::NoPlace,
+        SalvageError::Out { .. } => Exit::Io,
+        SalvageError::Stopped => Exit::Other,
+    }
+}
+
 /// The code of an unmount that did not happen.
 pub fn of_unmount(error: &UnmountError) -> Exit {
     match error {
         UnmountError::Busy { .. } => Exit::Busy,
         UnmountError::NotMounted { .. } | UnmountError::Foreign { .. } => Exit::NotMounted,
         UnmountError::NotYours { .. }
+        | UnmountError::NotCutOff { .. }
         | UnmountError::Refused { .. }
         | UnmountError::FusermountRefused { .. }
         | UnmountError::MountTable { .. } => Exit::Io,

@@ -147,6 +147,25 @@ Examples:
   wardfs scrub ~/plain
   wardfs scrub --background --rate 10 ~/plain
   wardfs scrub --cancel ~/plain";
+/// `wardfs salvage --help`
+pub const SALVAGE: &str = "\
+Copy what can still be read of VAULT into the plain directory OUT, which must be empty, or missing in a directory that exists.
+
+This is for vaults whose directories or parts of them are gone: each stored file knows its own names, so files are found \
+wherever they lie, and need nothing but a copy of the header and their own stored bytes. VAULT is not written and may lie on \
+a read-only medium. What a crash left in its journal is used.
+
+A file of which a part is lost is called NAME.damaged, with zeros for what is lost, and the report names the bytes. Everything \
+else is whole. What lay in a directory that is gone is in OUT/lost+found. The end is told by the exit code: 0 if everything \
+was recovered.
+
+OUT holds plaintext: choose its place accordingly. It is closed to other users if it is made new. Without root, owners and devices cannot be restored.";
+
+/// Below the options of `wardfs salvage --help`.
+pub const SALVAGE_EXAMPLES: &str = "\
+Examples:
+  wardfs salvage ~/vault ~/saved
+  wardfs salvage --json --passfile key /media/usb/vault saved > report.json";
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use super::{
     progress::Progress,
     report::{shown, typed},
     size,
-    vault_dir::{NewVaultDir, open_store},
+    vault_dir::{NEW, NewDir, open_store},
 };
 use crate::{
     crypto::{KdfError, KdfParams},
@@ -25,7 +25,7 @@ use std::path::Path;
 /// # Errors
 /// [`CliError`]; a directory made here is then gone again.
 pub fn run(args: &InitArgs) -> Result<(), CliError> {
-    let place = NewVaultDir::check(&args.vault)?;
+    let place = NewDir::check(NEW, &args.vault)?;
     let options = options(args)?;
     if options.kdf.is_cheap() {
         log::warn!(
@@ -46,7 +46,7 @@ fn write(path: &Path, passphrase: &Passphrase, options: &InitOptions) -> Result<
     let store = open_store(path)?;
     let _progress = Progress::start("making the key from the passphrase");
     vault::init(&*store, passphrase.bytes(), options).map_err(|source| CliError::Vault {
-        action: "make a vault in",
+        action: NEW,
         path: path.to_owned(),
         source,
     })

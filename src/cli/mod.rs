@@ -17,6 +17,7 @@
 //! error        what can fail                           logger       warnings
 //! exit         the exit codes                          progress     a sign of life
 //! report       how errors are told                     output       how results are told
+//! salvage      a command; two ways to print its report in salvage_text and salvage_json
 //! ```
 
 mod args;
@@ -43,6 +44,9 @@ mod passphrase;
 mod passwd;
 mod progress;
 mod report;
+mod salvage;
+mod salvage_json;
+mod salvage_text;
 mod scrub;
 mod signals;
 mod size;
@@ -92,6 +96,8 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Info(args) => info::run(args),
         Command::Check(args) => return check::run(args),
         Command::Scrub(args) => return scrub::run(args),
+        Command::Salvage(args) => salvage::run(args),
+        Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
     .map(|()| Exit::Ok)
 }

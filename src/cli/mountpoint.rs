@@ -110,7 +110,8 @@ fn apart(vault: &Path, dir: &Path) -> Result<(), Unusable> {
     Ok(())
 }
 
-fn same(one: &Path, other: &Path) -> bool {
+/// Are both the same directory?
+pub(super) fn same(one: &Path, other: &Path) -> bool {
     let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }

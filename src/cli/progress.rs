@@ -27,14 +27,20 @@ pub struct Progress {
 impl Progress {
     /// Starts waiting; `text` says what is going on.
     pub fn start(text: &'static str) -> Progress {
+        Progress::follow(move || text.to_owned())
+    }
+
+    /// Starts waiting; `text` is asked again and again for what is going on.
+    pub fn follow(text: impl Fn() -> String + Send + 'static) -> Progress {
         if !std::io::stderr().is_terminal() {
             return Progress { shown: None };
         }
         let (done, wait) = channel();
         let thread = std::thread::spawn(move || {
             if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                let bar = ProgressBar::new_spinner().with_message(text);
+                let bar = ProgressBar::new_spinner();
                 while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                    bar.set_message(text());
                     bar.tick();
                 }
                 bar.finish_and_clear();

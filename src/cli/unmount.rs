@@ -7,12 +7,14 @@ use super::{
     args::UnmountArgs,
     error::CliError,
     progress::Progress,
+    report::shown,
     users::{self, Users},
     vault_dir::open_store,
 };
 use crate::{
     mount::{self, Detach, MountStatus, UnmountError},
     store::{Lock, StoreError},
+    vault,
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -31,11 +33,23 @@ const SECOND_TRY: Duration = Duration::from_millis(200);
 /// # Errors
 /// [`CliError`]. When storing failed the mount is gone all the same, and the error says so.
 pub fn run(args: &UnmountArgs) -> Result<(), CliError> {
+    let status = mount::status(&args.dir);
+    let pid = status.as_ref().and_then(server);
+    let cut_off = mount::cut_off_dead(&args.dir, pid)?;
+    let daemon = pid.and_then(Daemon::of);
+    if let Some(pid) = cut_off {
+        log::warn!(
+            "process {pid}, which served {}, was killed and could not end; what waited for it was cut off",
+            shown(&args.dir)
+        );
+        if let Some(daemon) = daemon {
+            daemon.wait(&args.dir)?;
+        }
+        return unmount_dead(args);
+    }
     if args.lazy {
         return Ok(mount::unmount(&args.dir, Detach::Lazy)?);
     }
-    let status = mount::status(&args.dir);
-    let daemon = status.as_ref().and_then(Daemon::of);
     // What was written is stored now, while there is somebody to tell that it could not be. A mount that did not say
     // how it is may be hung, and would hang this too.
     let answers = status.as_ref().is_some_and(|status| status.state.is_some());
@@ -44,8 +58,15 @@ pub fn run(args: &UnmountArgs) -> Result<(), CliError> {
     if let Some(daemon) = daemon {
         daemon.wait(&args.dir)?;
     }
-    stored?;
-    status.map_or(Ok(()), |status| failed_before(&args.dir, status))
+    let kept = status
+        .as_ref()
+        .is_some_and(|status| has_journal(&status.vault));
+    stored.map_err(|source| CliError::NotStored {
+        dir: args.dir.clone(),
+        source,
+        kept,
+    })?;
+    status.map_or(Ok(()), |status| failed_before(&args.dir, status, kept))
 }
 
 /// The process that serves a mount.
@@ -54,13 +75,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// The one that the kernel or the mount names, else the one that has the lock on its vault. `None` when nothing tells,
-    /// or the process is gone: who has the vault then serves another mount of it.
-    fn of(status: &MountStatus) -> Option<Daemon> {
-        if status.dead {
-            return None;
-        }
-        let pid = status.pid.or_else(|| lock_holder(&status.vault))?;
+    /// `None` when it is gone.
+    fn of(pid: u32) -> Option<Daemon> {
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
         let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         Some(Daemon { handle })
@@ -78,6 +94,15 @@ impl Daemon {
     }
 }
 
+/// The process that the kernel or the mount names, else the one that has the lock on its vault. `None` when nothing tells, or
+/// the process is gone: who has the vault then serves another mount of it.
+fn server(status: &MountStatus) -> Option<u32> {
+    if status.dead {
+        return None;
+    }
+    status.pid.or_else(|| lock_holder(&status.vault))
+}
+
 /// Who has the vault open, for reading alone too. A mount's source need not be a path: `fsname=` can say anything.
 fn lock_holder(vault: &Path) -> Option<u32> {
     let store = vault
@@ -92,29 +117,41 @@ fn lock_holder(vault: &Path) -> Option<u32> {
 }
 
 /// Stores everything that was written; an error that others cause, as not being let in, is none.
-fn sync(dir: &Path) -> Result<(), CliError> {
+fn sync(dir: &Path) -> io::Result<()> {
     let Ok(root) = File::open(dir) else {
         return Ok(());
     };
     // First what the kernel collected (`-o writeback`), then what the process that serves it has.
-    let synced = syncfs(&root).map_err(io::Error::from);
-    synced
-        .and_then(|()| root.sync_all())
-        .map_err(|source| CliError::NotStored {
-            dir: dir.to_owned(),
-            source,
-        })
+    syncfs(&root)?;
+    root.sync_all()
+}
+
+/// Is the journal there, for the next mount to take up? With `fsname=` a mount that does not answer need not tell where.
+fn has_journal(vault: &Path) -> bool {
+    vault.is_absolute() && open_store(vault).is_ok_and(|store| vault::has_journal(&*store))
 }
 
 /// A mount that could not store has said so to those who wrote; whoever unmounts it may not have heard.
-fn failed_before(dir: &Path, status: MountStatus) -> Result<(), CliError> {
+fn failed_before(dir: &Path, status: MountStatus, kept: bool) -> Result<(), CliError> {
     match status.state {
         Some(state) if state.starts_with("failed") => Err(CliError::FailedBefore {
             dir: dir.to_owned(),
             state,
+            kept,
         }),
         _ => Ok(()),
     }
+}
+
+/// Takes away what cutting off has left; the kernel may have unmounted it with that.
+fn unmount_dead(args: &UnmountArgs) -> Result<(), CliError> {
+    if !mount::is_mounted(&args.dir) {
+        return Ok(());
+    }
+    if args.lazy {
+        return Ok(mount::unmount(&args.dir, Detach::Lazy)?);
+    }
+    unmount(&args.dir)
 }
 
 fn unmount(dir: &Path) -> Result<(), CliError> {

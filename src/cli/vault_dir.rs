@@ -1,6 +1,6 @@
-//! The directory of a vault: may a new one be put there, and is there one.
+//! The directory of a vault: may a new one be put there, and is there one. And others that are made.
 
-use super::{error::CliError, report::shown};
+use super::{error::CliError, mountpoint, report::shown};
 use crate::store::{DirectoryStore, Store};
 use rustix::{
     fs::{Access, access},
@@ -17,15 +17,18 @@ use std::{
 /// Why a path cannot be used as the directory of a vault.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultDirError {
-    /// A new vault needs an empty directory.
-    #[error("make a vault in {}: the directory is not empty", shown(.0))]
-    NotEmpty(PathBuf),
-    /// A new vault needs a directory.
-    #[error("make a vault in {}: it is not a directory", shown(.0))]
-    Occupied(PathBuf),
+    /// What is made needs an empty directory.
+    #[error("{} {}: the directory is not empty", .0, shown(.1))]
+    NotEmpty(&'static str, PathBuf),
+    /// What is made needs a directory.
+    #[error("{} {}: it is not a directory", .0, shown(.1))]
+    Occupied(&'static str, PathBuf),
     /// Only the last directory of the path is made.
-    #[error("make a vault in {}: {} does not exist", shown(.0), shown(.1))]
-    NoParent(PathBuf, PathBuf),
+    #[error("{} {}: {} does not exist", .0, shown(.1), shown(.2))]
+    NoParent(&'static str, PathBuf, PathBuf),
+    /// Nothing may be put into a vault that is salvaged.
+    #[error("{} {}: it lies in the vault", .0, shown(.1))]
+    InVault(&'static str, PathBuf),
     /// Nothing there to open.
     #[error("open the vault {}: no such directory", shown(.0))]
     Missing(PathBuf),
@@ -43,7 +46,7 @@ pub enum VaultDirError {
     /// The system does not let us look.
     #[error("{action} {}: {source}", shown(path))]
     Io {
-        /// `make a vault in`, `open the vault`
+        /// As `make a vault in`, `open the vault`
         action: &'static str,
         /// The directory.
         path: PathBuf,
@@ -52,55 +55,75 @@ pub enum VaultDirError {
     },
 }
 
-/// A place where a new vault may be put.
+/// A place where something new may be put that is a directory.
 #[derive(Debug)]
-pub struct NewVaultDir {
+pub struct NewDir {
+    /// What is to be done there, for messages.
+    action: &'static str,
     path: PathBuf,
     exists: bool,
 }
 
-impl NewVaultDir {
-    /// Looks whether `path` is an empty directory, or could be made one.
+impl NewDir {
+    /// Looks whether `path` is an empty directory, or could be made one. `action` is for messages.
     ///
     /// # Errors
     /// [`VaultDirError`] when it is neither.
-    pub fn check(path: &Path) -> Result<NewVaultDir, VaultDirError> {
+    pub fn check(action: &'static str, path: &Path) -> Result<NewDir, VaultDirError> {
         let entry = fs::read_dir(path).and_then(|mut entries: ReadDir| entries.next().transpose());
         match entry {
-            Ok(None) => Ok(NewVaultDir {
+            Ok(None) => Ok(NewDir {
+                action,
                 path: path.to_owned(),
                 exists: true,
             }),
-            Ok(Some(_)) => Err(VaultDirError::NotEmpty(path.to_owned())),
+            Ok(Some(_)) => Err(VaultDirError::NotEmpty(action, path.to_owned())),
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
-                Err(VaultDirError::Occupied(path.to_owned()))
+                Err(VaultDirError::Occupied(action, path.to_owned()))
             }
             // A link to nowhere.
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_symlink() => {
-                Err(VaultDirError::Occupied(path.to_owned()))
+                Err(VaultDirError::Occupied(action, path.to_owned()))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => NewVaultDir::missing(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => NewDir::missing(action, path),
             Err(source) => Err(VaultDirError::Io {
-                action: NEW,
+                action,
                 path: path.to_owned(),
                 source,
             }),
         }
     }
 
-    fn missing(path: &Path) -> Result<NewVaultDir, VaultDirError> {
-        let parent = match path.parent() {
-            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-            Some(parent) => parent,
-            None => Path::new("/"),
-        };
+    fn missing(action: &'static str, path: &Path) -> Result<NewDir, VaultDirError> {
+        let parent = parent_of(path);
         if parent.is_dir() {
-            return Ok(NewVaultDir {
+            return Ok(NewDir {
+                action,
                 path: path.to_owned(),
                 exists: false,
             });
         }
-        Err(VaultDirError::NoParent(path.to_owned(), parent.to_owned()))
+        Err(VaultDirError::NoParent(
+            action,
+            path.to_owned(),
+            parent.to_owned(),
+        ))
+    }
+
+    /// Refuses what lies in a vault, or is one.
+    ///
+    /// # Errors
+    /// [`VaultDirError::InVault`].
+    pub fn check_outside(&self, vault: &Path) -> Result<(), VaultDirError> {
+        let parent = parent_of(&self.path);
+        let above = if self.exists { &self.path } else { parent };
+        let inside = above
+            .canonicalize()
+            .is_ok_and(|dir| dir.ancestors().any(|above| mountpoint::same(above, vault)));
+        if inside {
+            return Err(VaultDirError::InVault(self.action, self.path.clone()));
+        }
+        Ok(())
     }
 
     /// Makes the directory if it is missing, open to its owner alone.
@@ -115,13 +138,13 @@ impl NewVaultDir {
             .mode(0o700)
             .create(&self.path)
             .map_err(|source| VaultDirError::Io {
-                action: NEW,
+                action: self.action,
                 path: self.path.clone(),
                 source,
             })
     }
 
-    /// Takes back what [`create`](NewVaultDir::create) did, as far as nothing lies there.
+    /// Takes back what [`create`](NewDir::create) did, as far as nothing lies there.
     pub fn undo(&self) {
         if !self.exists {
             // What is not empty stays; the error that led here is the one to be told.
@@ -130,7 +153,16 @@ impl NewVaultDir {
     }
 }
 
-const NEW: &str = "make a vault in";
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// What `init` does with a directory, for messages.
+pub const NEW: &str = "make a vault in";
 /// What commands do with a vault that is there, for messages.
 pub const OPEN: &str = "open the vault";
 
@@ -205,7 +237,7 @@ mod tests {
     fn a_missing_directory_is_made_for_its_owner_alone_and_taken_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vault");
-        let place = NewVaultDir::check(&path).unwrap();
+        let place = NewDir::check(NEW, &path).unwrap();
         assert!(!path.exists(), "a check changes nothing");
         place.create().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
@@ -216,7 +248,7 @@ mod tests {
     #[test]
     fn what_was_there_before_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let place = NewVaultDir::check(dir.path()).unwrap();
+        let place = NewDir::check(NEW, dir.path()).unwrap();
         place.create().unwrap();
         place.undo();
         assert!(dir.path().exists());
@@ -226,7 +258,7 @@ mod tests {
     fn undo_leaves_what_is_not_empty() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vault");
-        let place = NewVaultDir::check(&path).unwrap();
+        let place = NewDir::check(NEW, &path).unwrap();
         place.create().unwrap();
         fs::write(path.join("file"), "x").unwrap();
         place.undo();
@@ -238,16 +270,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "x").unwrap();
-        let check = |path: &Path| NewVaultDir::check(path).unwrap_err();
-        assert!(matches!(check(dir.path()), VaultDirError::NotEmpty(_)));
-        assert!(matches!(check(&file), VaultDirError::Occupied(_)));
+        let check = |path: &Path| NewDir::check(NEW, path).unwrap_err();
+        assert!(matches!(check(dir.path()), VaultDirError::NotEmpty(..)));
+        assert!(matches!(check(&file), VaultDirError::Occupied(..)));
         assert!(matches!(
             check(&dir.path().join("a/b")),
             VaultDirError::NoParent(..)
         ));
         assert!(matches!(
             check(&file.join("vault")),
-            VaultDirError::Occupied(_) | VaultDirError::NoParent(..)
+            VaultDirError::Occupied(..) | VaultDirError::NoParent(..)
         ));
     }
 
@@ -256,7 +288,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         symlink(dir.path().join("elsewhere"), &link).unwrap();
-        let refused = NewVaultDir::check(&link).unwrap_err();
-        assert!(matches!(refused, VaultDirError::Occupied(_)));
+        let refused = NewDir::check(NEW, &link).unwrap_err();
+        assert!(matches!(refused, VaultDirError::Occupied(..)));
     }
 }

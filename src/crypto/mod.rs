@@ -15,7 +15,7 @@ mod random;
 mod set_hash;
 mod siv;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 mod wrap;
 
 pub use aead::{Aead, KEY_LEN, NONCE_LEN, Nonce, OpenError, Suite, TAG_LEN, Tag};

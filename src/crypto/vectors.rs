@@ -5,8 +5,8 @@
 //! OpenSSL.
 
 use super::{
-    Aead, FileKey, MasterKey, NameKey, Nonce, SlotKey, Suite, Tag, WrappedKey, ZoneKey,
-    derive::Secret,
+    Aead, FileKey, MasterKey, NameKey, Nonce, OpenError, SlotKey, Suite, Tag, WrappedKey, ZoneKey,
+    derive::Secret, labels, wrap::wrap_with_nonce,
 };
 use data_encoding::HEXLOWER;
 
@@ -88,6 +88,41 @@ fn the_header_mac_is_frozen() {
         hex(&mac),
         "82870bee0f75b2a9f8a1a4d1eecaf8b88240e2bdf0c1fe023df17dea9534db7a"
     );
+}
+
+/// A key that wraps another one, by what it wraps, for the vectors of whole files: the parts of the label are its ids.
+pub(crate) enum Wrap {
+    Master([u8; 16]),
+    Zone([u8; 16], [u8; 16]),
+    File([u8; 16], [u8; 16]),
+}
+
+impl Wrap {
+    /// The wrapped key that a wrapping key gives with a nonce.
+    pub(crate) fn seal(&self, by: &[u8; 32], key: &[u8; 32], nonce: Nonce) -> WrappedKey {
+        let (by, key) = (Secret::copied(by), Secret::copied(key));
+        let (label, ids): (_, Vec<&[u8]>) = match self {
+            Wrap::Master(vault) => (labels::WRAP_MASTER, vec![vault]),
+            Wrap::Zone(vault, zone) => (labels::WRAP_ZONE, vec![vault, zone]),
+            Wrap::File(vault, file) => (labels::WRAP_FILE, vec![vault, file]),
+        };
+        wrap_with_nonce(&by, label, &ids, &key, nonce)
+    }
+
+    /// The key that a wrapping key finds in it.
+    pub(crate) fn open(&self, by: &[u8; 32], wrapped: &WrappedKey) -> Result<[u8; 32], OpenError> {
+        let by = Secret::copied(by);
+        let key = match self {
+            Wrap::Master(vault) => SlotKey(by).unwrap_master(vault, wrapped)?.0,
+            Wrap::Zone(vault, zone) => MasterKey(by).unwrap_zone(vault, zone, wrapped)?.0,
+            Wrap::File(vault, file) => {
+                return ZoneKey(by)
+                    .unwrap_file(vault, file, wrapped)
+                    .map(|key| *key.expose());
+            }
+        };
+        Ok(*key.expose())
+    }
 }
 
 fn wrapped(text: &str) -> WrappedKey {

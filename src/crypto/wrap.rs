@@ -104,8 +104,18 @@ pub(super) fn wrap(
     ids: &[&[u8]],
     key: &Secret,
 ) -> WrappedKey {
+    wrap_with_nonce(wrapping, label, ids, key, Nonce::random())
+}
+
+/// For tests of the exact bytes alone: a nonce never seals twice.
+pub(super) fn wrap_with_nonce(
+    wrapping: &Secret,
+    label: Label<WRAP_KEYS_LEN>,
+    ids: &[&[u8]],
+    key: &Secret,
+    nonce: Nonce,
+) -> WrappedKey {
     let WrapKeys { aead, commitment } = WrapKeys::derive(wrapping, label, ids);
-    let nonce = Nonce::random();
     let mut ciphertext = [0; KEY_LEN];
     let tag = aead.seal_into(&nonce, &[], key.expose(), &mut ciphertext);
     Fields {

@@ -10,8 +10,8 @@ use super::{
     ZoneFile, bytes::Writer, guard::seal_guard_with_nonce, index::EntryOf, index_block::Place,
 };
 use crate::crypto::{
-    Aead, FileKey, HeaderKey, MasterKey, NONCE_LEN, Nonce, SetHash, SlotKey, Suite, TAG_LEN, Tag,
-    WrappedKey, ZoneKey,
+    Aead, FileKey, HeaderKey, MasterKey, NONCE_LEN, NameKey, Nonce, SetHash, SlotKey, Suite,
+    TAG_LEN, Tag, WrappedKey, ZoneKey, vectors::Wrap,
 };
 use file::{Block, blocks};
 
@@ -130,8 +130,11 @@ fn names_and_set_hashes_are_as_documented() {
     let key = Keys::unlock().zone.name_key(&DIR.0);
     let (mut names, mut states) = (SetHash::default(), SetHash::default());
     let blocks = vectors!("names");
-    assert_eq!(blocks.len(), 6);
-    for block in blocks {
+    let (strays, entries): (Vec<_>, Vec<_>) = blocks
+        .into_iter()
+        .partition(|block| block.text("refused").is_some());
+    assert_eq!((entries.len(), strays.len()), (6, 25));
+    for block in entries {
         let stored = key.stored_name(&block.bytes("plain"));
         assert_eq!(
             Some(stored.as_str()),
@@ -156,6 +159,54 @@ fn names_and_set_hashes_are_as_documented() {
             block.name()
         );
     }
+}
+
+/// The entry that a stored name is, as a listing sees it. The name of a long one is in its guard.
+fn entry(key: &NameKey, stored: &str, in_guard: Option<&[u8]>) -> Option<Name> {
+    let opened = key.open_name(stored.as_bytes()).ok()?;
+    let name = Name::new(opened.as_deref().or(in_guard)?).ok()?;
+    (key.stored_name(name.as_bytes()) == stored).then_some(name)
+}
+
+#[test]
+fn stored_names_that_are_no_entries_are_strays() {
+    let key = Keys::unlock().zone.name_key(&DIR.0);
+    for block in vectors!("names") {
+        let plain = block.text("plain").map(|_| block.bytes("plain"));
+        let found = entry(&key, block.text("stored").unwrap(), plain.as_deref());
+        match block.text("refused") {
+            None => assert_eq!(found.map(|name| name.as_bytes().to_vec()), plain),
+            Some(reason) => {
+                assert_eq!(reason, "stray, stored name");
+                assert_eq!(found, None, "{}", block.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn wrapped_keys_are_as_documented() {
+    let place = |block: &Block| match (block.text("kind"), block.array("vault")) {
+        (Some("master"), vault) => Wrap::Master(vault),
+        (Some("zone"), vault) => Wrap::Zone(vault, block.array("id")),
+        (Some("file"), vault) => Wrap::File(vault, block.array("id")),
+        (kind, _) => panic!("{kind:?}"),
+    };
+    let read = |block: &Block| {
+        let wrapped = WrappedKey(block.stored().try_into().expect("no other length is read"));
+        let key = place(block).open(&block.array("by"), &wrapped);
+        key.map_err(|_| FormatError::Authentication {
+            what: "wrapped key",
+        })
+    };
+    let mut count = 0;
+    each(&vectors!("wrap"), read, |block, key| {
+        assert_eq!(key, block.array("key"), "{}", block.name());
+        let sealed = place(block).seal(&block.array("by"), &key, Nonce(block.array("nonce")));
+        assert_eq!(sealed.0[..], block.stored(), "{}", block.name());
+        count += 1;
+    });
+    assert_eq!(count, 3);
 }
 
 #[test]
@@ -319,8 +370,13 @@ fn frames_are_as_documented() {
     });
 }
 
-/// Key and place of a block, and the entry that leads to it.
-fn open_block(aead: &Aead, block: &Block) -> Result<(u8, u64, IndexBlock), FormatError> {
+fn index_aead(key: &FileKey, block: &Block) -> Aead {
+    let suite = u8::try_from(block.number("suite")).unwrap();
+    key.index_aead(Suite::from_byte(suite).unwrap())
+}
+
+/// Place of a block, opened with the entry that leads to it.
+fn open_block(key: &FileKey, block: &Block) -> Result<(u8, u64, IndexBlock), FormatError> {
     let level = u8::try_from(block.number("level")).unwrap();
     let number = block.number("number");
     let entry = IndexEntry::decode(&mut super::bytes::Reader::new(&block.bytes("entry")))?;
@@ -329,7 +385,7 @@ fn open_block(aead: &Aead, block: &Block) -> Result<(u8, u64, IndexBlock), Forma
     let opened = IndexBlock::open(
         &block.stored(),
         &entry,
-        aead,
+        &index_aead(key, block),
         &VAULT,
         &FILE,
         &payload,
@@ -341,10 +397,10 @@ fn open_block(aead: &Aead, block: &Block) -> Result<(u8, u64, IndexBlock), Forma
 
 #[test]
 fn index_blocks_are_as_documented() {
-    let aead = Keys::unlock().file.index_aead(Suite::Aes256Gcm);
+    let key = Keys::unlock().file;
     each(
         &vectors!("index"),
-        |block| open_block(&aead, block),
+        |block| open_block(&key, block),
         |block, (level, number, opened)| {
             assert_eq!(
                 IndexBlock::offset(level, number),
@@ -363,7 +419,7 @@ fn index_blocks_are_as_documented() {
                 level,
                 number,
             };
-            let (bytes, entry) = opened.seal_with_nonce(&nonce, &aead, &place);
+            let (bytes, entry) = opened.seal_with_nonce(&nonce, &index_aead(&key, block), &place);
             assert_eq!(
                 (bytes, &entry.encode()[..]),
                 (block.stored(), &block.bytes("entry")[..]),

@@ -131,34 +131,23 @@ impl Journal {
         } else {
             Segment::begin
         };
-        let segment = start(&*store, recovered.next_segment())?;
-        store.sync_dir(&super::journal_dir())?;
-        let batch = vec![0; FRAME_HEAD];
-        let number = segment.number;
-        let inner = Inner {
-            segment,
-            previous: None,
-            batch,
-            recovered: recovered.used().collect(),
-            promised: 0,
-            sequence: recovered.first_sequence + recovered.frames.len() as u64,
-            failed: None,
-            closed: false,
+        let number = recovered.next_segment();
+        let segment = match start(&*store, number) {
+            // What was just removed is not free yet, as in `make_next`.
+            Err(error) if error.is_no_space() => {
+                store.sync()?;
+                start(&*store, number)?
+            }
+            made => made?,
         };
-        let durability = Durability::new(
-            recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64,
-        );
-        let (segment, segment_len) = (AtomicU64::new(number), AtomicU64::new(0));
-        Ok(Journal {
-            context,
-            store,
-            inner: Mutex::new(inner),
-            durability,
-            reserve,
-            next: Mutex::new(None),
-            segment,
-            segment_len,
-        })
+        store.sync_dir(&super::journal_dir())?;
+        let durable =
+            recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64;
+        let mut journal = Journal::on(segment, store, context, reserve, durable);
+        let inner = journal.inner.get_mut();
+        inner.recovered = recovered.used().collect();
+        inner.sequence = recovered.first_sequence + recovered.frames.len() as u64;
+        Ok(journal)
     }
 
     /// A journal of a vault that will not change: it writes no file, and every record is refused.
@@ -171,6 +160,19 @@ impl Journal {
         recovered: &Recovered,
     ) -> Result<Journal, JournalError> {
         let segment = Segment::nowhere(recovered.next_segment());
+        let reserve = Reserve::none(Arc::clone(&store));
+        Ok(Journal::on(segment, store, context, reserve, 0))
+    }
+
+    /// With an empty segment, the frames before `durable` being durable, and nothing recovered.
+    fn on(
+        segment: Segment,
+        store: Arc<dyn Store>,
+        context: JournalContext,
+        reserve: Reserve,
+        durable: u64,
+    ) -> Journal {
+        let number = segment.number;
         let inner = Inner {
             segment,
             previous: None,
@@ -181,19 +183,16 @@ impl Journal {
             failed: None,
             closed: false,
         };
-        let reserve = Reserve::none(Arc::clone(&store));
-        let (segment, segment_len) = (AtomicU64::new(recovered.next_segment()), AtomicU64::new(0));
-        let durability = Durability::new(0);
-        Ok(Journal {
+        Journal {
             context,
             store,
             inner: Mutex::new(inner),
-            durability,
+            durability: Durability::new(durable),
             reserve,
             next: Mutex::new(None),
-            segment,
-            segment_len,
-        })
+            segment: AtomicU64::new(number),
+            segment_len: AtomicU64::new(0),
+        }
     }
 
     /// Do segments of earlier mounts wait for the checkpoint that replaces them?

@@ -12,6 +12,7 @@
 //! durable. It does not know what a record means, and must not.
 mod commit;
 mod error;
+mod execute;
 mod frames;
 mod log;
 mod recover;
@@ -24,12 +25,13 @@ mod tests;
 mod vectors_test;
 
 pub use error::JournalError;
+pub use execute::Executor;
 pub use log::Journal;
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment, is_empty,
     read_log,
 };
-pub use redo::{RedoWriter, begin_redo, execute, settle_dirs};
+pub use redo::{RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};

@@ -4,12 +4,14 @@
 //! segment from before that is a leftover, or was put back by somebody: it is never executed and never replayed.
 use super::{
     JournalContext, JournalError,
+    execute::execute_file,
     frames::{Found, FramePlace, FrameReader, Purpose},
     log::FrameHead,
     redo,
     segment::{segment_number, segment_path},
 };
 use crate::{
+    engine::Pool,
     format::Record,
     store::{Store, StoreError},
 };
@@ -116,19 +118,20 @@ pub fn closed_redo_files(
     Ok(closed)
 }
 
-/// Executes a closed redo file and makes the result durable.
+/// Executes a closed redo file, on several cores if the pool has them, and makes the result durable.
 ///
 /// # Errors
 /// What the store says, or a file that does not decode.
 pub fn execute_redo_file(
     store: &dyn Store,
     context: &JournalContext,
+    pool: &Pool,
     number: u64,
 ) -> Result<(), JournalError> {
     // A daemon that was killed had perhaps not made it durable, nor its name: the power may go while it is executed.
     store.open(&redo::redo_path(number), false)?.sync()?;
     store.sync_dir(&super::journal_dir())?;
-    redo::execute_file(store, context, number)?;
+    execute_file(store, context, pool, number)?;
     Ok(store.sync()?)
 }
 

@@ -125,21 +125,8 @@ pub(super) fn is_closed(
     each_frame(store, context, number, &mut |_| Ok(()))
 }
 
-/// Executes all operations of a closed file.
-pub(super) fn execute_file(
-    store: &dyn Store,
-    context: &JournalContext,
-    number: u64,
-) -> Result<(), JournalError> {
-    let mut renamed = false;
-    each_frame(store, context, number, &mut |content| {
-        execute_frame(store, number, content, &mut renamed)
-    })?;
-    Ok(())
-}
-
 /// Calls `each` with every frame's content; is there a closing frame?
-fn each_frame(
+pub(super) fn each_frame(
     store: &dyn Store,
     context: &JournalContext,
     number: u64,
@@ -164,26 +151,6 @@ fn each_frame(
     Ok(false)
 }
 
-fn execute_frame(
-    store: &dyn Store,
-    number: u64,
-    mut content: &[u8],
-    renamed: &mut bool,
-) -> Result<(), JournalError> {
-    while !content.is_empty() {
-        let bad = |_| JournalError::BadFile {
-            name: format!("redo.{number:016x}"),
-            what: "an operation does not decode",
-        };
-        let op = RedoOp::decode(&mut content).map_err(bad)?;
-        if matches!(op, RedoOp::Rename { .. }) && !std::mem::replace(renamed, true) {
-            settle_dirs(store)?;
-        }
-        execute(store, &op)?;
-    }
-    Ok(())
-}
-
 /// Before the first payload is renamed: a directory that was just made must not be lost with what is moved into it. All
 /// other operations can be done again from what the redo file holds.
 ///
@@ -191,29 +158,4 @@ fn execute_frame(
 /// What the store says.
 pub fn settle_dirs(store: &dyn Store) -> Result<(), StoreError> {
     store.sync_dir(&new_payload_dir().parent())
-}
-
-/// Does one operation to the store; doing it again changes nothing.
-///
-/// # Errors
-/// What the store says.
-pub fn execute(store: &dyn Store, op: &RedoOp) -> Result<(), StoreError> {
-    match op {
-        RedoOp::MakeDir(path) => store.make_dir(path),
-        RedoOp::Put { path, bytes } => store.put(path, bytes),
-        RedoOp::Remove(path) => store.remove(path),
-        RedoOp::RemoveDir(path) => store.remove_dir(path),
-        RedoOp::Rename { from, to } => store.rename(from, to),
-        RedoOp::WriteAt {
-            path,
-            offset,
-            bytes,
-        } => store.open(path, true)?.write_at(*offset, bytes),
-        RedoOp::SetLen { path, len } => store.open(path, true)?.set_len(*len),
-        // Where nothing lies there is nothing to give back.
-        RedoOp::Punch { path, offset, len } => match store.open(path, false) {
-            Err(StoreError::NotFound(_)) => Ok(()),
-            opened => opened?.punch(*offset, *len),
-        },
-    }
 }

@@ -1,8 +1,9 @@
 //! Space held back for the checkpoint, so that what was acknowledged can always be stored.
 //!
 //! A change is admitted with the most that its checkpoint may write (redo file and store together), and charged what it
-//! will; a file of that many allocated bytes lies in `journal/`. On a disk with little left a checkpoint gives the file's
-//! space back just before it needs it, and whoever wants more space waits until it is done.
+//! will; a file of that many allocated bytes lies in `journal/`, unless the disk has gigabytes more. On a disk with little
+//! left a checkpoint gives the file's space back just before it needs it, and whoever wants more space waits until it is
+//! done.
 use super::{JournalError, journal_path};
 use crate::store::{Blob, ObjectPath, Store, StoreError};
 use parking_lot::{Condvar, Mutex};
@@ -17,6 +18,11 @@ const STEP: u64 = 4 << 20;
 const NEXT_SEGMENT: u64 = 1 << 20;
 /// Of the reserve, what only removals may use: on a full disk they are the way out. Enough for two at a time.
 const FOR_REMOVALS: u64 = 256 << 10;
+/// While this much is free beyond four times what is needed, nothing is held back: to allocate is not free (tmpfs clears
+/// every page), and somebody else would have to take gigabytes between two looks.
+const SPACIOUS: u64 = 8 << 30;
+/// How much is free is looked at again after so many bytes, and with every checkpoint.
+const LOOK_STEP: u64 = 16 << 20;
 /// With this much left beyond what a checkpoint needs, a disk does not count as nearly full.
 const AMPLE: u64 = 256 << 20;
 /// A reserve as large as this share of what is free makes a checkpoint due.
@@ -53,6 +59,8 @@ struct State {
     applying: u64,
     /// The reserve was given back to a running checkpoint.
     tight: bool,
+    /// The disk was seen to have so much that up to this need nothing is held back.
+    spacious_up_to: u64,
 }
 
 impl State {
@@ -101,8 +109,8 @@ impl Reserve {
         }
         let rest = if room == Room::Usual { FOR_REMOVALS } else { 0 };
         let needed = state.needed() + bytes + rest;
-        if needed > state.size {
-            self.grow(&mut state, needed)?;
+        if needed > state.size && needed > state.spacious_up_to {
+            self.look_or_grow(&mut state, needed)?;
         }
         state.admitted += bytes;
         Ok(())
@@ -127,6 +135,21 @@ impl Reserve {
         self.crowded.load(Relaxed) && self.crowded.swap(false, Relaxed)
     }
 
+    /// What the next checkpoint has to write by now, in the redo file and in place.
+    pub fn pending(&self) -> u64 {
+        self.state.lock().pending
+    }
+
+    fn look_or_grow(&self, state: &mut State, needed: u64) -> Result<(), StoreError> {
+        let enough = needed + LOOK_STEP;
+        if self.available() > enough.saturating_mul(4) + SPACIOUS {
+            state.spacious_up_to = enough;
+            return Ok(());
+        }
+        state.spacious_up_to = 0;
+        self.grow(state, needed)
+    }
+
     fn grow(&self, state: &mut State, needed: u64) -> Result<(), StoreError> {
         if state.blob.is_none() {
             state.blob = Some(self.store.open(&reserve_path(), true)?);
@@ -142,7 +165,9 @@ impl Reserve {
             state.shrink_to(state.size);
             return Err(error);
         } else {
+            // The first attempt may have found more.
             state.size = needed;
+            state.shrink_to(needed);
         }
         if self.available() / CROWDED_SHARE < state.size {
             self.crowded.store(true, Relaxed);
@@ -160,6 +185,7 @@ impl Reserve {
         make: impl FnOnce() -> Result<(), JournalError>,
     ) -> Result<(), JournalError> {
         let mut state = self.state.lock();
+        state.spacious_up_to = 0;
         if !self.is_plenty(&state) {
             let rest = state.size.saturating_sub(NEXT_SEGMENT);
             state.shrink_to(rest);
@@ -223,7 +249,7 @@ impl Reserve {
         let needed = state.needed() + FOR_REMOVALS;
         if state.size > needed + 4 * STEP {
             state.shrink_to(needed);
-        } else if state.size < needed && self.grow(state, needed).is_err() {
+        } else if state.size < needed && self.look_or_grow(state, needed).is_err() {
             // What was accepted meanwhile had its space before. Without the space for another segment there would be no way
             // out: with it, removals are.
             let least = state.size.max(NEXT_SEGMENT);

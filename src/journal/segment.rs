@@ -87,9 +87,16 @@ impl Segment {
             self.allocated = ahead;
             return Ok(());
         }
-        // What is left may hold this much yet.
-        self.blob
-            .allocate(self.allocated, needed - self.allocated)?;
+        // What is left may hold this much yet. The attempt before may have found a part: on a full disk the checkpoint, or
+        // a recovery, has nothing else for its redo file.
+        let found = self.blob.allocate(self.allocated, needed - self.allocated);
+        let keep = if found.is_ok() {
+            needed
+        } else {
+            self.allocated
+        };
+        self.blob.set_len(keep)?;
+        found?;
         self.allocated = needed;
         Ok(())
     }

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     crypto::{MasterKey, Suite},
+    engine::Pool,
     format::{FileId, Record, RedoOp, Time, VaultId},
     store::{Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store},
 };
@@ -226,7 +227,7 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
     redo.commit().unwrap();
     assert_eq!(closed_redo_files(&*store, &context).unwrap(), [1]);
     for _ in 0..2 {
-        execute_redo_file(&*store, &context, 1).unwrap();
+        execute_redo_file(&*store, &context, &Pool::new(Some(3)), 1).unwrap();
         assert_eq!(
             store.get(&ObjectPath::new("one").unwrap()).unwrap(),
             b"stored"

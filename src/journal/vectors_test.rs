@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     crypto::{KdfParams, MasterKey, Nonce, SlotKey, Suite, WrappedKey},
+    engine::Pool,
     format::{
         Record, VaultId,
         vectors_test::file::{Block, blocks},
@@ -86,17 +87,17 @@ fn check_redo(context: &JournalContext, store: &dyn Store, block: &Block) {
         "{}",
         block.name()
     );
-    let executed = execute_redo_file(store, context, number);
+    let executed = execute_redo_file(store, context, &Pool::new(Some(1)), number);
     let refused = executed.as_ref().err().map(reason);
     assert_eq!(refused, block.text("refused"), "{}", block.name());
 }
 
 /// The file that wardfs would write with these nonces.
-fn sealed(context: &JournalContext, block: &Block) -> Vec<u8> {
+fn sealed(context: &JournalContext, purpose: Purpose, block: &Block) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (index, content) in (0..).zip(contents(block)) {
         let place = FramePlace {
-            purpose: Purpose::Log,
+            purpose,
             number: block.number("number"),
             index,
         };
@@ -122,11 +123,21 @@ fn journal_files_are_as_documented() {
             .unwrap();
         if block.text("redo").is_some() {
             check_redo(&context, &store, block);
+            if block.text("misplaced").is_none() {
+                assert_eq!(
+                    block.stored(),
+                    sealed(&context, Purpose::Redo, block),
+                    "{}",
+                    block.name()
+                );
+            }
         } else {
             check_segment(&context, &store, block);
             if block.text("like").is_none() {
                 assert!(
-                    block.stored().starts_with(&sealed(&context, block)),
+                    block
+                        .stored()
+                        .starts_with(&sealed(&context, Purpose::Log, block)),
                     "{}",
                     block.name()
                 );

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 use rustix::process::geteuid;
 
+use super::processes::{self, is_ending};
 use super::{Device, FSTYPE, MountInfo, UnmountError, find_mount, fusermount, mountinfo};
 
 /// How hard to try.
@@ -97,11 +98,7 @@ impl Unmounter {
     /// # Errors
     /// When the kernel's control file system is not mounted or not for us.
     pub fn abort(&self) -> io::Result<()> {
-        // The kernel names a connection by its device number, whose major is 0.
-        fs::write(
-            format!("/sys/fs/fuse/connections/{}/abort", self.device.minor),
-            "1",
-        )
+        abort(self.device)
     }
 }
 
@@ -120,6 +117,53 @@ fn is_dead(dir: &Path) -> bool {
         statx(CWD, dir, flags, StatxFlags::BASIC_STATS),
         Err(Errno::NOTCONN)
     )
+}
+
+fn abort(device: Device) -> io::Result<()> {
+    // The kernel names a connection by its device number, whose major is 0.
+    let connection = Path::new("/sys/fs/fuse/connections").join(device.minor.to_string());
+    fs::write(connection.join("abort"), "1")
+}
+
+/// Cuts off the wardfs mount on `dir` when the processes that serve it were killed and cannot end
+/// ([`is_ending`]): as long as they do not, its users wait for answers that never come. These
+/// processes are those that the kernel names, where it tells us, else `server`. Gives the one that
+/// was found; `None` when there is none, or one of them lives: then nothing is done.
+///
+/// # Errors
+/// [`UnmountError::NotCutOff`] when the kernel does not let us.
+pub fn cut_off_dead(dir: &Path, server: Option<u32>) -> Result<Option<u32>, UnmountError> {
+    let Some(mount) = find_mount(dir).filter(|mount| mount.fstype == FSTYPE) else {
+        return Ok(None);
+    };
+    let mut servers = processes::servers(mount.device);
+    if servers.is_empty() {
+        servers.extend(server);
+    }
+    let (Some(pid), true) = (
+        servers.first().copied(),
+        servers.iter().all(|pid| is_ending(*pid)),
+    ) else {
+        return Ok(None);
+    };
+    abort(mount.device)
+        .or_else(|_| force(&mount.dir))
+        .map_err(|source| UnmountError::NotCutOff {
+            dir: mount.dir.clone(),
+            pid,
+            source,
+        })?;
+    Ok(Some(pid))
+}
+
+/// The same as [`abort`], where the control file system is not mounted: for root, and by path. May
+/// unmount, too.
+fn force(dir: &Path) -> io::Result<()> {
+    match rustix::mount::unmount(dir, UnmountFlags::FORCE | UnmountFlags::NOFOLLOW) {
+        // In use: the connection is cut all the same.
+        Ok(()) | Err(Errno::BUSY) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Unmounts the wardfs mount on `dir`, whoever serves it, if anybody does.

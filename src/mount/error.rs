@@ -123,6 +123,17 @@ pub enum UnmountError {
         /// Who mounted it.
         owner: Option<u32>,
     },
+    /// The process that served it was killed and cannot end, and the kernel does not let us cut it
+    /// off.
+    #[error("cannot cut off {}, whose process {pid} was killed and cannot end", dir.display())]
+    NotCutOff {
+        /// The mount point.
+        dir: PathBuf,
+        /// The process.
+        pid: u32,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The kernel said no.
     #[error("cannot unmount {}", dir.display())]
     Refused {

@@ -12,29 +12,34 @@
 //! mountinfo   what is mounted where                 holders     who keeps it busy
 //! status      what another process may ask          processes   who runs here, and who serves what
 //! scrub       verifying while it is used
+//! attention   which threads wait for messages, and how
+//! pages/      a process of its own for the kernel's pages
 //! adapter/    FUSE messages <-> vault calls
 //! ```
 
 mod activity;
 mod adapter;
 mod attach;
+mod attention;
 mod detach;
 mod error;
 mod fusermount;
 mod holders;
 mod mountinfo;
 mod options;
+pub mod pages;
 mod processes;
 mod scrub;
 mod session;
 mod status;
 
 pub use activity::Activity;
-pub use detach::{Detach, Unmounter, unmount};
+pub use detach::{Detach, Unmounter, cut_off_dead, unmount};
 pub use error::{MountError, UnmountError};
 pub use holders::{Holder, holders};
 pub use mountinfo::{Device, MountInfo, find_mount, is_mounted, mounts, submounts};
 pub use options::{MountOptions, OptionError};
+pub use processes::is_ending;
 pub use scrub::{ScrubError, ScrubStatus, cancel_scrub, scrub_status, start_scrub};
 pub use session::{Mounted, mount};
 pub use status::{MountStatus, status};

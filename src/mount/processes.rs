@@ -37,13 +37,70 @@ pub(crate) fn open_files(process: &Path) -> impl Iterator<Item = PathBuf> + use<
     entries.map(|entry| entry.path())
 }
 
-/// The process that serves a FUSE mount, by the word of the kernel: the one that has `/dev/fuse`
-/// open on its connection. Kernels that do not tell, and processes of others, give `None`.
+/// The process that serves a FUSE mount, by the word of the kernel: one that has `/dev/fuse` open on
+/// its connection, and was not started by another such. Kernels that do not tell, and processes of
+/// others, give `None`.
 pub(crate) fn server(device: Device) -> Option<u32> {
-    pids().find(|pid| {
-        let process = PathBuf::from(format!("/proc/{pid}"));
-        open_files(&process).any(|link| is_connection(&process, &link, device))
-    })
+    let servers = servers(device);
+    let is_first = |pid: &&u32| parent(**pid).is_none_or(|parent| !servers.contains(&parent));
+    servers.iter().find(is_first).copied()
+}
+
+/// All processes that have `/dev/fuse` open on the connection of a mount.
+pub(crate) fn servers(device: Device) -> Vec<u32> {
+    let has_it_open = |pid: &u32| {
+        tasks(*pid)
+            .iter()
+            .any(|task| open_files(task).any(|link| is_connection(task, &link, device)))
+    };
+    pids().filter(has_it_open).collect()
+}
+
+/// Where to look for what a process has open. Its threads share that; but a first thread that has
+/// ended shows nothing, even if another one cannot end.
+fn tasks(pid: u32) -> Vec<PathBuf> {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    if !is_ending(pid) {
+        return vec![process];
+    }
+    let threads = fs::read_dir(process.join("task")).into_iter().flatten();
+    threads.flatten().map(|thread| thread.path()).collect()
+}
+
+/// Was it killed, or has its first thread ended? It does nothing any more then, but may not be gone:
+/// a thread of it can be in a call that nothing interrupts.
+pub fn is_ending(pid: u32) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    matches!(state(&stat), Some(b'Z' | b'X' | b'x')) || is_killed(&status)
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let number = after_name(&stat)?.split(|byte| *byte == b' ').nth(1)?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+fn state(stat: &[u8]) -> Option<u8> {
+    after_name(stat)?.first().copied()
+}
+
+/// proc(5): `pid (name) state parent ...`, where the name may have any character.
+fn after_name(stat: &[u8]) -> Option<&[u8]> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    stat.get(end + 2..)
+}
+
+/// Does SIGKILL wait for it? Signals are bits of a hexadecimal number, from 1 on.
+fn is_killed(status: &str) -> bool {
+    const SIGKILL: u64 = 1 << 8;
+    let mut pending = status.lines().filter_map(|line| {
+        let field = line
+            .strip_prefix("SigPnd:")
+            .or(line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(field.trim(), 16).ok()
+    });
+    pending.any(|signals| signals & SIGKILL != 0)
 }
 
 fn is_connection(process: &Path, link: &Path, device: Device) -> bool {
@@ -90,6 +147,41 @@ mod tests {
                     }
                 )
         );
+    }
+
+    #[test]
+    fn what_lives_is_not_ending() {
+        assert!(!is_ending(std::process::id()));
+        assert!(!is_ending(u32::MAX), "what is gone does not end");
+        assert_eq!(
+            parent(std::process::id()),
+            Some(std::os::unix::process::parent_id())
+        );
+    }
+
+    #[test]
+    fn what_was_killed_and_nobody_has_waited_for_is_ending() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        assert!(!is_ending(child.id()));
+        child.kill().unwrap();
+        while !is_ending(child.id()) {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(!is_ending(child.id()));
+    }
+
+    #[test]
+    fn names_of_programs_do_not_confuse() {
+        assert_eq!(state(b"7 (a) Z 1) S 1 7"), Some(b'S'));
+        assert_eq!(state(b"7 (sh) Z 1 7"), Some(b'Z'));
+        assert_eq!((state(b""), state(b"7 (sh)")), (None, None));
+        assert!(is_killed("SigPnd:\t0000000000000100\nShdPnd:\t0\n"));
+        assert!(is_killed("SigPnd:\t0\nShdPnd:\t0000000000004100\n"));
+        assert!(!is_killed("SigPnd:\t0\nShdPnd:\t200\nSigBlk:\t100\n"));
     }
 
     #[test]

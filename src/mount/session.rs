@@ -16,8 +16,9 @@ use fuser::{Config, Session, SessionACL};
 
 use crate::vault::Vault;
 
-use super::adapter::{Adapter, Never, Overtaken};
+use super::adapter::{Adapter, Attended, Never, Overtaken};
 use super::attach::{self, Attached};
+use super::attention::{self, Attention};
 use super::{Activity, Detach, MountError, MountOptions, Unmounter};
 
 /// Reader threads at most. Measured: eight were slower than four, on four cores.
@@ -42,6 +43,13 @@ pub fn mount(
 ) -> Result<Mounted, MountError> {
     let source = attach::source_name(vault_path, options);
     let Attached { fd, unmounter } = attach::attach(dir, &source, options)?;
+    let device = match fd.try_clone() {
+        Ok(device) => device,
+        Err(source) => {
+            remove(&unmounter);
+            return Err(MountError::Device { source });
+        }
+    };
     let activity = Arc::new(Activity::new());
     let (alive, over) = mpsc::channel();
     let overtaken = Arc::new(Overtaken::default());
@@ -51,6 +59,7 @@ pub fn mount(
         options,
         Arc::clone(&activity),
         Arc::clone(&overtaken),
+        device,
         alive,
     );
     match handshake(adapter, fd) {
@@ -71,13 +80,20 @@ pub fn mount(
     }
 }
 
-fn handshake(adapter: Adapter, fd: OwnedFd) -> io::Result<Session<Adapter>> {
+fn handshake(adapter: Adapter, fd: OwnedFd) -> io::Result<Session<Attended>> {
     let mut config = Config::default();
-    config.n_threads = Some(threads());
+    let threads = threads();
+    config.n_threads = Some(threads);
+    let attention = Attention::new(attention::second(&fd)?, threads);
     // Who may come in is decided by the kernel, by the mount options. The check of this crate would
     // only add refusals for what the kernel does in the name of others, such as for a set-user-id
     // program.
-    Session::from_fd(adapter, fd, SessionACL::All, config)
+    Session::from_fd(
+        Attended::new(adapter, attention),
+        fd,
+        SessionACL::All,
+        config,
+    )
 }
 
 fn threads() -> usize {
@@ -90,7 +106,7 @@ fn threads() -> usize {
 /// must not drop it in the process that does not serve.
 pub struct Mounted {
     /// `None` once `run` has taken it.
-    session: Option<Session<Adapter>>,
+    session: Option<Session<Attended>>,
     unmounter: Unmounter,
     activity: Arc<Activity>,
     /// Disconnected when the adapter is gone, and with it every thread that works on a message.

@@ -102,6 +102,8 @@ mod tests {
         let blob = store.open(&path("x"), true).unwrap();
         blob.set_len(1 << 40).unwrap();
         assert!(blob.allocate(0, 5 * 4096).unwrap_err().is_no_space());
+        assert_eq!(store.space().unwrap().free, 0, "what was found is kept");
+        blob.punch(0, 5 * 4096).unwrap();
         blob.allocate(4095, 4096 * 2).unwrap();
         assert_eq!(store.space().unwrap().free, 1);
         blob.write_at(0, &[1; 3 * 4096]).unwrap();

@@ -6,12 +6,14 @@
 
 mod arena;
 mod descriptor;
+mod fuse;
 mod memory;
 mod mount;
 mod process;
 mod secret;
 
 pub use descriptor::recv_fd;
+pub use fuse::clone_fuse;
 pub use memory::{advise_huge_pages, available_memory, can_hold};
 pub use mount::{MountFlags, mount_fuse, unmount};
 pub use process::{

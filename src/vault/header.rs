@@ -12,7 +12,7 @@ use crate::{
     },
     store::{ObjectPath, Store, StoreError},
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 /// Where the copies lie; the first is the one that `wardfs` names first, and no better than the other.
 fn paths() -> [ObjectPath; 2] {
@@ -22,7 +22,7 @@ fn paths() -> [ObjectPath; 2] {
 /// A header that was opened, and how.
 pub(super) struct Unlocked {
     pub header: Header,
-    pub master: MasterKey,
+    pub master: Arc<MasterKey>,
     /// What proves that it is the header of this vault and not of another with the same passphrase.
     pub zone_key: ZoneKey,
     /// The copy it came from: 0 or 1.
@@ -95,38 +95,34 @@ pub fn peek(store: &dyn Store) -> Result<Header> {
     Ok(newest.unverified().clone())
 }
 
-/// Opens a slot with the passphrase, with the master key the header itself, and the key of the root zone.
-pub(super) fn unlock(store: &dyn Store, passphrase: &[u8]) -> Result<Unlocked> {
-    Tries::new(passphrase).unlock(store)
-}
-
-/// One passphrase on the slots of all copies.
-struct Tries<'a> {
+/// One passphrase, and what it opened. Each try on a slot is meant to be slow and is done once: who opens a vault several
+/// times with one of these derives the key once.
+pub struct Unlocker<'a> {
     passphrase: &'a [u8],
-    /// The copies have the same slots mostly, and each try is meant to be slow.
-    done: Vec<(VaultId, Slot, Option<MasterKey>)>,
+    /// The copies of a header have the same slots mostly.
+    done: Vec<(VaultId, Slot, Option<Arc<MasterKey>>)>,
 }
 
-impl<'a> Tries<'a> {
-    fn new(passphrase: &'a [u8]) -> Tries<'a> {
+impl<'a> Unlocker<'a> {
+    /// Tries nothing yet.
+    pub fn new(passphrase: &'a [u8]) -> Unlocker<'a> {
         let done = Vec::new();
-        Tries { passphrase, done }
+        Unlocker { passphrase, done }
     }
 
-    fn unlock(&mut self, store: &dyn Store) -> Result<Unlocked> {
+    /// Opens a slot with the passphrase, with the master key the header itself, and the key of the root zone.
+    pub(super) fn unlock(&mut self, store: &dyn Store) -> Result<Unlocked> {
         if self.passphrase.is_empty() {
             return Err(VaultError::EmptyPassphrase);
         }
         let mut failed = None;
         for (copy, parsed) in parsed_copies(store)? {
-            let Some((slot, at)) = self.open(parsed.unverified())? else {
+            let Some((slot, master)) = self.open(parsed.unverified())? else {
                 continue;
             };
-            let (vault, slot_bytes, Some(master)) = self.done.swap_remove(at) else {
-                continue;
-            };
+            let key = master.header_key(&parsed.unverified().vault.0);
             let opened = parsed
-                .verify(&master.header_key(&vault.0))
+                .verify(&key)
                 .map_err(|_| VaultError::WrongPassphrase)
                 .and_then(|header| Ok((read_zone(store, &header, &master)?, header)));
             match opened {
@@ -140,31 +136,27 @@ impl<'a> Tries<'a> {
                     });
                 }
                 // The other copy may be whole.
-                Err(error) => {
-                    self.done.push((vault, slot_bytes, Some(master)));
-                    if !matches!(error, VaultError::WrongPassphrase) {
-                        failed = failed.or(Some(error));
-                    }
-                }
+                Err(VaultError::WrongPassphrase) => {}
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         Err(failed.unwrap_or(VaultError::WrongPassphrase))
     }
 
-    /// The first slot that opens, and where in `done` its master key is.
-    fn open(&mut self, header: &Header) -> Result<Option<(usize, usize)>> {
+    /// The first slot that opens, and the master key in it.
+    fn open(&mut self, header: &Header) -> Result<Option<(usize, Arc<MasterKey>)>> {
         for (number, slot) in header.slots.iter().enumerate() {
             let known =
-                |(vault, other, _): &(VaultId, Slot, _)| *vault == header.vault && other == slot;
-            let at = if let Some(at) = self.done.iter().position(known) {
-                at
+                |(vault, other, _): &&(VaultId, Slot, _)| *vault == header.vault && other == slot;
+            let master = if let Some((_, _, master)) = self.done.iter().find(known) {
+                master.clone()
             } else {
-                let master = open_slot(&header.vault, slot, self.passphrase)?;
-                self.done.push((header.vault, slot.clone(), master));
-                self.done.len() - 1
+                let master = open_slot(&header.vault, slot, self.passphrase)?.map(Arc::new);
+                self.done.push((header.vault, slot.clone(), master.clone()));
+                master
             };
-            if matches!(self.done.get(at), Some((_, _, Some(_)))) {
-                return Ok(Some((number, at)));
+            if let Some(master) = master {
+                return Ok(Some((number, master)));
             }
         }
         Ok(None)
@@ -196,7 +188,7 @@ pub fn change_passphrase(
     // What is no vault has no such directory either.
     parsed_copies(store)?;
     let _held = store.lock_dir(&zones_path())?;
-    let unlocked = unlock(store, old)?;
+    let unlocked = Unlocker::new(old).unlock(store)?;
     let newest = newest_generation(store, &unlocked)?;
     let Unlocked {
         mut header,

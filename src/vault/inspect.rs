@@ -50,7 +50,7 @@ impl Inspected {
             Lock::Shared => lock_for_reading(&*store)?,
             Lock::Exclusive => store.lock(lock)?,
         }
-        let unlocked = header::unlock(&*store, passphrase)?;
+        let unlocked = header::Unlocker::new(passphrase).unlock(&*store)?;
         Ok(Inspected { store, unlocked })
     }
 

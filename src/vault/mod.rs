@@ -23,6 +23,7 @@ mod load;
 mod lock;
 mod node;
 mod open;
+mod remains;
 mod rename;
 mod replay;
 mod scrub;
@@ -34,10 +35,11 @@ mod types;
 pub use error::{Result, VaultError};
 pub use file::index::IndexSource;
 pub use guard::ReadGuard;
-pub use header::{change_passphrase, peek};
+pub use header::{Unlocker, change_passphrase, peek};
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
-pub use open::init;
+pub use open::{has_journal, init};
+pub use remains::{JournalUse, Remains};
 pub use scrub::ScrubWatch;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
@@ -45,7 +47,10 @@ pub use types::{
 };
 
 use self::{background::Background, core::Core, node::NodeContent};
-use crate::store::Store;
+use crate::{
+    format::{header_copy_path, header_path},
+    store::Store,
+};
 use std::sync::Arc;
 
 /// An open vault. Every method may be called from many threads; names are raw bytes as the kernel gives them.
@@ -61,7 +66,23 @@ pub struct Vault {
 impl Vault {
     /// Unlocks a vault; finishes what a crash interrupted.
     pub fn open(store: Arc<dyn Store>, passphrase: &[u8], options: OpenOptions) -> Result<Vault> {
-        let core = open::open(store, passphrase, options)?;
+        Vault::start(open::open(
+            store,
+            |store| Unlocker::new(passphrase).unlock(store),
+            options,
+        )?)
+    }
+
+    /// The same, with what a passphrase opened before. The master key stays in memory as long as the unlocker.
+    pub fn open_again(
+        store: Arc<dyn Store>,
+        unlocker: &mut Unlocker<'_>,
+        options: OpenOptions,
+    ) -> Result<Vault> {
+        Vault::start(open::open(store, |store| unlocker.unlock(store), options)?)
+    }
+
+    fn start(core: Arc<Core>) -> Result<Vault> {
         let background = if core.options.background && !core.options.read_only {
             let started = Background::start(&core);
             Some(started.map_err(|source| {
@@ -304,7 +325,19 @@ impl Vault {
 
     /// How the vault is.
     pub fn state(&self) -> State {
-        self.core.state()
+        match self.core.state() {
+            State::ReadWrite if self.is_removed() => {
+                State::Failed("the vault was removed".to_owned())
+            }
+            state => state,
+        }
+    }
+
+    /// Both copies of the header are gone, which the mounted vault does not need. What cannot be looked at counts as there.
+    fn is_removed(&self) -> bool {
+        [header_path(), header_copy_path()]
+            .iter()
+            .all(|path| matches!(self.core.store.exists(path), Ok(false)))
     }
 
     /// Are changes refused?

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     crypto::{FileKey, MasterKey, SetHash, ZoneKey},
+    engine::Pool,
     format::{
         Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, Place, SLOTS,
         Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path, seal_guard,
@@ -116,10 +117,17 @@ fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8>
     seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
 }
 
-/// Unlocks a vault, finishes what a crash interrupted, and loads the root.
+/// Is there a journal that the next mount would take up? Says nothing about what is in it.
+pub fn has_journal(store: &dyn Store) -> bool {
+    store
+        .list(&journal::journal_dir())
+        .is_ok_and(|files| !files.is_empty())
+}
+
+/// Unlocks a vault with `unlock`, finishes what a crash interrupted, and loads the root.
 pub(super) fn open(
     store: Arc<dyn Store>,
-    passphrase: &[u8],
+    unlock: impl FnOnce(&dyn Store) -> Result<Unlocked>,
     options: OpenOptions,
 ) -> Result<Arc<Core>> {
     // A vault that is not one says so before anything is locked or derived.
@@ -129,7 +137,7 @@ pub(super) fn open(
     } else {
         store.lock(Lock::Exclusive)?;
     }
-    let unlocked = header::unlock(&*store, passphrase)?;
+    let unlocked = unlock(&*store)?;
     header::mend(&*store, &unlocked, !options.read_only);
     let Unlocked {
         header,
@@ -222,6 +230,7 @@ impl Opening {
 
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
     pub fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
+        let mut pool = None;
         for number in journal::closed_redo_files(&*self.store, &self.context)? {
             // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
             // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
@@ -230,7 +239,8 @@ impl Opening {
                 .map_or(true, |root| number >= root.body.generation);
             if due {
                 log::warn!("finishing a checkpoint that was cut short");
-                journal::execute_redo_file(&*self.store, &self.context, number)?;
+                let pool = pool.get_or_insert_with(|| Pool::new(self.options.threads));
+                journal::execute_redo_file(&*self.store, &self.context, pool, number)?;
             }
         }
         Ok(())

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     crypto::FileKey,
     format::{
-        DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record, new_payload_path,
-        payload_path,
+        DirId, FileId, IndexEntry, Kind, Link, Name, PayloadId, Place, Record, new_payload_dir,
+        new_payload_path, payload_path,
     },
     journal::LoggedFrame,
     store::StoreError,
@@ -205,6 +205,9 @@ impl Core {
         if payload.birth == Birth::Unborn {
             if self.store.exists(&new_payload_path(&payload.id))? {
                 payload.birth = Birth::New;
+                // Perhaps made after the last write that was logged, by a daemon that was killed: the redo file that moves it
+                // must not be durable without its name.
+                self.journal.depends_on_names(&new_payload_dir());
             } else if self.store.exists(&payload_path(&payload.id))? {
                 payload.birth = Birth::Placed;
             }
@@ -283,7 +286,7 @@ impl Core {
     }
 
     fn remove_unclaimed(&self, used: &HashSet<PayloadId>) -> Result<()> {
-        let names = match self.store.list(&crate::format::new_payload_dir()) {
+        let names = match self.store.list(&new_payload_dir()) {
             Ok(names) => names,
             Err(StoreError::NotFound(_)) => Vec::new(),
             Err(error) => return Err(error.into()),
@@ -327,8 +330,7 @@ impl Core {
         }
         if let Some(blob) = self.payload_blob(payload)? {
             self.journal.depends_on(payload.id, &blob);
-            self.journal
-                .depends_on_names(&crate::format::new_payload_dir());
+            self.journal.depends_on_names(&new_payload_dir());
         }
         Ok(true)
     }

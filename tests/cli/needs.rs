@@ -1,5 +1,5 @@
 //! What a test needs of the machine beside a file system: `mount`, to mount FUSE file systems, and `user`, to do so as an
-//! ordinary user as well.
+//! ordinary user as well; and `loop`, to mount file systems in files besides.
 
 use std::{
     fs,
@@ -12,6 +12,7 @@ pub fn given(need: &str) -> bool {
     let lack = match need {
         "mount" => lack_of_mount(),
         "user" => lack_of_user(),
+        "loop" => lack_of_loop(),
         other => panic!("`{other}` is nothing that a machine can be asked for"),
     };
     let Some(lack) = lack else { return true };
@@ -32,6 +33,21 @@ fn lack_of_mount() -> Option<String> {
     }
     (capabilities() & CAP_SYS_ADMIN == 0)
         .then(|| "mounting needs root with CAP_SYS_ADMIN".to_owned())
+}
+
+/// Why no file system in a file can be mounted, if none can.
+fn lack_of_loop() -> Option<String> {
+    let is_there = |path: &str| fs::metadata(path).is_ok();
+    if !is_there("/dev/loop-control") {
+        return Some("there is no /dev/loop-control".to_owned());
+    }
+    if !["/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4"]
+        .into_iter()
+        .any(is_there)
+    {
+        return Some("there is no mkfs.ext4".to_owned());
+    }
+    lack_of_mount()
 }
 
 /// Why no test can run as an ordinary user who mounts, if none can.

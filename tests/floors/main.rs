@@ -19,6 +19,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "mount",
             "check",
+            "salvage",
             "vault",
             "stream",
             "journal::JournalError",
@@ -35,12 +36,16 @@ const FLOORS: &[(&str, &[&str])] = &[
             "vault", "journal", "codec", "engine", "format", "crypto", "store",
         ],
     ),
+    (
+        "salvage",
+        &["vault", "codec", "engine", "format", "crypto", "store"],
+    ),
     ("stream", &["codec", "engine", "format", "crypto"]),
     (
         "vault",
         &["journal", "codec", "engine", "format", "crypto", "store"],
     ),
-    ("journal", &["format", "crypto", "store"]),
+    ("journal", &["engine", "format", "crypto", "store"]),
     ("codec", &["engine", "format", "crypto"]),
     ("engine", &[]),
     ("format", &["crypto", "store::ObjectPath"]),

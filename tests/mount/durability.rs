@@ -4,13 +4,16 @@
 
 use crate::{
     commands::shell,
-    fixture::{Mount, mounted},
+    fixture::{Mount, mounted, mounted_with},
+    mapped::{Map, open},
     tree::{LENGTHS, assert_same, describe, noise},
 };
+use rustix::mm::MapFlags;
 use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -166,6 +169,100 @@ fn data_older_than_the_promised_moment_survives_without_any_sync() {
         mount.crash();
         assert_same(&describe(&mount.dir()), &before);
     });
+}
+
+/// `sync` has the kernel hand over what it collected, and waits for that; the log follows within the promised moment.
+#[test]
+fn a_sync_of_the_whole_machine_hands_over_what_the_kernel_collected() {
+    for options in ["", "writeback"] {
+        mounted_with(&[], options, |mount| {
+            let path = mount.path("file");
+            fs::write(&path, noise(1, 300_000)).unwrap();
+            let file = open(&path);
+            let mut map = Map::new(&file, MapFlags::SHARED);
+            map.bytes()[200_000..200_006].copy_from_slice(b"mapped");
+            rustix::fs::sync();
+            thread::sleep(TAIL);
+            mount.kill();
+            drop((map, file));
+            mount.revive();
+            let mut expected = noise(1, 300_000);
+            expected[200_000..200_006].copy_from_slice(b"mapped");
+            assert!(fs::read(&path).unwrap() == expected, "{options}");
+        });
+    }
+}
+
+/// Nobody syncs anything. Writers note when the kernel has acknowledged each record; those that are old enough at the kill
+/// are there, and of the younger ones none is torn or missing between others.
+#[test]
+fn under_load_all_that_is_older_than_the_promised_moment_survives_each_kill() {
+    // So little that no frame is written because it is full; and a part of a page, as the kernel may hand over what goes
+    // across the border of one in two messages.
+    const RECORD: usize = 512;
+    mounted(|mount| {
+        for round in 0..4u64 {
+            let done = AtomicBool::new(false);
+            let (killed, late, acknowledged) = thread::scope(|scope| {
+                let writers: Vec<_> = (0..3u64)
+                    .map(|who| {
+                        let path = mount.path(format!("{round}-{who}"));
+                        let done = &done;
+                        scope.spawn(move || append_until(&path, done, round * 10 + who, RECORD))
+                    })
+                    .collect();
+                let late = oversleep(Duration::from_millis(900 + 130 * round));
+                let killed = Instant::now();
+                mount.kill();
+                done.store(true, Relaxed);
+                let times = writers.into_iter().map(|writer| writer.join().unwrap());
+                (killed, late, times.collect::<Vec<_>>())
+            });
+            mount.revive();
+            for (who, times) in (0..).zip(&acknowledged) {
+                let content = fs::read(mount.path(format!("{round}-{who}"))).unwrap();
+                let old = times
+                    .iter()
+                    .filter(|time| **time + TAIL + late <= killed)
+                    .count();
+                assert!(old > 10, "too few to mean anything: {old}");
+                let count = content.len() / RECORD;
+                assert!(count >= old, "{count} of {old} records, round {round}");
+                for (number, record) in (0..).zip(content.chunks(RECORD)) {
+                    let seed = (round * 10 + who) << 32 | number;
+                    assert!(record == noise(seed, RECORD), "record {number} of {count}");
+                }
+            }
+        }
+    });
+}
+
+/// Sleeps for that long in all; gives by how much the machine was too late in that, all in all for the last 150 ms: the
+/// daemon's timer is late as well then.
+fn oversleep(time: Duration) -> Duration {
+    const STEP: Duration = Duration::from_millis(5);
+    let (until, mut late) = (Instant::now() + time, Vec::new());
+    while Instant::now() < until {
+        let begun = Instant::now();
+        thread::sleep(STEP);
+        late.push(begun.elapsed().saturating_sub(STEP));
+    }
+    late.iter().rev().take(30).sum()
+}
+
+/// Appends records until errors say that the daemon is gone; nothing else, since any operation on names would bring them
+/// into the log. Gives when each was done.
+fn append_until(path: &Path, done: &AtomicBool, who: u64, len: usize) -> Vec<Instant> {
+    let mut times = Vec::new();
+    let mut file = File::create(path).unwrap();
+    for number in 0.. {
+        if done.load(Relaxed) || file.write_all(&noise(who << 32 | number, len)).is_err() {
+            break;
+        }
+        times.push(Instant::now());
+        thread::sleep(Duration::from_millis(2));
+    }
+    times
 }
 
 #[test]

@@ -232,10 +232,19 @@ impl Mount {
         self.revive();
     }
 
+    /// Waits for the end of the killed daemon.
+    pub fn wait_killed(&mut self) {
+        assert_eq!(self.wait().signal(), Some(9));
+    }
+
     /// Mounts again after `kill`.
     pub fn revive(&mut self) {
-        assert_eq!(self.wait().signal(), Some(9));
-        detach(&self.dir()).unwrap();
+        if self.daemon.is_some() {
+            self.wait_killed();
+        }
+        if self.is_mounted() {
+            detach(&self.dir()).unwrap();
+        }
         self.mount();
         // That an unfinished checkpoint is finished is worth a warning to people, not to this test.
         fs::write(self.log(), "").unwrap();

@@ -8,44 +8,57 @@ use crate::{
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Room for everything, in bytes.
 const DISK: u64 = 48 << 20;
 
-/// A vault on a disk of its own.
-struct SmallDisk<'a>(&'a Path);
+/// A file system of its own.
+pub struct Disk(PathBuf);
 
-impl SmallDisk<'_> {
-    fn mount(dir: &Path) -> SmallDisk<'_> {
-        run(
-            "mount",
-            [
-                "-t",
-                "tmpfs",
-                "-o",
-                &format!("size={DISK}"),
-                "tmpfs",
-                dir.to_str().unwrap(),
-            ],
-        );
-        SmallDisk(dir)
+impl Disk {
+    fn tmpfs(dir: &Path) -> Disk {
+        let size = format!("size={DISK}");
+        run("mount", ["-t", "tmpfs", "-o", &size, "tmpfs", text(dir)]);
+        Disk(dir.to_owned())
+    }
+
+    /// A new ext4 in a file that holds so many bytes.
+    pub fn ext4(image: &Path, bytes: u64, dir: &Path) -> Disk {
+        File::create_new(image).unwrap().set_len(bytes).unwrap();
+        run("mkfs.ext4", ["-q", "-F", text(image)]);
+        Disk::of_image(image, dir)
+    }
+
+    /// The file system in a file.
+    pub fn of_image(image: &Path, dir: &Path) -> Disk {
+        run("mount", ["-o", "loop", text(image), text(dir)]);
+        Disk(dir.to_owned())
     }
 }
 
-impl Drop for SmallDisk<'_> {
+impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = rustix::mount::unmount(self.0, rustix::mount::UnmountFlags::DETACH);
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
 
-/// Moves the vault of a fresh mount to a small disk.
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 fn on_a_small_disk(test: impl FnOnce(&mut Mount)) {
+    on(|_, dir| Disk::tmpfs(dir), test);
+}
+
+/// Moves the vault of a fresh mount to the disk that is made for it.
+pub fn on(make: impl FnOnce(&Mount, &Path) -> Disk, test: impl FnOnce(&mut Mount)) {
     mounted(|mount| {
         let (disk, vault) = (mount.outside("disk"), mount.vault());
         fs::create_dir(&disk).unwrap();
-        let small = SmallDisk::mount(&disk);
+        let small = make(mount, &disk);
         mount.remount_after(|_| {
             run(
                 "cp",
@@ -55,6 +68,7 @@ fn on_a_small_disk(test: impl FnOnce(&mut Mount)) {
                     disk.join("vault").to_str().unwrap(),
                 ],
             );
+            run("sync", ["-f", text(&disk)]);
             fs::remove_dir_all(&vault).unwrap();
             std::os::unix::fs::symlink("disk/vault", &vault).unwrap();
         });

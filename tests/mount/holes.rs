@@ -5,7 +5,7 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted_with},
-    mapped::Map,
+    mapped::{Map, open},
     sparse::data,
 };
 use rustix::fs::{SeekFrom, seek};
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::mm::MapFlags;
 use std::{
     env,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{BufRead, BufReader, Read, stdin},
     path::Path,
     process::{Child, Command, Stdio},
@@ -39,16 +39,8 @@ const CROWD_END: Duration = Duration::from_secs(60);
 /// How many files the crowd meets in.
 const CROWD_FILES: usize = 6;
 
-fn open(path: &Path) -> File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap()
-}
-
 /// A file of nothing.
-fn sparse(path: &Path, len: usize) -> File {
+pub fn sparse(path: &Path, len: usize) -> File {
     File::create_new(path).unwrap().set_len(len as u64).unwrap();
     open(path)
 }
@@ -65,7 +57,7 @@ fn start(part: &str, place: &Path) -> Child {
 }
 
 /// Fills from `from` on in another process, which keeps its map until this returns; does something meanwhile.
-fn while_another_fills(path: &Path, from: usize, look: impl FnOnce()) {
+pub fn while_another_fills(path: &Path, from: usize, look: impl FnOnce()) {
     let mut child = start(&format!("fill {from}"), path);
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(

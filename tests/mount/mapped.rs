@@ -9,6 +9,7 @@ use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
 use std::{
     fs::{self, File, OpenOptions},
     os::unix::fs::FileExt,
+    path::Path,
 };
 
 /// A mapped file, whole.
@@ -58,6 +59,15 @@ impl Drop for Map {
     }
 }
 
+/// For reading and writing.
+pub fn open(path: &Path) -> File {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap()
+}
+
 #[test]
 fn what_is_written_through_a_shared_map_is_in_the_file() {
     for options in ["", "writeback"] {
@@ -65,11 +75,7 @@ fn what_is_written_through_a_shared_map_is_in_the_file() {
             for len in [5000usize, 300_000] {
                 let path = mount.path(format!("{len}"));
                 fs::write(&path, noise(1, len)).unwrap();
-                let file = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .open(&path)
-                    .unwrap();
+                let file = open(&path);
                 let mut map = Map::new(&file, MapFlags::SHARED);
                 assert!(*map.bytes() == noise(1, len));
                 let mut expected = noise(1, len);
@@ -104,11 +110,7 @@ fn what_is_written_into_the_file_shows_in_the_map_and_back() {
     mounted(|mount| {
         let path = mount.path("file");
         fs::write(&path, noise(1, 100_000)).unwrap();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .unwrap();
+        let file = open(&path);
         let mut map = Map::new(&file, MapFlags::SHARED);
         assert_eq!(map.bytes()[..4], noise(1, 4));
         file.write_all_at(b"written", 50_000).unwrap();
@@ -129,11 +131,7 @@ fn what_is_written_into_a_private_map_stays_there() {
     mounted(|mount| {
         let path = mount.path("file");
         fs::write(&path, noise(1, 100_000)).unwrap();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .unwrap();
+        let file = open(&path);
         let mut map = Map::new(&file, MapFlags::PRIVATE);
         map.bytes()[10..16].copy_from_slice(b"hidden");
         assert_eq!(&map.bytes()[10..16], b"hidden");
@@ -149,11 +147,7 @@ fn a_map_of_an_unlinked_file_keeps_its_content() {
         let path = mount.path("file");
         fs::write(&path, noise(1, 200_000)).unwrap();
         mount.remount();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .unwrap();
+        let file = open(&path);
         let mut map = Map::new(&file, MapFlags::SHARED);
         drop(file);
         fs::remove_file(&path).unwrap();

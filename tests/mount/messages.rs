@@ -211,3 +211,16 @@ fn common_work_sends_few_messages() {
         });
     }
 }
+
+/// The kernel asks no ordinary FUSE file system for that (`SYNCFS` has the number 50).
+#[test]
+fn syncing_the_file_system_sends_no_message() {
+    mounted_with(&[], "", |mount| {
+        shell(&mount.dir(), "echo text > file");
+        let sent = count(mount, "sync -f file");
+        for name in ["FSYNC", "opcode 50"] {
+            assert_eq!(sent.of(name), 0, "{sent:?}");
+        }
+        assert!(count(mount, "sync file").of("FSYNC") == 1);
+    });
+}

@@ -5,6 +5,7 @@ use crate::{
     fixture::{mounted, mounted_with},
     tree::{self, assert_same, describe},
 };
+use std::{os::unix::fs::MetadataExt, path::Path};
 
 const GIT: &str = "export HOME=$PWD/..; git() { command git -c user.name=n -c user.email=e@f -c init.defaultBranch=main -c gc.auto=0 \"$@\"; }";
 
@@ -73,7 +74,7 @@ fn rsync_brings_everything_there_and_back() {
             &from,
             "setfattr -n user.x -v y 'text 4096'; setfacl -m u:7:rx a/b; setfacl -d -m u:8:rw a/b/c; mknod null c 1 3; touch -h -d @-5.5 symlink null; touch -d @5.5 .",
         );
-        let rsync = |from: &std::path::Path, to: &std::path::Path| {
+        let rsync = |from: &Path, to: &Path| {
             let (from, to) = (format!("{}/", from.display()), format!("{}/", to.display()));
             run("rsync", ["-aHAX", "--sparse", "--delete", &from, &to]);
             // A second run finds nothing to do.
@@ -82,21 +83,72 @@ fn rsync_brings_everything_there_and_back() {
                 ""
             );
         };
-        rsync(&from, &there);
-        assert_same(&describe(&there), &describe(&from));
-        mount.remount();
-        rsync(&there, &back);
-        assert_same(&describe(&back), &describe(&from));
         let all = |dir| {
             shell(
                 dir,
-                "find . ! -type l -print0 | sort -z | xargs -0 sh -c 'getfattr -d \"$@\"; getfacl -n \"$@\"' sh",
+                "find . ! -type l -print0 | sort -z | xargs -0 sh -c 'getfattr -d -m- -e hex \"$@\"; getfacl -n \"$@\"' sh",
             )
         };
-        assert_eq!(all(&back), all(&from));
+        let known = all(&from);
+        for text in [
+            "user.x=0x79",
+            "system.posix_acl_default",
+            "user:7:r-x",
+            "default:user:8:rw-",
+        ] {
+            assert!(known.contains(text), "there is {text}");
+        }
+        assert!(describe(&from).contains("one node: ./a/link ./text 100"));
+        let is_sparse = |dir: &Path| {
+            let stat = std::fs::metadata(dir.join("sparse")).unwrap();
+            assert!(
+                stat.len() > 1 << 20 && stat.blocks() * 512 < 1 << 17,
+                "{} blocks",
+                stat.blocks()
+            );
+        };
+        is_sparse(&from);
+        rsync(&from, &there);
+        assert_same(&describe(&there), &describe(&from));
+        assert_eq!(all(&there), known);
+        mount.remount();
+        assert_same(&describe(&there), &describe(&from));
+        assert_eq!(all(&there), known);
+        is_sparse(&there);
+        rsync(&there, &back);
+        assert_same(&describe(&back), &describe(&from));
+        assert_eq!(all(&back), known);
+        is_sparse(&back);
         shell(&from, "rm -r a; echo changed > 'text 100'; touch -d @7.5 .");
         rsync(&from, &there);
         assert_same(&describe(&there), &describe(&from));
+    });
+}
+
+#[test]
+fn a_tree_of_sources_is_unpacked_and_stays_as_it_is() {
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    mounted(|mount| {
+        shell(
+            &mount.dir(),
+            &format!(
+                "tar cf tree.tar -C {sources} src docs tests scripts fuzz/src fuzz/fuzz_targets Cargo.toml Cargo.lock; mkdir tree; tar xf tree.tar -C tree"
+            ),
+        );
+        mount.remount();
+        let same = "for part in src docs tests scripts fuzz/src fuzz/fuzz_targets Cargo.toml Cargo.lock; do diff -r";
+        assert_eq!(
+            shell(
+                &mount.path("tree"),
+                &format!(
+                    "{same} {sources}$part $part; done; find . -type f | wc -l; tar df ../tree.tar"
+                )
+            ),
+            shell(
+                sources.as_ref(),
+                "find src docs tests scripts fuzz/src fuzz/fuzz_targets Cargo.toml Cargo.lock -type f | wc -l"
+            ),
+        );
     });
 }
 

@@ -149,8 +149,9 @@ fn a_directory_of_a_hundred_thousand_files_takes_little_memory() {
             );
         }
         assert_eq!(lines(&mount.dir(), "rm -r many"), 0);
-        rest(mount);
         modest(mount, "rm");
+        rest(mount);
+        modest(mount, "rm, and a checkpoint");
         mount.remount();
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
     });

@@ -281,6 +281,38 @@ fn five_gigabytes_are_no_border() {
     });
 }
 
+/// Each piece tells where it lies and compresses to almost nothing, so that the disk below needs little.
+#[test]
+fn a_file_of_five_gigabytes_is_written_and_read_whole() {
+    const PIECE: u64 = 4 * MIB;
+    const COUNT: u64 = 5 * 1024 / 4;
+    let stamp = |piece: &mut [u8], number: u64| {
+        for (at, word) in (0u64..).zip(piece.as_chunks_mut::<4096>().0) {
+            word[..8].copy_from_slice(&(number * PIECE + at).to_le_bytes());
+        }
+    };
+    mounted_with(&["--chunk-size", "64K"], "", |mount| {
+        let path = mount.path("file");
+        let mut piece = vec![0x5a; usize::try_from(PIECE).unwrap()];
+        let file = open(&path);
+        for number in 0..COUNT {
+            stamp(&mut piece, number);
+            file.write_all_at(&piece, number * PIECE).unwrap();
+        }
+        drop(file);
+        mount.remount();
+        let file = open(&path);
+        let mut found = vec![0; piece.len()];
+        for number in 0..COUNT {
+            stamp(&mut piece, number);
+            file.read_exact_at(&mut found, number * PIECE).unwrap();
+            assert!(found == piece, "piece {number}");
+        }
+        assert_eq!(file.metadata().unwrap().len(), 5 << 30);
+        assert_eq!(data(&file), [(0, 5 << 30)]);
+    });
+}
+
 #[test]
 fn ranges_are_copied_within_and_between_files() {
     mounted(|mount| {

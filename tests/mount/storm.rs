@@ -17,9 +17,9 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// What operations on a tree that others change may answer. Not among them: EIO, ESTALE, and whatever else would mean that
@@ -39,6 +39,9 @@ const EXPECTED: [Errno; 13] = [
     Errno::BADF,
     Errno::SPIPE,
 ];
+
+/// With fewer operations that succeed, nothing was tried.
+const OPERATIONS_MIN: u64 = 500;
 
 /// Random numbers of one thread.
 struct Dice(u64);
@@ -192,14 +195,13 @@ fn is_expected(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Works until told to stop; gives how many operations succeeded.
-fn work(mount: &Mount, seed: u64, stop: &AtomicBool, killed: &AtomicBool) -> u64 {
+/// Works until told to stop; counts the operations that succeeded.
+fn work(mount: &Mount, seed: u64, stop: &AtomicBool, killed: &AtomicBool, done: &AtomicU64) {
     let mut dice = Dice(seed);
-    let mut done = 0;
     while !stop.load(Relaxed) {
         let before = dice.0;
         match one_operation(mount, &mut dice) {
-            Ok(()) => done += 1,
+            Ok(()) => drop(done.fetch_add(1, Relaxed)),
             Err(error) if !is_expected(&error) && !killed.load(Relaxed) => {
                 stop.store(true, Relaxed);
                 panic!(
@@ -210,7 +212,6 @@ fn work(mount: &Mount, seed: u64, stop: &AtomicBool, killed: &AtomicBool) -> u64
             Err(_) => {}
         }
     }
-    done
 }
 
 /// `WARDFS_TEST_SEED` (added to every seed) and `WARDFS_TEST_SECS` (how long one storm lasts) are for long runs.
@@ -224,11 +225,12 @@ fn storm(mount: &Mount, seed: u64, duration: Duration, kill: bool) {
     let seed = seed + chosen("WARDFS_TEST_SEED").unwrap_or(0);
     let duration = chosen("WARDFS_TEST_SECS").map_or(duration, Duration::from_secs);
     let (stop, killed) = (AtomicBool::new(false), AtomicBool::new(false));
+    let done = AtomicU64::new(0);
     thread::scope(|scope| {
-        let (stop, killed) = (&stop, &killed);
-        let workers: Vec<_> = (0..6)
-            .map(|who| scope.spawn(move || work(mount, seed * 100 + who, stop, killed)))
-            .collect();
+        let (stop, killed, done) = (&stop, &killed, &done);
+        for who in 0..6 {
+            scope.spawn(move || work(mount, seed * 100 + who, stop, killed, done));
+        }
         // What the kernel forgets it asks for again, in the middle of everything.
         scope.spawn(move || {
             while !stop.load(Relaxed) {
@@ -238,18 +240,24 @@ fn storm(mount: &Mount, seed: u64, duration: Duration, kill: bool) {
                 }
             }
         });
-        thread::sleep(duration);
+        let begun = Instant::now();
+        // On a slow machine it takes longer to make a storm.
+        while begun.elapsed() < duration
+            || done.load(Relaxed) < OPERATIONS_MIN && begun.elapsed() < 40 * duration
+        {
+            thread::sleep(Duration::from_millis(10));
+        }
         if kill {
             killed.store(true, Relaxed);
             mount.kill();
         }
         stop.store(true, Relaxed);
-        let done: u64 = workers
-            .into_iter()
-            .map(|worker| worker.join().unwrap())
-            .sum();
-        assert!(done > 500, "a storm of {done} operations is none");
     });
+    let done = done.load(Relaxed);
+    assert!(
+        done >= OPERATIONS_MIN,
+        "a storm of {done} operations is none"
+    );
 }
 
 #[test]

@@ -56,10 +56,13 @@ pub fn grow(dir: &Path) {
 pub fn describe(dir: &Path) -> String {
     let attributes = r"find . ! -type d -printf '%p %y %m %U:%G %n %s %T@ %l\n' -o -printf '%p %y %m %U:%G %T@\n' | sort";
     let contents = "find . -type f -print0 | sort -z | xargs -0 -r sha256sum";
-    shell(dir, &format!("{attributes}; {contents}"))
+    // Which names lead to one node.
+    let links = r#"find . ! -type d -links +1 -printf '%i %p\n' | sort -k2 | awk '{ node = $1; $1 = ""; names[node] = names[node] $0 } END { for (node in names) print "one node:" names[node] }' | sort"#;
+    shell(dir, &format!("{attributes}; {contents}; {links}"))
 }
 
 /// Two descriptions must be the same; only lines that differ are shown.
+#[track_caller]
 pub fn assert_same(found: &str, expected: &str) {
     let only = |one: &str, other: &str| -> Vec<String> {
         one.lines()

@@ -13,7 +13,7 @@ use crate::{
         objects::Objects,
         run::on_all_cores,
     },
-    victim::copy_of,
+    victim::{Victim, copy_of},
     victims,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -27,7 +27,7 @@ enum Harm {
     Zero(usize, usize),
     Remove,
     Extend,
-    /// Over the first of its past: the bytes of another object.
+    /// The bytes of another object of this kind, or of a file of the journal at another time or of another purpose.
     Become(usize),
 }
 
@@ -44,12 +44,17 @@ fn harms(source: &mut dyn Source, count: usize, len: usize, others: usize) -> Ve
         ]);
         all.push(Harm::Flip(below(800.min(len * 8))));
     }
-    all.extend((0..3).map(|_| Harm::Become(below(others))));
+    // There are few files in a journal, and many guards.
+    if others <= 12 {
+        all.extend((0..others).map(Harm::Become));
+    } else {
+        all.extend((0..3).map(|_| Harm::Become(below(others))));
+    }
     all
 }
 
 impl Harm {
-    fn apply(self, objects: &mut Objects, name: &str, others: &[String]) {
+    fn apply(self, objects: &mut Objects, name: &str, others: &[&Vec<u8>]) {
         let bytes = objects.get_mut(name).expect("it is there");
         match self {
             Harm::Flip(bit) => {
@@ -61,10 +66,7 @@ impl Harm {
             Harm::Zero(one, other) => bytes[one.min(other)..one.max(other)].fill(0),
             Harm::Remove => drop(objects.remove(name)),
             Harm::Extend => bytes.extend([0; 700]),
-            Harm::Become(other) => {
-                let other = objects[&others[other]].clone();
-                objects.insert(name.to_owned(), other);
-            }
+            Harm::Become(other) => bytes.clone_from(others[other]),
         }
     }
 }
@@ -77,6 +79,22 @@ fn below(crashed: &Objects, prefix: &str) -> Vec<String> {
     names.cloned().collect()
 }
 
+/// What objects may become: each other, what lay in the journal at another moment, and a guard.
+fn others<'a>(victim: &'a Victim, crashed: &'a Objects, names: &[String]) -> Vec<&'a Vec<u8>> {
+    let mut all: Vec<&Vec<u8>> = names.iter().map(|name| &crashed[name]).collect();
+    for objects in [&victim.killed.objects]
+        .into_iter()
+        .chain(&victim.interrupted)
+    {
+        let journal = below(objects, "journal/").into_iter();
+        all.extend(journal.map(|name| &objects[&name]));
+    }
+    all.push(&crashed["guards/root"]);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// `at`: which victim it is. Holds every harm of the objects below a prefix to a claim, which is given all objects and the name of the one.
 fn each_harm(
     at: usize,
@@ -86,6 +104,7 @@ fn each_harm(
 ) {
     let names = below(crashed, prefix);
     assert!(!names.is_empty(), "there is something below {prefix}");
+    let others = others(&victims()[at], crashed, &names);
     let mut source = Seeded::new(crate::first_seed());
     // Every file of the journal often, and each of many objects now and then.
     let count = (100 / names.len()).clamp(1, 16);
@@ -97,7 +116,7 @@ fn each_harm(
             .rposition(|byte| *byte != 0)
             .map_or(1, |at| at + 1);
         work.extend(
-            harms(&mut source, count, used, names.len())
+            harms(&mut source, count, used, others.len())
                 .into_iter()
                 .map(|harm| (name, harm)),
         );
@@ -105,7 +124,7 @@ fn each_harm(
     let work = share(at, work);
     on_all_cores(&work, |_, (name, harm)| {
         let mut objects = crashed.clone();
-        harm.apply(&mut objects, name, &names);
+        harm.apply(&mut objects, name, &others);
         claim(&objects, name)
     });
 }

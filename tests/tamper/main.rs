@@ -10,13 +10,14 @@
 //! map       what each stored object is for: a second reader of the format
 //! victim    vaults with something of everything, and their past      change    what is done to them
 //! reader    reads them, and knows what must be the answer            past      what a read alone cannot see
-//! journal   changes of what a crash left
+//! journal   changes of what a crash left                               header    each byte of it
 //! ```
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random changes begin and how long they go on. Keys and ids are
 //! random in every run, so a seed repeats what is done to which kind of object, not to which bytes.
 mod change;
 mod double;
+mod header;
 mod journal;
 mod map;
 mod past;

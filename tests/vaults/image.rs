@@ -1,6 +1,7 @@
 //! Vaults ready to be opened. Key derivation is the most of a run's time, so a vault is made once and copied.
 use super::objects::{copy_into, objects};
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -9,7 +10,7 @@ use wardfs::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
     store::{MemoryStore, SimulatedStore, Store},
-    vault::{InitOptions, OpenOptions, Result, Vault, init},
+    vault::{InitOptions, OpenOptions, Result, Unlocker, Vault, init},
 };
 
 /// What opens them.
@@ -86,9 +87,14 @@ impl Image {
     }
 }
 
+thread_local! {
+    /// Deriving a key takes ten times as long as all else of an opening: each thread does it once.
+    static UNLOCKER: RefCell<Unlocker<'static>> = RefCell::new(Unlocker::new(PASSPHRASE));
+}
+
 /// Opens one of these vaults.
 pub fn open(store: Arc<dyn Store>, options: OpenOptions) -> Result<Vault> {
-    Vault::open(store, PASSPHRASE, options)
+    UNLOCKER.with_borrow_mut(|unlocker| Vault::open_again(store, unlocker, options))
 }
 
 /// One thread and no other: checkpoints come when an operation asks, or when the log is three times this long.

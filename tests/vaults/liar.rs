@@ -1,101 +1,49 @@
 //! A store that says it synced and did not.
+use super::between::{Between, BetweenStore};
 use std::sync::Arc;
-use wardfs::store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError};
+use wardfs::store::{Blob, ObjectPath, Store, StoreError};
 
 /// Which sync does nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
-    BlobSync,
-    SyncDir,
+    /// Of an object whose path begins so, when it was opened by it.
+    BlobSync(&'static str),
+    /// Of the directory of this path.
+    SyncDir(&'static str),
+    /// Of any directory.
+    SyncDirs,
+    /// Of the whole store.
     Sync,
-}
-
-/// Any store, with one lie.
-pub struct Liar {
-    inner: Arc<dyn Store>,
-    lie: Lie,
 }
 
 struct LyingBlob(Arc<dyn Blob>);
 
-impl Liar {
-    pub fn new(inner: Arc<dyn Store>, lie: Lie) -> Liar {
-        Liar { inner, lie }
-    }
+/// Any store, with one lie.
+pub fn lying(inner: Arc<dyn Store>, lie: Lie) -> Arc<dyn Store> {
+    Arc::new(BetweenStore {
+        inner,
+        between: lie,
+    })
 }
 
-impl Store for Liar {
-    fn get(&self, path: &ObjectPath) -> Result<Vec<u8>, StoreError> {
-        self.inner.get(path)
-    }
-
-    fn put(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
-        self.inner.put(path, bytes)
-    }
-
-    fn replace(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
-        self.inner.replace(path, bytes)
-    }
-
-    fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.remove(path)
-    }
-
-    fn rename(&self, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.rename(from, to)
-    }
-
-    fn make_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.make_dir(path)
-    }
-
-    fn remove_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.remove_dir(path)
-    }
-
-    fn list(&self, path: &ObjectPath) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.inner.list(path)
-    }
-
-    fn exists(&self, path: &ObjectPath) -> Result<bool, StoreError> {
-        self.inner.exists(path)
-    }
-
-    fn open(&self, path: &ObjectPath, create: bool) -> Result<Arc<dyn Blob>, StoreError> {
-        let blob = self.inner.open(path, create)?;
-        Ok(if self.lie == Lie::BlobSync {
-            Arc::new(LyingBlob(blob))
-        } else {
-            blob
-        })
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        if self.lie == Lie::Sync {
-            Ok(())
-        } else {
-            self.inner.sync()
+impl Between for Lie {
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        match *self {
+            Lie::BlobSync(prefix) if path.as_str().starts_with(prefix) => Arc::new(LyingBlob(blob)),
+            _ => blob,
         }
     }
 
-    fn sync_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        if self.lie == Lie::SyncDir {
-            Ok(())
-        } else {
-            self.inner.sync_dir(path)
+    fn syncs(&self) -> bool {
+        *self != Lie::Sync
+    }
+
+    fn syncs_dir(&self, path: &ObjectPath) -> bool {
+        match *self {
+            Lie::SyncDirs => false,
+            Lie::SyncDir(lied) => lied != path.as_str(),
+            _ => true,
         }
-    }
-
-    fn space(&self) -> Result<Space, StoreError> {
-        self.inner.space()
-    }
-
-    fn lock(&self, kind: Lock) -> Result<(), StoreError> {
-        self.inner.lock(kind)
-    }
-
-    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
-        self.inner.lock_dir(path)
     }
 }
 

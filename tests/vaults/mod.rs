@@ -9,6 +9,7 @@
 //! bytes a list of operations for a fuzzer ([`draw::Source`]).
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod between;
 pub mod draw;
 pub mod dump;
 pub mod history;
@@ -25,4 +26,5 @@ pub mod run;
 pub mod settle;
 pub mod shrink;
 pub mod streams;
+pub mod sums;
 pub mod watched;

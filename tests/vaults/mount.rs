@@ -4,8 +4,9 @@ use super::{
     history::Floor,
     image::open,
     kernel::{Kernel, Trouble},
-    objects::{left_over, remove_everything},
+    objects::{guards, left_over, remove_everything},
     op::{Op, Remount},
+    sums::check_sums,
 };
 use std::sync::{
     Arc,
@@ -141,6 +142,7 @@ impl<'a> Mount<'a> {
             }
             Remount::Close | Remount::ReadOnly => {
                 vault.close().map_err(failed("close"))?;
+                check_sums(&guards(&*handles()))?;
                 Floor::Present
             }
         };

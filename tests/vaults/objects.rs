@@ -1,7 +1,7 @@
 //! The objects of a store, as somebody finds them who reads the disk.
 use std::collections::BTreeMap;
 use wardfs::{
-    format::Kind,
+    format::{Kind, header_path},
     store::{ObjectPath, Store, StoreError},
     vault::{ROOT_INO, Vault},
 };
@@ -11,8 +11,21 @@ pub type Objects = BTreeMap<String, Vec<u8>>;
 
 /// All that a store holds.
 pub fn objects(store: &dyn Store) -> Objects {
+    objects_below(store, &[""])
+}
+
+/// The header, the zone's key and all guards and aliases: everything but content, which may be longer than memory.
+pub fn guards(store: &dyn Store) -> Objects {
+    let mut found = objects_below(store, &["zones", "guards"]);
+    let header = header_path();
+    let bytes = store.get(&header).expect("a header");
+    found.insert(header.as_str().to_owned(), bytes);
+    found
+}
+
+fn objects_below(store: &dyn Store, tops: &[&str]) -> Objects {
     let mut found = BTreeMap::new();
-    let mut waiting = vec![String::new()];
+    let mut waiting: Vec<String> = tops.iter().map(|top| (*top).to_owned()).collect();
     while let Some(dir) = waiting.pop() {
         for name in store
             .list(&path(&dir))

@@ -3,32 +3,62 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
 
-/// Seconds that a random test takes, `WARDFS_TEST_SECS` if that is set.
+/// How long a random test takes: `WARDFS_TEST_SECS` if that is set; with `WARDFS_TEST_POINTS` until so many crash points
+/// were tried.
 pub struct Budget {
     until: Instant,
+    points: Option<u64>,
+    done: AtomicU64,
 }
 
 impl Budget {
     pub fn secs(default: u64) -> Budget {
         let secs = number("WARDFS_TEST_SECS").unwrap_or(default);
-        Budget::exactly(secs)
+        Budget {
+            points: number("WARDFS_TEST_POINTS"),
+            ..Budget::exactly(secs)
+        }
     }
 
     /// Never another time.
     pub fn exactly(secs: u64) -> Budget {
         Budget {
             until: Instant::now() + Duration::from_secs(secs),
+            points: None,
+            done: AtomicU64::new(0),
         }
     }
 
-    pub fn is_spent(&self) -> bool {
-        Instant::now() >= self.until
+    /// So many crash points were tried.
+    pub fn count(&self, points: u64) {
+        const STEP: u64 = 100_000;
+        let before = self.done.fetch_add(points, Relaxed);
+        if self.points.is_some() && before / STEP != (before + points) / STEP {
+            println!("{} crash points so far", before + points);
+        }
     }
+
+    pub fn done(&self) -> u64 {
+        self.done.load(Relaxed)
+    }
+
+    pub fn is_spent(&self) -> bool {
+        self.points.map_or_else(
+            || Instant::now() >= self.until,
+            |points| self.done() >= points,
+        )
+    }
+}
+
+/// Threads that try seeds: one a core, or `WARDFS_TEST_JOBS`.
+pub fn jobs() -> u64 {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    number("WARDFS_TEST_JOBS").unwrap_or_else(cores)
 }
 
 /// Seeds to run, from `WARDFS_TEST_SEED` on.

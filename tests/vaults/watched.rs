@@ -1,4 +1,5 @@
 //! A store that stops at a chosen moment of what a vault does to it, so that a test can do something meanwhile.
+use super::between::{Between, BetweenStore};
 use std::{
     sync::{
         Arc, Barrier,
@@ -6,7 +7,7 @@ use std::{
     },
     thread,
 };
-use wardfs::store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError};
+use wardfs::store::{ObjectPath, Store};
 
 /// What the vault is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,72 +61,19 @@ impl Stop {
 }
 
 /// Another store, with one place to stop.
-pub struct WatchedStore {
-    pub inner: Arc<dyn Store>,
-    pub stop: Arc<Stop>,
+pub fn watched(inner: Arc<dyn Store>, stop: &Arc<Stop>) -> Arc<dyn Store> {
+    Arc::new(BetweenStore {
+        inner,
+        between: Arc::clone(stop),
+    })
 }
 
-impl Store for WatchedStore {
-    fn get(&self, path: &ObjectPath) -> Result<Vec<u8>, StoreError> {
-        let bytes = self.inner.get(path);
-        self.stop.pass(Moment::Got, path);
-        bytes
+impl Between for Arc<Stop> {
+    fn got(&self, path: &ObjectPath) {
+        self.pass(Moment::Got, path);
     }
 
-    fn put(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
-        self.inner.put(path, bytes)
-    }
-
-    fn replace(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
-        self.inner.replace(path, bytes)
-    }
-
-    fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.remove(path)
-    }
-
-    fn rename(&self, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.rename(from, to)
-    }
-
-    fn make_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.make_dir(path)
-    }
-
-    fn remove_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.remove_dir(path)
-    }
-
-    fn list(&self, path: &ObjectPath) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.inner.list(path)
-    }
-
-    fn exists(&self, path: &ObjectPath) -> Result<bool, StoreError> {
-        self.inner.exists(path)
-    }
-
-    fn open(&self, path: &ObjectPath, create: bool) -> Result<Arc<dyn Blob>, StoreError> {
-        self.stop.pass(Moment::Open, path);
-        self.inner.open(path, create)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.inner.sync()
-    }
-
-    fn sync_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        self.inner.sync_dir(path)
-    }
-
-    fn space(&self) -> Result<Space, StoreError> {
-        self.inner.space()
-    }
-
-    fn lock(&self, kind: Lock) -> Result<(), StoreError> {
-        self.inner.lock(kind)
-    }
-
-    fn lock_dir(&self, path: &ObjectPath) -> Result<Box<dyn HeldLock>, StoreError> {
-        self.inner.lock_dir(path)
+    fn opening(&self, path: &ObjectPath) {
+        self.pass(Moment::Open, path);
     }
 }

@@ -318,6 +318,38 @@ def keys_file():
     out.write()
 
 
+def wrap_file():
+    out = Vectors("wrap", "Keys wrapped by the key above them. Section 4.", "`by` is the key that wraps, `key` the wrapped one; `kind` names the label and `ids` are its parts.")
+
+    def refused(name, like, **changes):
+        out.block(name, like=like, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused="authentication, wrapped key")
+
+    for kind, by, ids, key in [("master", SLOT_KEY, [VAULT], MASTER), ("zone", MASTER, [VAULT, ZONE], ZONE_KEY), ("file", ZONE_KEY, [VAULT, FILE], FILE_KEY)]:
+        n, label = out.fresh(), f"wardfs wrap {kind}"
+        whole = wrap(by, label, ids, key, nonce(n))
+        names = dict(zip(("vault", "id"), ids))
+        parts = [(whole[:32], "commitment"), (whole[32:44], "nonce"), (whole[44:76], "ciphertext"), (whole[76:], "tag")]
+        out.block(kind, kind=kind, by=by, **names, key=key, nonce=nonce(n), bytes=parts)
+        for what, at in [("first byte of the commitment", 0), ("last byte of the commitment", 31), ("nonce", 32), ("ciphertext", 44), ("last byte of the ciphertext", 75), ("tag", 76), ("last byte of the tag", 91)]:
+            refused(f"{kind}: another {what}", kind, **{f"at {at}": u8(whole[at] ^ 0x80)})
+        refused(f"{kind}: by another key", kind, by=FILE_KEY)
+        refused(f"{kind}: in another vault", kind, vault=OTHER)
+        if len(ids) > 1:
+            refused(f"{kind}: of another id", kind, id=OTHER)
+            refused(f"{kind}: ids in the other order", kind, vault=ids[1], id=ids[0])
+        # Each half of it sound, but of two keys.
+        other = wrap(FILE_KEY, label, ids, key, nonce(n))
+        refused(f"{kind}: ciphertext under another key, with the right commitment", kind, at_32=other[32:])
+        refused(f"{kind}: right ciphertext, with the commitment of another key", kind, at_0=other[:32])
+        refused(f"{kind}: the halves of what is derived in the other order", kind, at_0=derive(by, label, *ids, length=64)[:32])
+        refused(f"{kind}: with the label of a header", kind, at_0=wrap(by, "wardfs header", ids, key, nonce(n)))
+        bound = seal(GCM, derive(by, label, *ids, length=64)[:32], nonce(n), key, VAULT)
+        refused(f"{kind}: sealed with associated data", kind, at_44=bound)
+        siv = seal(SIV, derive(by, label, *ids, length=64)[:32], nonce(n), key, b"")
+        refused(f"{kind}: sealed by suite 2", kind, at_44=siv)
+    out.write()
+
+
 def names_file():
     out = Vectors("names", "Stored names and set hashes, under the zone key of keys.txt. Section 5.", "`sum` is the set hash of the items so far.")
     names, states = [], []
@@ -343,7 +375,46 @@ def names_file():
             sum_of_names=set_hash(names),
             sum_of_states=set_hash(states),
         )
+    names_refused(out)
     out.write()
+
+
+def names_refused(out):
+    short, long = stored_name(DIR, b"a").decode(), stored_name(DIR, b"n" * 176).decode()
+
+    def refused(title, stored, **more):
+        out.block(title, directory=DIR, **more, stored=stored, refused="stray, stored name")
+
+    refused("empty", "")
+    refused("without a synthetic IV", base64url(bytes(15)).decode())
+    refused("a synthetic IV of zeros", base64url(bytes(17)).decode())
+    refused("another first character", ("w" if short[0] == "x" else "x") + short[1:])
+    refused("another character", short[:12] + ("w" if short[12] == "x" else "x") + short[13:])
+    refused("bits after the last byte", short[:-1] + other_bits(short[-1]))
+    refused("cut", short[:-1])
+    refused("a character too many", short + "A")
+    refused("with padding", short + "=")
+    sealed = [AESSIV(derive(ZONE_KEY, "wardfs name", DIR, length=64)).encrypt(bytes([n]), None) for n in range(1, 256)]
+    refused("of plain base64", next(text for text in map(base64.b64encode, sealed) if b"+" in text and b"/" in text).decode().rstrip("="))
+    refused("of another directory", stored_name(OTHER, b"a").decode())
+    refused("of another zone", base64url(AESSIV(derive(FILE_KEY, "wardfs name", DIR, length=64)).encrypt(b"a", None)).decode())
+    for title, name in [("of no name", b""), ("of .", b"."), ("of ..", b".."), ("of a name with a slash", b"a/b"), ("of a name with a NUL", b"a\0")]:
+        refused(title, stored_name(DIR, name).decode())
+    refused("mark alone", "~")
+    refused("mark without a hash", long[1:])
+    refused("two marks", "~" + long)
+    refused("short hash", long[:-1])
+    refused("hash of 33 bytes", "~" + base64url(bytes(33)).decode())
+    refused("bits after the hash", long[:-1] + other_bits(long[-1]))
+    hashed = "~" + base64url(blake3(b"a", key=derive(ZONE_KEY, "wardfs long name", DIR)).digest()).decode()
+    refused("hash of a name that is not long", hashed, plain=b"a")
+    refused("hash of another name", long, plain=b"m" * 176)
+
+
+def other_bits(character):
+    """The base64url character after it: the same but for the lowest bit, which no byte has."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return alphabet[alphabet.index(character) ^ 1]
 
 
 SLOT = [
@@ -686,9 +757,9 @@ def frame_file():
     out.write()
 
 
-def block_fields(plain, n, level, block_number, payload_id=PAYLOAD):
-    bound = b"WFSI" + u16(0) + VAULT + FILE + payload_id + u8(level) + u64(block_number)
-    sealed = seal(GCM, derive(FILE_KEY, "wardfs index", u8(GCM)), nonce(n), plain, bound)
+def block_fields(plain, n, level, block_number, suite=GCM):
+    bound = b"WFSI" + u16(0) + VAULT + FILE + PAYLOAD + u8(level) + u64(block_number)
+    sealed = seal(suite, derive(FILE_KEY, "wardfs index", u8(suite)), nonce(n), plain, bound)
     return [(nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
 
 
@@ -703,14 +774,14 @@ def index_file():
     inner = entry(4, 5120, 2) + HOLE * 255
     base = "leaf"
 
-    def block(title, plain, level, block_number, **more):
+    def block(title, plain, level, block_number, suite=GCM, **more):
         n = out.fresh()
-        fields = block_fields(plain, n, level, block_number)
+        fields = block_fields(plain, n, level, block_number, suite)
         whole = joined(fields)
         more |= {"plain": plain} if "refused" not in more else {}
         refused = {"refused": more.pop("refused")} if "refused" in more else {}
         place = {"level": level, "number": block_number, "offset": block_slot(level, block_number) * 5148}
-        out.block(title, payload=PAYLOAD, **place, nonce=nonce(n), **more, entry=whole[-16:] + u24(5120) + u8(2), bytes=fields, **refused)
+        out.block(title, suite=suite, payload=PAYLOAD, **place, nonce=nonce(n), **more, entry=whole[-16:] + u24(5120) + u8(2), bytes=fields, **refused)
         return whole
 
     whole = block(base, leaf, 0, 70_000)
@@ -731,6 +802,23 @@ def index_file():
     block("entry without flag 2", entry(1, 5, 0) + HOLE * 255, 0, 0, refused="invalid, frame head: flags")
     block("entry beyond the greatest chunk", entry(1, 2**20 + 1, 2) + HOLE * 255, 0, 0, refused="out of bounds, frame head: stored length")
     block("entry of a chunk above level 0", HOLE * 255 + entry(1, 5, 2), 1, 0, refused="invalid, index entry of a block: stored length")
+    block("leaf, suite 2", leaf, 0, 70_000, SIV)
+    block("inner block, suite 2", inner, 2, 0, SIV)
+    block("holes alone, suite 2", HOLE * 256, 0, 2**40, SIV)
+    refused("the other suite", "authentication, index block", suite=SIV)
+    base = "leaf, suite 2"
+    refused("the other suite, of suite 2", "authentication, index block", suite=GCM)
+    for title, at in [("nonce", 0), ("ciphertext", 12), ("last byte of ciphertext", 5131), ("tag", 5147)]:
+        whole = joined(block_fields(leaf, out.n - 2, 0, 70_000, SIV))
+        refused(f"another {title}, suite 2", "authentication, index block", **{f"at {at}": u8(whole[at] ^ 1)})
+    refused("another payload, suite 2", "authentication, index block", payload=OTHER)
+    refused("another number, suite 2", "authentication, index block", number=70_001)
+    block("compressed entry above level 0", entry(1, 5120, 3) + HOLE * 255, 1, 0, refused="invalid, index entry of a block: compressed")
+    block("entry of an unknown flag", entry(1, 5, 6) + HOLE * 255, 0, 0, SIV, refused="invalid, frame head: flags")
+    block("tag without flag 2", entry(1, 0, 0) + HOLE * 255, 0, 0, refused="invalid, frame head: flags")
+    block("a stored length of 0", entry(1, 0, 2) + HOLE * 255, 0, 0, refused="out of bounds, frame head: stored length")
+    hole = {"entry": HOLE, "refused": "invalid, index block: opened for a hole, number"}
+    out.block("a block for a hole", like="leaf", **hole)
     out.write()
 
 
@@ -813,6 +901,9 @@ def record_file():
     refused("new node of kind 8", "invalid, kind", 2, new("", [(u8(8), "")])[2])
     refused("new file of another size", "truncated, file: inline content", 2, new("", file_content(4, inline(b"abc")))[2])
     refused("nothing", "truncated, record: file id", 1, [])
+    heavy = xattrs(*[(f"user.{n:02}".encode(), b"v" * 65_536) for n in range(16)])
+    more = new("", content(4), heavy)[2]
+    refused("more than 1 MiB of extended attributes", "out of bounds, extended attributes: bytes of names and values", 2, more)
     out.block("no type", bytes=b"", refused="truncated, record: type")
     out.write()
 
@@ -961,9 +1052,14 @@ def journal_file():
     put = u8(2) + string(b"guards/root", 2) + string(b"sealed", 4)
     remove = u8(3) + string(b"guards/ab/cd", 2)
 
-    def redo(title, contents, purpose=b"WRDO", start=0, **result):
-        fields = [field for index, content in enumerate(contents) for field in journal_frame(purpose, 3, index + start, content, out.fresh())]
-        out.block(title, redo="yes", number=3, suite=GCM, **{f"content {i}": content for i, content in enumerate(contents)}, bytes=fields, **result)
+    def redo(title, contents, purpose=b"WRDO", start=0, suite=GCM, **result):
+        numbers = [out.fresh() for _ in contents]
+        each = enumerate(zip(contents, numbers))
+        fields = [field for index, (content, n) in each for field in journal_frame(purpose, 3, index + start, content, n, suite)]
+        told = {f"content {i}": content for i, content in enumerate(contents)}
+        nonces = {f"nonce {i}": nonce(n) for i, n in enumerate(numbers)}
+        misplaced = {"misplaced": "yes"} if start or purpose != b"WRDO" else {}
+        out.block(title, redo="yes", number=3, suite=suite, **misplaced, **nonces, **told, bytes=fields, **result)
 
     closed = [put + remove, put, u8(255)]
     redo("closed redo file", closed, closed="yes")
@@ -974,8 +1070,10 @@ def journal_file():
     redo("frames at other places", closed, start=1, closed="no")
     redo("two closing bytes", [put, bytes([255, 255])], refused="an operation does not decode", closed="no")
     redo("an operation that does not decode", [put[:-1], u8(255)], refused="an operation does not decode", closed="yes")
+    redo("closed redo file, suite 2", closed, suite=SIV, closed="yes")
+    redo("cut by a frame, suite 2", closed[:1], suite=SIV, closed="no")
     out.write()
 
 
-for make in (keys_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file):
+for make in (keys_file, wrap_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file):
     make()

@@ -122,7 +122,7 @@ impl Repair<'_> {
             journal::begin_redo(Arc::clone(self.vault.store()), context.clone(), number)?;
         ops.iter().try_for_each(|op| redo.add(op))?;
         redo.commit()?;
-        journal::execute_redo_file(store, &context, number)?;
+        journal::execute_redo_file(store, &context, &self.pool, number)?;
         journal::clean(store, number)?;
         Ok(true)
     }

@@ -4,6 +4,7 @@
 //! No name and no content may be logged; an inode number may.
 
 mod acl;
+mod attended;
 mod attr;
 mod caller;
 mod entries;
@@ -21,6 +22,7 @@ mod seeking;
 mod time;
 mod xattrs;
 
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use crate::vault::Vault;
 
 use super::scrub::Scrubber;
 use super::{Activity, MountOptions};
+pub(crate) use attended::Attended;
 use failure::Failure;
 pub(crate) use overtaken::Overtaken;
 use seeking::{Seeker, Seeking};
@@ -62,16 +65,12 @@ impl Adapter {
         options: &MountOptions,
         activity: Arc<Activity>,
         overtaken: Arc<Overtaken>,
+        device: OwnedFd,
         alive: Sender<Never>,
     ) -> Self {
-        let seeker = Seeker::new(
-            Arc::clone(&vault),
-            Arc::clone(&overtaken),
-            options.writeback,
-            options.read_only,
-        );
+        let seeker = Seeker::new(Arc::clone(&vault), options.writeback, options.read_only);
         Adapter {
-            seeking: Seeking::new(seeker, alive.clone()),
+            seeking: Seeking::new(seeker, device, alive.clone()),
             scrubber: Scrubber::new(Arc::clone(&vault), alive.clone()),
             vault,
             vault_path: vault_path.to_owned(),

@@ -84,22 +84,4 @@ impl Overtaken {
             log::debug!("the kernel could not be told that inode {ino} has changed: {error}");
         }
     }
-
-    /// Makes the kernel write back its pages of the bytes from `start` to `end`, forget them, and waits for that; gives whether
-    /// it could be asked. **Never from a reader thread, and never with a lock of the vault**: the kernel waits for the answers to
-    /// the writes that it sends.
-    pub(super) fn write_back(&self, ino: u64, start: u64, end: u64) -> bool {
-        let (Some(notifier), Ok(offset), Ok(len)) = (
-            self.notifier.get(),
-            i64::try_from(start),
-            i64::try_from(end.saturating_sub(start)),
-        ) else {
-            return false;
-        };
-        let asked = notifier.inval_inode(INodeNo(ino), offset, len);
-        if let Err(error) = &asked {
-            log::debug!("the kernel could not be asked to write back inode {ino}: {error}");
-        }
-        asked.is_ok()
-    }
 }

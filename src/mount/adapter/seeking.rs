@@ -5,22 +5,25 @@
 //! file by its holes would copy zeros. So no hole is told before the kernel has written back its pages of that hole. What is
 //! data stays data whatever the pages hold, and is answered at once: a file without holes costs nothing more.
 //!
-//! The notification that makes the kernel write waits until reader threads have taken these writes. It must not be sent from
-//! one of them, or all could come to wait for each other; so the one thread `wardfs-seek` sends it, with no lock held, and
-//! gives the answer, too. What it waits for never waits for it: the kernel holds the inode's `i_rwsem` while it seeks, which
-//! writing back does not need.
+//! What makes the kernel write waits until reader threads have taken these writes. It must not be asked for by one of them, or
+//! all could come to wait for each other; so the one thread `wardfs-seek` has it done (by another process, see
+//! [`pages`](crate::mount::pages)), with no lock held, and gives the answer, too. What it waits for never waits for it: the kernel
+//! holds the inode's `i_rwsem` while it seeks, which writing back does not need.
 
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+
+use parking_lot::Mutex;
 
 use fuser::{Errno, ReplyLseek};
 
 use crate::vault::{Vault, VaultError, Whence};
 
 use super::failure::{Failure, absent};
-use super::overtaken::Overtaken;
 use super::{Adapter, Never, contain, kinds};
+use crate::mount::pages::Pages;
 
 /// How often a hole may turn out to be data before the rest of the file counts as data. A file that others fill as fast as it
 /// is looked through must not keep the thread from all other files.
@@ -54,7 +57,6 @@ struct Found {
 /// What both the reader threads and the thread for seeking need.
 pub(super) struct Seeker {
     vault: Arc<Vault>,
-    overtaken: Arc<Overtaken>,
     /// The kernel has files that are longer than the vault knows.
     writeback: bool,
     /// The kernel has no pages that are not written back, because it takes no writes.
@@ -64,6 +66,8 @@ pub(super) struct Seeker {
 /// The way to the thread for seeking, which lives from the first message that needs it to the end of the adapter.
 pub(super) struct Seeking {
     seeker: Arc<Seeker>,
+    /// `/dev/fuse`, until the thread takes it.
+    device: Mutex<Option<OwnedFd>>,
     /// For the thread to keep while it lives.
     alive: Sender<Never>,
     /// `None` inside when the thread could not be started.
@@ -96,9 +100,10 @@ impl Sought {
 }
 
 impl Seeking {
-    pub(super) fn new(seeker: Seeker, alive: Sender<Never>) -> Self {
+    pub(super) fn new(seeker: Seeker, device: OwnedFd, alive: Sender<Never>) -> Self {
         Seeking {
             seeker: Arc::new(seeker),
+            device: Mutex::new(Some(device)),
             alive,
             queue: OnceLock::new(),
         }
@@ -119,8 +124,14 @@ impl Seeking {
     fn start(&self) -> Option<Sender<Waiting>> {
         let (queue, waiting) = mpsc::channel();
         let (seeker, alive) = (Arc::clone(&self.seeker), self.alive.clone());
+        let device = self.device.lock().take()?;
         let thread = thread::Builder::new().name("wardfs-seek".into());
-        match thread.spawn(move || seeker.serve(&waiting, alive)) {
+        match thread.spawn(move || {
+            seeker.serve(&waiting, device);
+            // The vault is held until here; who waits for the end of `alive` closes it.
+            drop(seeker);
+            drop(alive);
+        }) {
             Ok(_) => Some(queue),
             Err(error) => {
                 log::warn!("no thread to look for holes, so files seem to have none: {error}");
@@ -131,26 +142,21 @@ impl Seeking {
 }
 
 impl Seeker {
-    pub(super) fn new(
-        vault: Arc<Vault>,
-        overtaken: Arc<Overtaken>,
-        writeback: bool,
-        only_read: bool,
-    ) -> Self {
+    pub(super) fn new(vault: Arc<Vault>, writeback: bool, only_read: bool) -> Self {
         Seeker {
             vault,
-            overtaken,
             writeback,
             only_read,
         }
     }
 
     /// Answers until the adapter is gone.
-    fn serve(&self, queue: &Receiver<Waiting>, alive: Sender<Never>) {
+    fn serve(&self, queue: &Receiver<Waiting>, device: OwnedFd) {
+        let mut kernel = Kernel::new(device);
         for Waiting { sought, reply } in queue {
-            respond(contain("lseek", || self.after_writing_back(sought)), reply);
+            let found = contain("lseek", || self.after_writing_back(sought, &mut kernel));
+            respond(found, reply);
         }
-        drop(alive);
     }
 
     /// The answer that needs nothing of the kernel; `None` when there is no such.
@@ -172,7 +178,7 @@ impl Seeker {
     }
 
     /// Has the kernel write back its pages of each hole that is seen, until one is still there afterwards.
-    fn after_writing_back(&self, sought: Sought) -> Result<u64, Failure> {
+    fn after_writing_back(&self, sought: Sought, kernel: &mut Kernel) -> Result<u64, Failure> {
         let mut clean = (0, 0);
         for _ in 0..ROUNDS_MAX {
             if self.has_failed() {
@@ -183,7 +189,7 @@ impl Seeker {
             if found.is_certain() || clean.0 <= start && end <= clean.1 {
                 return found.answer();
             }
-            if !self.overtaken.write_back(sought.ino, start, end) {
+            if !kernel.write_back(sought.ino, start, end) {
                 break;
             }
             clean = (start, end);
@@ -234,6 +240,35 @@ impl Found {
 
     fn answer(&self) -> Result<u64, Failure> {
         self.place.ok_or_else(|| VaultError::NoData.into())
+    }
+}
+
+/// The way to the kernel's pages.
+struct Kernel {
+    /// `None` where there is no such process, or no longer.
+    pages: Option<Pages>,
+}
+
+impl Kernel {
+    fn new(device: OwnedFd) -> Self {
+        let pages = Pages::start(device).inspect_err(|error| {
+            log::warn!("no process to look for holes, so files seem to have none: {error}");
+        });
+        Kernel { pages: pages.ok() }
+    }
+
+    /// Has the bytes from `start` to `end` been written back?
+    fn write_back(&mut self, ino: u64, start: u64, end: u64) -> bool {
+        let Some(pages) = &mut self.pages else {
+            return false;
+        };
+        pages.write_back(ino, start, end).unwrap_or_else(|error| {
+            log::warn!(
+                "the process that looks for holes is gone, so files seem to have none: {error}"
+            );
+            self.pages = None;
+            false
+        })
     }
 }
 

@@ -14,6 +14,9 @@
 //! **Names.**
 //! - In each directory the steps that changed its names are ordered, and a prefix of them survives.
 //!   How long it is, is independent of other directories.
+//! - Or (a crash chooses) a step that gives an object a name, by making or by renaming it, survives
+//!   without others before it in that directory, if those were about other names: btrfs keeps the
+//!   name of an object that is synced, and forgets what else was done to its directory.
 //! - A rename is atomic: it survives in both directories or in neither; so it needs all before it
 //!   in either.
 //! - The removal of a directory survives only with all that emptied it, and the move of a directory
@@ -30,6 +33,8 @@
 //!   the last sync and now. A crash chooses the grain by object: sectors, pages of 4 KiB, or the
 //!   object whole. Nothing tears within a sector, and a sector that no change touched keeps its
 //!   bytes.
+//! - Or (a crash chooses, by object) each write is kept or lost whole, whatever it shares a sector
+//!   with, and those that are kept came in any order. No file system with a page cache does this.
 //! - The length is independently one that the object had between the last sync and now, or, within
 //!   a write that extended it, any multiple of 512 on the way. What of that never got bytes is
 //!   zeros. So a new object whose name survived can be empty, zeros, partial or whole; and the

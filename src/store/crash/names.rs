@@ -27,6 +27,23 @@ impl PendingStep {
         one.into_iter().chain(two)
     }
 
+    /// The names that it changes, with their directories.
+    fn names(&self) -> impl Iterator<Item = (NodeId, &str)> {
+        let (one, two) = match &self.step {
+            Step::Link(entry, _) | Step::Unlink(entry) => (Some(entry), None),
+            Step::Move(from, to) => (Some(from), Some(to)),
+            Step::Data(..) => (None, None),
+        };
+        let both = one.into_iter().chain(two);
+        both.map(|entry| (entry.directory, entry.name.as_str()))
+    }
+
+    /// Can it survive where steps before it in the same directory are lost? It gives an object a name.
+    fn may_overtake(&self) -> bool {
+        let gives = matches!(self.step, Step::Link(..) | Step::Move(..));
+        gives && !self.lost.moved_directory && self.lost.directory.is_none()
+    }
+
     /// The directories in which all that was done before must survive with it.
     fn needs(&self) -> impl Iterator<Item = NodeId> {
         self.changes().chain(self.lost.directory)
@@ -56,24 +73,53 @@ impl PendingNames {
         taken.map(|step| step.step).collect()
     }
 
-    /// What survives a power loss, in order: in each directory a prefix.
+    /// What survives a power loss, in order.
     pub(super) fn surviving(&self, rng: &mut StdRng) -> Vec<&Step> {
         let mut luck = Luck::draw(self, rng);
-        let mut broken = BTreeSet::new();
+        let mut broken = Broken::default();
         let mut surviving = Vec::new();
         for (index, step) in self.0.iter().enumerate() {
-            let whole = if step.lost.moved_directory {
-                broken.is_empty()
+            let whole = if matches!(luck, Luck::Overtaking(_)) && step.may_overtake() {
+                !broken.holds_a_name_of(step)
             } else {
-                !step.needs().any(|directory| broken.contains(&directory))
+                broken.allows(step)
             };
-            if luck.keeps(index, step) && whole {
+            if luck.keeps(index, step, rng) && whole {
                 surviving.push(&step.step);
             } else {
-                broken.extend(step.changes());
+                broken.add(step);
             }
         }
         surviving
+    }
+}
+
+/// What steps that are lost would have changed.
+#[derive(Default)]
+struct Broken<'a> {
+    directories: BTreeSet<NodeId>,
+    names: BTreeSet<(NodeId, &'a str)>,
+}
+
+impl<'a> Broken<'a> {
+    fn add(&mut self, step: &'a PendingStep) {
+        self.directories.extend(step.changes());
+        self.names.extend(step.names());
+    }
+
+    /// Does all survive that this step needs?
+    fn allows(&self, step: &PendingStep) -> bool {
+        if step.lost.moved_directory {
+            self.directories.is_empty()
+        } else {
+            !step
+                .needs()
+                .any(|directory| self.directories.contains(&directory))
+        }
+    }
+
+    fn holds_a_name_of(&self, step: &PendingStep) -> bool {
+        step.names().any(|name| self.names.contains(&name))
     }
 }
 
@@ -83,15 +129,18 @@ enum Luck {
     Everywhere(usize),
     /// Each directory for itself: so many more of its steps.
     Each(BTreeMap<NodeId, usize>),
+    /// Each step for itself, in so many cases of eight: as btrfs does with the names of objects that are synced.
+    Overtaking(u32),
 }
 
 impl Luck {
     fn draw(names: &PendingNames, rng: &mut StdRng) -> Luck {
         let count = names.0.len();
-        match rng.random_range(0..8) {
+        match rng.random_range(0..10) {
             0 => Luck::Everywhere(0),
             1 => Luck::Everywhere(count),
             2..4 => Luck::Everywhere(rng.random_range(0..=count)),
+            4..6 => Luck::Overtaking(rng.random_range(1..8)),
             _ => {
                 let mut counts = BTreeMap::new();
                 for directory in names.0.iter().flat_map(PendingStep::changes) {
@@ -105,8 +154,9 @@ impl Luck {
         }
     }
 
-    fn keeps(&mut self, index: usize, step: &PendingStep) -> bool {
+    fn keeps(&mut self, index: usize, step: &PendingStep, rng: &mut StdRng) -> bool {
         match self {
+            Luck::Overtaking(eighths) => rng.random_ratio(*eighths, 8),
             Luck::Everywhere(count) => index < *count,
             Luck::Each(left) => step.changes().all(|directory| {
                 let left = left.entry(directory).or_insert(0);

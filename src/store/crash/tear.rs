@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use rand::{
+    RngExt,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 
 use crate::store::tree::{Change, Content};
 
@@ -15,6 +19,9 @@ const GRAINS: [u64; 3] = [SECTOR_LEN, 4096, u64::MAX];
 
 /// The content after some of `changes`, made since `durable` was synced, got to the disk.
 pub(super) fn torn(durable: &Content, changes: &[Change], rng: &mut StdRng) -> Content {
+    if rng.random_ratio(1, 5) {
+        return reordered(durable, changes, rng);
+    }
     let lens = lens(durable, changes);
     let len = surviving_len(&lens, changes, rng);
     let grain = GRAINS.choose(rng).copied().unwrap_or(SECTOR_LEN);
@@ -51,6 +58,23 @@ pub(super) fn torn(durable: &Content, changes: &[Change], rng: &mut StdRng) -> C
         }
     }
     content.set_len(len);
+    content
+}
+
+/// The content after some of `changes`, each of them whole, and writes that follow each other in any order.
+fn reordered(durable: &Content, changes: &[Change], rng: &mut StdRng) -> Content {
+    let is_write = |change: &Change| matches!(change, Change::Write { .. });
+    let eighths = rng.random_range(1..8);
+    let mut content = durable.clone();
+    for run in changes.chunk_by(|one, two| is_write(one) && is_write(two)) {
+        let mut kept: Vec<&Change> = run
+            .iter()
+            .filter(|_| rng.random_ratio(eighths, 8))
+            .collect();
+        kept.shuffle(rng);
+        kept.into_iter()
+            .for_each(|change| change.apply(&mut content));
+    }
     content
 }
 

@@ -1,12 +1,12 @@
 //! An open object of a store in memory: keeps its node, whatever becomes of the name.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use parking_lot::Mutex;
 
 use super::{
-    Blob, Change, Medium, NodeId, ObjectPath, State, Step, StoreError, Synced, sort_error,
-    state::checked_range,
+    Blob, Change, Medium, NodeId, ObjectPath, PAGE_LEN, State, Step, StoreError, Synced,
+    sort_error, state::checked_range,
 };
 
 pub(super) struct TreeBlob<M: Medium> {
@@ -82,7 +82,31 @@ impl<M: Medium> Blob for TreeBlob<M> {
                 Some(_) => Change::Reserve { offset, len },
                 None => Change::SetLen(end.max(state.tree.object(self.node)?.len())),
             };
-            state.step(Step::Data(self.node, change))
+            let done = state.step(Step::Data(self.node, change));
+            if state.capacity.is_some() && done.is_err() {
+                self.reserve_what_fits(state, offset..end);
+            }
+            done
         })
+    }
+}
+
+impl<M: Medium> TreeBlob<M> {
+    /// A full disk keeps what it found of a range: ext4 does.
+    fn reserve_what_fits(&self, state: &mut State<M>, range: Range<u64>) {
+        let mut offset = range.start;
+        while offset < range.end {
+            let end = (offset / PAGE_LEN + 1)
+                .saturating_mul(PAGE_LEN)
+                .min(range.end);
+            let change = Change::Reserve {
+                offset,
+                len: end - offset,
+            };
+            if state.step(Step::Data(self.node, change)).is_err() {
+                return;
+            }
+            offset = end;
+        }
     }
 }

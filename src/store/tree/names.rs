@@ -188,7 +188,8 @@ impl Tree {
 }
 
 impl Change {
-    fn apply(&self, content: &mut Content) {
+    /// Does it to an object's bytes.
+    pub fn apply(&self, content: &mut Content) {
         match self {
             Change::Write { offset, bytes } => content.write_at(*offset, bytes),
             Change::SetLen(len) => content.set_len(*len),

@@ -6,15 +6,78 @@ use super::{
 };
 use crate::{
     format::RedoOp,
-    journal,
+    journal::{self, Executor},
     vault::{
         core::Core,
         error::Result,
-        file::{Birth, FileBody, FileData, Payload, stored_bytes},
+        file::{Birth, FileBody, FileData, Payload, index_snapshot::StoredBlock, stored_bytes},
         node::{Node, NodeContent},
     },
 };
 use std::sync::{Arc, atomic::Ordering::SeqCst};
+
+/// So many frames are written while their file is locked.
+const BATCH: usize = 32;
+
+/// A part of what is done to a payload.
+struct Batch<'a> {
+    ops: &'a [RedoOp],
+    /// How many of `ops` come before those about frames.
+    before: usize,
+    frames: &'a [Frame],
+    /// With the last part, all index blocks.
+    blocks: Option<&'a [StoredBlock]>,
+}
+
+impl Batch<'_> {
+    /// Writes frames while their file is locked: a reader must not find new frames under old entries.
+    fn apply(
+        &self,
+        snap: &NodeSnap,
+        payload: &PayloadSnap,
+        executor: &mut Executor<'_>,
+        segment: u64,
+    ) -> Result<()> {
+        let mut state = snap.node.state.write();
+        let present = match &mut state.content {
+            NodeContent::File(file) => present_payload(file, payload),
+            _ => None,
+        };
+        // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
+        let mut done = 0_usize;
+        let executed = self.ops.iter().try_for_each(|op| {
+            executor.execute(op)?;
+            done += 1;
+            Result::Ok(())
+        });
+        let Some((allocated, present)) = present else {
+            return executed;
+        };
+        // Should one have failed, reading goes on: what was done to the payload before it lies there now.
+        let slots_done = done.saturating_sub(self.before);
+        let mut slots = 0;
+        let frames = self.frames.iter().take_while(|frame| {
+            slots += usize::from(frame.changes_slot());
+            slots <= slots_done
+        });
+        let frames: Vec<&Frame> = frames.collect();
+        let is_made = frames.iter().any(|frame| frame.entry.present);
+        if is_made || (payload.birth == Birth::New && done > 0) {
+            present.birth = Birth::Placed;
+        }
+        learn_frames(present, allocated, frames.into_iter(), segment);
+        executed?;
+        if let Some(blocks) = self.blocks {
+            if present.birth == Birth::Placing {
+                // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second
+                // one.
+                present.birth = Birth::Unborn;
+            }
+            present.index.get_mut().stored(blocks, segment);
+        }
+        Ok(())
+    }
+}
 
 impl Core {
     /// Changes the store, in the order of the redo file but for what does not depend on each other.
@@ -49,50 +112,38 @@ impl Core {
     }
 
     fn execute(&self, op: &RedoOp) -> Result<()> {
-        Ok(journal::execute(&*self.store, op)?)
+        Ok(Executor::new(&*self.store).execute(op)?)
     }
 
-    /// Writes a payload's frames while its file is locked: a reader must not find new frames under old entries.
+    /// Brings a payload up to date, its file locked for some frames at a time.
     fn apply_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
         let ContentSnap::Payload { payload, .. } = &snap.content else {
             return Ok(());
         };
-        let mut state = snap.node.state.write();
-        let present = match &mut state.content {
-            NodeContent::File(file) => present_payload(file, payload),
-            _ => None,
-        };
-        // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
-        let mut done = 0_usize;
-        let executed = folded.ops.iter().try_for_each(|op| {
-            self.execute(op)?;
-            done += 1;
-            Ok(())
-        });
-        let Some((allocated, present)) = present else {
-            return executed;
-        };
-        if executed.is_err() {
-            // Reading goes on: what was done to the payload before it failed lies there now.
-            let count = done.saturating_sub(folded.first_frame);
-            let frames = folded.frames.iter().filter(|frame| frame.changes_slot());
-            let frames = frames.take(count);
-            let made = frames.clone().any(|frame| frame.entry.present);
-            if made || (payload.birth == Birth::New && done > 0) {
-                present.birth = Birth::Placed;
+        let mut executor = Executor::new(&*self.store);
+        let mut ops = folded.ops.as_slice();
+        let mut before = folded.first_frame;
+        let mut frames = folded.frames.as_slice();
+        loop {
+            let (now, later) = frames.split_at(frames.len().min(BATCH));
+            let slots = now.iter().filter(|frame| frame.changes_slot()).count();
+            let (batch, rest) = if later.is_empty() {
+                (ops, &ops[ops.len()..])
+            } else {
+                ops.split_at(before + slots)
+            };
+            let batch = Batch {
+                ops: batch,
+                before,
+                frames: now,
+                blocks: later.is_empty().then_some(&*folded.blocks),
+            };
+            batch.apply(snap, payload, &mut executor, segment)?;
+            if later.is_empty() {
+                return Ok(());
             }
-            learn_frames(present, allocated, frames, segment);
-            return executed;
+            (ops, before, frames) = (rest, 0, later);
         }
-        if payload.birth == Birth::New || folded.frames.iter().any(|frame| frame.entry.present) {
-            present.birth = Birth::Placed;
-        } else if present.birth == Birth::Placing {
-            // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second one.
-            present.birth = Birth::Unborn;
-        }
-        learn_frames(present, allocated, folded.frames.iter(), segment);
-        present.index.get_mut().stored(&folded.blocks, segment);
-        Ok(())
     }
 
     /// Memory learns what is stored now.

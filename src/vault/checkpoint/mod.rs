@@ -30,6 +30,9 @@ use std::{
 /// Inline content of changed files in memory that makes a checkpoint due; with twice as much, changes wait for it. A
 /// checkpoint needs as much again for what it seals.
 const HELD_BYTES: u64 = 16 << 20;
+/// What a checkpoint has to write, redo file and store together, that makes it due; with twice as much, changes wait for
+/// it. Half of it is in memory meanwhile.
+const PENDING_BYTES: u64 = 96 << 20;
 
 impl Core {
     /// Runs a checkpoint now; gives whether there was anything to do.
@@ -106,13 +109,17 @@ impl Core {
         let waited = self.oldest_change.lock().map(|since| since.elapsed());
         self.journal.segment_len() >= self.options.checkpoint_bytes
             || self.held.load(Relaxed) >= HELD_BYTES
+            || self.journal.reserve().pending() >= PENDING_BYTES
             || waited.is_some_and(|waited| waited >= self.options.checkpoint_age)
     }
 
     /// Waits when the log is so far ahead of the store that memory and disk would fill.
     pub fn make_room(&self) -> Result<()> {
         let limit = self.options.checkpoint_bytes.saturating_mul(3);
-        if self.journal.segment_len() < limit && self.held.load(Relaxed) < 2 * HELD_BYTES {
+        if self.journal.segment_len() < limit
+            && self.held.load(Relaxed) < 2 * HELD_BYTES
+            && self.journal.reserve().pending() < 2 * PENDING_BYTES
+        {
             return Ok(());
         }
         if !self.options.background {

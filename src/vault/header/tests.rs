@@ -171,7 +171,7 @@ fn an_older_copy_is_replaced_and_a_newer_one_is_not() {
 fn copies_of_a_program_that_did_not_count_are_as_old_as_their_places_say() {
     let other = vault();
     change(&other, "old", "new").unwrap();
-    let unlocked = unlock(&other, b"new").unwrap();
+    let unlocked = Unlocker::new(b"new").unlock(&other).unwrap();
     let key = unlocked.master.header_key(&unlocked.header.vault.0);
     let mut header = unlocked.header.clone();
     header.generation = 0;
@@ -187,7 +187,7 @@ fn copies_of_a_program_that_did_not_count_are_as_old_as_their_places_say() {
 #[test]
 fn a_wrong_passphrase_is_tried_once_though_there_are_two_copies() {
     let store = vault();
-    let mut tries = Tries::new(b"wrong");
+    let mut tries = Unlocker::new(b"wrong");
     assert!(matches!(
         tries.unlock(&store),
         Err(VaultError::WrongPassphrase)

@@ -1,0 +1,86 @@
+//! `wardfs salvage --json`: one object, for programs. Fields are added, never changed or taken away.
+//!
+//! Ranges of bytes are `[first, one after the last]`. JSON knows text alone: in paths, what is no UTF-8 is replaced.
+
+use crate::{
+    salvage::{Damaged, Report},
+    vault::JournalUse,
+};
+use serde_json::{Value, json};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// The object, on lines of its own.
+pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
+    let (counts, lacks) = (&report.counts, &report.unrestored);
+    let missing = report.missing.iter();
+    let incomplete = report.incomplete.iter();
+    let renamed = report.renamed.iter();
+    let object = json!({
+        "vault": path(vault),
+        "out": path(out),
+        "whole": report.is_whole(),
+        "counts": {
+            "files": counts.files,
+            "bytes": counts.bytes,
+            "directories": counts.directories,
+            "symlinks": counts.symlinks,
+            "specials": counts.specials,
+            "links": counts.links,
+        },
+        "journal": journal(&report.journal),
+        "root_lost": report.root_lost,
+        "lost_found": report.lost_found.as_ref().map(|(at, count)| json!({ "path": path(at), "entries": count })),
+        "damaged": report.damaged.iter().map(damaged).collect::<Vec<_>>(),
+        "missing": missing.map(|one| json!({ "path": path(&one.path), "why": one.why })).collect::<Vec<_>>(),
+        "incomplete": incomplete
+            .map(|one| json!({ "path": path(&one.path), "expected": one.expected, "found": one.found }))
+            .collect::<Vec<_>>(),
+        "refused": report.refused,
+        "older": paths(&report.older),
+        "unborn": report.unborn,
+        "moved": paths(&report.moved),
+        "renamed": renamed
+            .map(|one| json!({ "path": path(&one.path), "name": String::from_utf8_lossy(&one.name) }))
+            .collect::<Vec<_>>(),
+        "copied": paths(&report.copied),
+        "passed_over": report.passed_over,
+        "unrestored": {
+            "owners": lacks.owners,
+            "modes": lacks.modes,
+            "times": lacks.times,
+            "xattrs": lacks.xattrs,
+            "acls": lacks.acls,
+        },
+    });
+    format!("{object:#}\n")
+}
+
+fn journal(used: &JournalUse) -> Value {
+    match used {
+        JournalUse::Empty => json!({ "state": "empty" }),
+        JournalUse::Replayed => json!({ "state": "replayed" }),
+        JournalUse::Unused { cause, .. } => {
+            json!({ "state": "unused", "cause": cause.to_string() })
+        }
+    }
+}
+
+fn damaged(file: &Damaged) -> Value {
+    json!({ "path": path(&file.path), "size": file.size, "lost": ranges(&file.lost), "unproven": ranges(&file.unproven) })
+}
+
+fn ranges(ranges: &[Range<u64>]) -> Vec<[u64; 2]> {
+    let pair = |range: &Range<u64>| [range.start, range.end];
+    ranges.iter().map(pair).collect()
+}
+
+fn paths(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|one| path(one)).collect()
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

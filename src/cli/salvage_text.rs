@@ -1,0 +1,194 @@
+//! The report of a salvage for people.
+
+use super::report::shown;
+use crate::{
+    salvage::{Damaged, Report, Unrestored},
+    vault::JournalUse,
+};
+use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Path};
+
+/// The whole text. What is in order is one line.
+pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
+    let mut text = format!("Salvaged: {} to {}\n", shown(vault), shown(out));
+    let counts = &report.counts;
+    let made = [
+        (counts.files, "file", "files"),
+        (counts.directories, "directory", "directories"),
+        (counts.symlinks, "symbolic link", "symbolic links"),
+        (counts.specials, "special file", "special files"),
+        (counts.links, "further name", "further names"),
+    ];
+    let made: Vec<String> = made
+        .iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
+        .collect();
+    line(&mut text, &format!("  whole: {}", list(&made)));
+    line(&mut text, &format!("  {} bytes of content", counts.bytes));
+    line(
+        &mut text,
+        &format!("  journal: {}", journal(&report.journal)),
+    );
+    if let Some(lacks) = unrestored(&report.unrestored) {
+        line(&mut text, &format!("  not restored: {lacks}"));
+    }
+    losses(&mut text, report);
+    oddities(&mut text, report);
+    text
+}
+
+fn losses(text: &mut String, report: &Report) {
+    if report.root_lost {
+        line(
+            text,
+            "\nThe root directory's guard is gone: what lay in it is in lost+found.",
+        );
+    }
+    if let Some((path, count)) = &report.lost_found {
+        line(
+            text,
+            &format!(
+                "\nIn {}, since their directories are gone: {count}",
+                shown(path)
+            ),
+        );
+    }
+    section(
+        text,
+        "Damaged, with zeros for what is lost",
+        &report.damaged,
+        damaged,
+    );
+    section(text, "Missing", &report.missing, |one| {
+        format!("{}: {}", shown(&one.path), one.why)
+    });
+    section(
+        text,
+        "Directories with other entries than they had",
+        &report.incomplete,
+        |one| {
+            let path = if one.path.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                &one.path
+            };
+            format!("{}: {} of {} found", shown(path), one.found, one.expected)
+        },
+    );
+    section(
+        text,
+        "Stored objects that cannot be opened",
+        &report.refused,
+        String::clone,
+    );
+    section(
+        text,
+        "Older than they were, since the journal cannot be used",
+        &report.older,
+        |path| shown(path),
+    );
+    if report.unborn > 0 {
+        line(
+            text,
+            &format!(
+                "\nMade in that part of the journal, and lost: {}",
+                report.unborn
+            ),
+        );
+    }
+}
+
+fn oddities(text: &mut String, report: &Report) {
+    section(
+        text,
+        "Moved up from where they cannot be",
+        &report.moved,
+        |path| shown(path),
+    );
+    section(
+        text,
+        "Under other names than their own",
+        &report.renamed,
+        |one| {
+            let name = shown(Path::new(OsStr::from_bytes(&one.name)));
+            format!("{}: was {name}", shown(&one.path))
+        },
+    );
+    section(
+        text,
+        "Copies instead of further names",
+        &report.copied,
+        |path| shown(path),
+    );
+    section(
+        text,
+        "Stored objects passed over for newer ones",
+        &report.passed_over,
+        String::clone,
+    );
+}
+
+fn section<T>(text: &mut String, title: &str, items: &[T], show: impl Fn(&T) -> String) {
+    if items.is_empty() {
+        return;
+    }
+    line(text, &format!("\n{title}: {}", items.len()));
+    items
+        .iter()
+        .for_each(|item| line(text, &format!("  {}", show(item))));
+}
+
+fn damaged(file: &Damaged) -> String {
+    let mut text = shown(&file.path);
+    for (what, ranges) in [("lost", &file.lost), ("perhaps old", &file.unproven)] {
+        if !ranges.is_empty() {
+            let ranges: Vec<String> = ranges.iter().map(range).collect();
+            let Ok(()) = write!(text, ", {what}: bytes {}", ranges.join(" ")) else {
+                unreachable!("a string takes everything")
+            };
+        }
+    }
+    text
+}
+
+/// The first and the last byte.
+fn range(range: &Range<u64>) -> String {
+    format!("{}-{}", range.start, range.end.saturating_sub(1))
+}
+
+fn journal(used: &JournalUse) -> String {
+    match used {
+        JournalUse::Empty => "empty".to_owned(),
+        JournalUse::Replayed => "replayed".to_owned(),
+        JournalUse::Unused { cause, .. } => format!("cannot be used: {cause}"),
+    }
+}
+
+fn unrestored(lacks: &Unrestored) -> Option<String> {
+    let lacks = [
+        (lacks.owners, "owner"),
+        (lacks.modes, "mode"),
+        (lacks.times, "times"),
+        (lacks.xattrs, "extended attributes"),
+        (lacks.acls, "access control list"),
+    ];
+    let lacks: Vec<String> = lacks
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{what} of {count}"))
+        .collect();
+    (!lacks.is_empty()).then(|| lacks.join(", "))
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() {
+        "nothing".to_owned()
+    } else {
+        items.join(", ")
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}

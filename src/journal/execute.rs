@@ -1,0 +1,233 @@
+//! Executing the operations of a redo file, in the checkpoint that writes it and, if that was cut short, once more.
+//!
+//! Operations of one kind on different objects do not depend on each other, so a run of them is spread over the pool. What
+//! comes in another order than the file has it must come out the same: nothing else may run side by side.
+use super::{
+    JournalContext, JournalError,
+    redo::{each_frame, settle_dirs},
+};
+use crate::{
+    engine::Pool,
+    format::RedoOp,
+    store::{Blob, ObjectPath, Store, StoreError},
+};
+use std::{collections::HashSet, sync::Arc};
+
+/// Does operations to a store; doing them again changes nothing.
+pub struct Executor<'a> {
+    store: &'a dyn Store,
+    /// The object that was written last.
+    open: Option<(ObjectPath, Arc<dyn Blob>)>,
+}
+
+impl<'a> Executor<'a> {
+    /// One that has no object open.
+    pub fn new(store: &'a dyn Store) -> Executor<'a> {
+        Executor { store, open: None }
+    }
+
+    /// Does one operation.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn execute(&mut self, op: &RedoOp) -> Result<(), StoreError> {
+        match op {
+            RedoOp::MakeDir(path) => self.store.make_dir(path),
+            RedoOp::RemoveDir(path) => self.store.remove_dir(path),
+            RedoOp::Put { path, bytes } => self.named(|store| store.put(path, bytes)),
+            RedoOp::Remove(path) => self.named(|store| store.remove(path)),
+            RedoOp::Rename { from, to } => self.named(|store| store.rename(from, to)),
+            RedoOp::WriteAt {
+                path,
+                offset,
+                bytes,
+            } => self.open(path, true)?.write_at(*offset, bytes),
+            RedoOp::SetLen { path, len } => self.open(path, true)?.set_len(*len),
+            // Where nothing lies there is nothing to give back.
+            RedoOp::Punch { path, offset, len } => match self.open(path, false) {
+                Err(StoreError::NotFound(_)) => Ok(()),
+                opened => opened?.punch(*offset, *len),
+            },
+        }
+    }
+
+    /// A change of names: what is open may lie elsewhere afterwards.
+    fn named<T>(&mut self, change: impl FnOnce(&dyn Store) -> T) -> T {
+        self.open = None;
+        change(self.store)
+    }
+
+    fn open(&mut self, path: &ObjectPath, create: bool) -> Result<&dyn Blob, StoreError> {
+        let open = match self.open.take() {
+            Some(open) if open.0 == *path => open,
+            _ => (path.clone(), self.store.open(path, create)?),
+        };
+        Ok(&*self.open.insert(open).1)
+    }
+}
+
+/// Executes all operations of a closed file.
+pub(super) fn execute_file(
+    store: &dyn Store,
+    context: &JournalContext,
+    pool: &Pool,
+    number: u64,
+) -> Result<(), JournalError> {
+    let mut settled = false;
+    each_frame(store, context, number, &mut |content| {
+        let ops = decode(number, content)?;
+        for run in ops.chunk_by(|one, two| kind(one) == kind(two)) {
+            let moves = || run.iter().any(|op| matches!(op, RedoOp::Rename { .. }));
+            if !settled && moves() {
+                settle_dirs(store)?;
+                settled = true;
+            }
+            execute_run(store, pool, run)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn decode(number: u64, mut content: &[u8]) -> Result<Vec<RedoOp>, JournalError> {
+    let mut ops = Vec::new();
+    while !content.is_empty() {
+        let op = RedoOp::decode(&mut content).map_err(|_| JournalError::BadFile {
+            name: format!("redo.{number:016x}"),
+            what: "an operation does not decode",
+        })?;
+        ops.push(op);
+    }
+    Ok(ops)
+}
+
+/// Operations of different kinds keep their order: a directory is made before what lies in it, and removed after.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Directory,
+    Content,
+    Whole,
+    Removal,
+}
+
+fn kind(op: &RedoOp) -> Kind {
+    match op {
+        RedoOp::MakeDir(_) => Kind::Directory,
+        RedoOp::Rename { .. }
+        | RedoOp::WriteAt { .. }
+        | RedoOp::SetLen { .. }
+        | RedoOp::Punch { .. } => Kind::Content,
+        RedoOp::Put { .. } => Kind::Whole,
+        RedoOp::Remove(_) | RedoOp::RemoveDir(_) => Kind::Removal,
+    }
+}
+
+/// The object that it changes.
+fn target(op: &RedoOp) -> &ObjectPath {
+    match op {
+        RedoOp::MakeDir(path)
+        | RedoOp::Remove(path)
+        | RedoOp::RemoveDir(path)
+        | RedoOp::Rename { to: path, .. }
+        | RedoOp::Put { path, .. }
+        | RedoOp::WriteAt { path, .. }
+        | RedoOp::SetLen { path, .. }
+        | RedoOp::Punch { path, .. } => path,
+    }
+}
+
+/// The object that it takes away from another place.
+fn source(op: &RedoOp) -> Option<&ObjectPath> {
+    match op {
+        RedoOp::Rename { from, .. } => Some(from),
+        _ => None,
+    }
+}
+
+fn execute_run(store: &dyn Store, pool: &Pool, run: &[RedoOp]) -> Result<(), StoreError> {
+    let groups: Vec<&[RedoOp]> = run
+        .chunk_by(|one, two| target(one) == target(two))
+        .collect();
+    if run.first().is_none_or(|op| kind(op) == Kind::Directory) || !are_apart(&groups) {
+        return execute_group(store, run);
+    }
+    let done = pool.map(groups, |group| execute_group(store, group));
+    done.into_iter().collect()
+}
+
+/// Does each group have objects that no other one has?
+fn are_apart(groups: &[&[RedoOp]]) -> bool {
+    let mut seen = HashSet::new();
+    groups.iter().all(|group| {
+        let sources = group.iter().filter_map(source);
+        let mut paths = group.first().map(target).into_iter().chain(sources);
+        paths.all(|path| seen.insert(path))
+    })
+}
+
+fn execute_group(store: &dyn Store, ops: &[RedoOp]) -> Result<(), StoreError> {
+    let mut executor = Executor::new(store);
+    ops.iter().try_for_each(|op| executor.execute(op))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+    use proptest::prelude::*;
+
+    fn path(text: &str) -> ObjectPath {
+        ObjectPath::new(text).unwrap()
+    }
+
+    fn op() -> impl Strategy<Value = RedoOp> {
+        let name = || (0..2u8, 0..4u8).prop_map(|(dir, name)| path(&format!("d{dir}/{name}")));
+        let bytes = || prop::collection::vec(1..9u8, 0..9);
+        prop_oneof![
+            1 => (0..2u8).prop_map(|dir| RedoOp::MakeDir(path(&format!("d{dir}")))),
+            3 => (name(), bytes()).prop_map(|(path, bytes)| RedoOp::Put { path, bytes }),
+            2 => name().prop_map(RedoOp::Remove),
+            3 => (name(), name()).prop_map(|(from, to)| RedoOp::Rename { from, to }),
+            5 => (name(), 0..20u64, bytes()).prop_map(|(path, offset, bytes)| RedoOp::WriteAt {
+                path,
+                offset,
+                bytes
+            }),
+            1 => (name(), 0..20u64).prop_map(|(path, len)| RedoOp::SetLen { path, len }),
+            2 => (name(), 0..20u64, 1..9u64).prop_map(|(path, offset, len)| RedoOp::Punch {
+                path,
+                offset,
+                len
+            }),
+        ]
+    }
+
+    fn shown(store: &MemoryStore) -> Vec<Option<Vec<u8>>> {
+        let names = (0..2).flat_map(|dir| (0..4).map(move |name| format!("d{dir}/{name}")));
+        names.map(|name| store.get(&path(&name)).ok()).collect()
+    }
+
+    fn new_store() -> MemoryStore {
+        let store = MemoryStore::new();
+        for dir in ["d0", "d1"] {
+            store.make_dir(&path(dir)).unwrap();
+        }
+        store
+    }
+
+    proptest! {
+        /// Also of such files as no checkpoint writes.
+        #[test]
+        fn on_several_cores_all_comes_out_as_in_order(ops in prop::collection::vec(op(), 0..40)) {
+            let (one_by_one, store) = (new_store(), new_store());
+            let in_order = ops.iter().try_for_each(|op| Executor::new(&one_by_one).execute(op));
+            let pool = Pool::new(Some(3));
+            let runs = ops.chunk_by(|one, two| kind(one) == kind(two));
+            let spread = runs.into_iter().try_for_each(|run| execute_run(&store, &pool, run));
+            prop_assert_eq!(in_order.is_ok(), spread.is_ok());
+            if in_order.is_ok() {
+                prop_assert_eq!(shown(&store), shown(&one_by_one));
+            }
+        }
+    }
+}

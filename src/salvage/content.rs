@@ -1,0 +1,278 @@
+//! The content of one file, chunk by chunk: what is whole is handed out, what is not is named.
+//!
+//! The index says which frame each chunk is, and every frame is opened as such. Where the index itself is gone, or a frame is
+//! not the one that the index speaks of, the frame may still authenticate alone: it is the file's, at its place, but may be
+//! older than what was lost. Such bytes are handed out and named as *unproven*.
+
+use crate::{
+    codec::{ChunkCodec, FramePlace},
+    crypto::{TAG_LEN, Tag},
+    format::{
+        ChunkSize, Data, FRAME_HEAD_LEN, FRAME_OVERHEAD, FileState, FrameHead, INDEX_FANOUT,
+        IndexEntry, IndexRoot, PayloadId, new_payload_path, payload_path,
+    },
+    store::Blob,
+    vault::{IndexSource, ReadGuard, Remains},
+};
+use std::{ops::Range, sync::Arc};
+
+/// Bytes of plaintext that are read in one go.
+const RUN_LEN: usize = 1 << 20;
+
+/// What is wrong with a content.
+#[derive(Default)]
+pub(super) struct Flaws {
+    /// Ranges that could not be read.
+    pub lost: Vec<Range<u64>>,
+    /// Ranges of which nothing proves that they are the latest.
+    pub unproven: Vec<Range<u64>>,
+    /// Was there anything that could be read?
+    pub some: bool,
+}
+
+/// Takes bytes at an offset. Ranges that are not handed out are zeros.
+pub(super) type Take<'a, E> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), E>;
+
+/// Hands out all content of a file that can be read.
+///
+/// # Errors
+/// What `take` says.
+pub(super) fn read<E>(
+    remains: &Remains,
+    guard: &ReadGuard,
+    file: &FileState,
+    take: Take<'_, E>,
+) -> Result<Flaws, E> {
+    match &file.data {
+        Data::Inline(bytes) => {
+            take(0, bytes)?;
+            Ok(Flaws::default())
+        }
+        Data::Payload { id, root, .. } => {
+            let aead = || guard.key.index_aead(remains.suite());
+            let place = FramePlace {
+                suite: remains.suite(),
+                vault: remains.vault(),
+                file: guard.head.file,
+                payload: *id,
+            };
+            let mut reader = Reader {
+                source: IndexSource {
+                    store: remains.store(),
+                    aead: &aead,
+                    vault: place.vault,
+                    file: place.file,
+                    payload: *id,
+                },
+                codec: ChunkCodec::new(
+                    guard.key.chunk_aead(remains.suite()),
+                    place,
+                    file.chunk,
+                    file.compress,
+                ),
+                blob: open(remains, id),
+                chunk: file.chunk,
+                size: file.size,
+                frames: Vec::new(),
+                plain: vec![0; file.chunk.len()],
+                take,
+                flaws: Flaws::default(),
+            };
+            reader.read(root)?;
+            Ok(reader.flaws)
+        }
+    }
+}
+
+/// At its place, or where payloads are born.
+fn open(remains: &Remains, id: &PayloadId) -> Option<Arc<dyn Blob>> {
+    let open = |path| remains.store().open(&path, false).ok();
+    open(payload_path(id)).or_else(|| open(new_payload_path(id)))
+}
+
+struct Reader<'a, E> {
+    source: IndexSource<'a>,
+    codec: ChunkCodec,
+    blob: Option<Arc<dyn Blob>>,
+    chunk: ChunkSize,
+    size: u64,
+    frames: Vec<u8>,
+    plain: Vec<u8>,
+    take: Take<'a, E>,
+    flaws: Flaws,
+}
+
+impl<E> Reader<'_, E> {
+    fn read(&mut self, root: &IndexRoot) -> Result<(), E> {
+        self.entries(root.height, 0, &root.entries)
+    }
+
+    /// Entries of one level, the first of which has this number: of chunks at height 0, of blocks of the level below
+    /// elsewhere.
+    fn entries(&mut self, height: u8, first: u64, entries: &[IndexEntry]) -> Result<(), E> {
+        if height == 0 {
+            return self.chunks(first, entries);
+        }
+        let end = self
+            .chunk
+            .count(self.size)
+            .div_ceil(IndexRoot::chunks_per_entry(height));
+        for (number, entry) in (first..end).zip(entries) {
+            if !entry.present {
+                continue;
+            }
+            match self.source.block(height - 1, number, entry) {
+                Ok(block) => {
+                    let first = number.saturating_mul(INDEX_FANOUT as u64);
+                    self.entries(height - 1, first, &block.entries[..])?;
+                }
+                Err(_) => self.without_index(height, number)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Chunks with their entries.
+    fn chunks(&mut self, first: u64, entries: &[IndexEntry]) -> Result<(), E> {
+        let count = (RUN_LEN / self.chunk.len()).max(1);
+        let end = self.chunk.count(self.size);
+        for (first, entries) in (first..end).step_by(count).zip(entries.chunks(count)) {
+            if entries.iter().any(|entry| entry.present) {
+                self.fetch(first, entries.len());
+                for (at, entry) in entries.iter().enumerate() {
+                    if entry.present && first + (at as u64) < end {
+                        self.one(first + at as u64, at, Some(entry))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything below an entry whose block is gone: whatever lies there, and what does not.
+    fn without_index(&mut self, height: u8, number: u64) -> Result<(), E> {
+        let width = IndexRoot::chunks_per_entry(height);
+        let first = number.saturating_mul(width);
+        let end = first.saturating_add(width).min(self.chunk.count(self.size));
+        let stored = self.blob.as_ref().and_then(|blob| blob.len().ok());
+        let stored = stored.unwrap_or(0).div_ceil(self.chunk.stride() as u64);
+        let stored = stored.clamp(first, end.max(first));
+        let count = (RUN_LEN / self.chunk.len()).max(1);
+        let mut at = first;
+        while at < stored {
+            let run = usize::try_from(stored - at).unwrap_or(count).min(count);
+            self.fetch(at, run);
+            for slot in 0..run {
+                self.one(at + slot as u64, slot, None)?;
+            }
+            at += run as u64;
+        }
+        let rest = self.bytes(stored..end);
+        note(&mut self.flaws.lost, rest);
+        Ok(())
+    }
+
+    /// Reads slots. If that fails, one by one, so that a bad block takes with it no more than it must.
+    fn fetch(&mut self, first: u64, count: usize) {
+        let stride = self.chunk.stride();
+        self.frames.clear();
+        self.frames.resize(count * stride, 0);
+        let Some(blob) = &self.blob else { return };
+        let offset = self.chunk.frame_offset(first);
+        if blob.read_at(offset, &mut self.frames).is_ok() {
+            return;
+        }
+        for (chunk, slot) in (first..).zip(self.frames.chunks_mut(stride)) {
+            if blob.read_at(self.chunk.frame_offset(chunk), slot).is_err() {
+                slot.fill(0);
+            }
+        }
+    }
+
+    /// One chunk out of the slots that were fetched.
+    fn one(&mut self, chunk: u64, slot: usize, entry: Option<&IndexEntry>) -> Result<(), E> {
+        let stride = self.chunk.stride();
+        let frame = &self.frames[slot * stride..][..stride];
+        let bytes = self.bytes(chunk..chunk + 1);
+        let len = usize::try_from(bytes.end - bytes.start).unwrap_or(usize::MAX);
+        let plain = &mut self.plain[..];
+        let proven = entry.is_some_and(|entry| self.codec.open(chunk, entry, frame, plain).is_ok());
+        if !proven {
+            let alone = entry_within(self.chunk, frame);
+            let opens = |entry| self.codec.open(chunk, &entry, frame, plain).is_ok();
+            if !alone.is_some_and(opens) {
+                note(&mut self.flaws.lost, bytes);
+                return Ok(());
+            }
+            note(&mut self.flaws.unproven, bytes.clone());
+        }
+        self.flaws.some = true;
+        let len = len.min(self.plain.len());
+        (self.take)(bytes.start, &self.plain[..len])
+    }
+
+    /// The bytes of chunks, as far as the file has them.
+    fn bytes(&self, chunks: Range<u64>) -> Range<u64> {
+        let at = |chunk: u64| chunk.saturating_mul(self.chunk.len() as u64).min(self.size);
+        at(chunks.start)..at(chunks.end)
+    }
+}
+
+/// The entry that a frame says of itself.
+fn entry_within(chunk: ChunkSize, frame: &[u8]) -> Option<IndexEntry> {
+    let head = *frame.first_chunk::<FRAME_HEAD_LEN>()?;
+    let FrameHead {
+        stored_len,
+        compressed,
+    } = FrameHead::decode(head, chunk).ok()?;
+    let end = FRAME_OVERHEAD + stored_len as usize;
+    let tag = frame.get(end - TAG_LEN..end)?.first_chunk()?;
+    Some(IndexEntry {
+        tag: Tag(*tag),
+        stored_len,
+        compressed,
+        present: true,
+    })
+}
+
+/// Adds a range after those that are there.
+fn note(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
+    if range.is_empty() {
+        return;
+    }
+    match ranges.last_mut().filter(|last| last.end == range.start) {
+        Some(last) => last.end = range.end,
+        None => ranges.push(range),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_ranges_are_one() {
+        let mut ranges = Vec::new();
+        for range in [0..0, 0..5, 5..9, 10..12, 12..12, 12..13] {
+            note(&mut ranges, range);
+        }
+        assert_eq!(ranges, [0..9, 10..13]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_frame_have_no_entry() {
+        let chunk = ChunkSize::from_log2(12).unwrap();
+        let mut frame = vec![0; chunk.stride()];
+        assert_eq!(entry_within(chunk, &frame), None);
+        let head = FrameHead {
+            stored_len: 4096,
+            compressed: false,
+        };
+        frame[..4].copy_from_slice(&head.encode());
+        assert_eq!(
+            entry_within(chunk, &frame).map(|entry| entry.stored_len),
+            Some(4096)
+        );
+        assert_eq!(entry_within(chunk, &frame[..4000]), None);
+    }
+}

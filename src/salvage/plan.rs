@@ -1,0 +1,455 @@
+//! Makes a tree of the guards that were found: who lies where, under which name.
+//!
+//! A node whose directory has no guard any more lies in `lost+found/<id of the directory>`, with those that lay beside it.
+//! Two nodes of one name get a suffix each but for one; a directory that lies in itself is cut off; one that lies too deep
+//! for ordinary programs moves up. All of that is told.
+
+use super::{
+    PATH_LEN_MAX,
+    report::{Incomplete, Missing, Renamed, Report},
+    scan::{Evidence, Found, Refused},
+};
+use crate::{
+    crypto::SetHash,
+    format::{DirId, Kind, Link, NAME_LEN_MAX, Name, guard_path, link_guard_path},
+    vault::{JournalUse, Remains},
+};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
+
+const LOST_FOUND: &[u8] = b"lost+found";
+
+/// What is to be made.
+pub(super) struct Plan {
+    pub found: Vec<Found>,
+    /// Each after the one that it lies in; the first is the directory itself.
+    pub dirs: Vec<PlannedDir>,
+    /// All else.
+    pub nodes: Vec<PlannedNode>,
+}
+
+/// A directory to be made.
+pub(super) struct PlannedDir {
+    /// Its guard; none for what was never in the vault.
+    pub found: Option<usize>,
+    /// The one it lies in.
+    pub parent: usize,
+    pub name: Vec<u8>,
+    /// From the top, as planned.
+    pub path: Vec<u8>,
+}
+
+/// A node to be made that is no directory.
+pub(super) struct PlannedNode {
+    pub found: usize,
+    /// Directories and names.
+    pub names: Vec<(usize, Vec<u8>)>,
+}
+
+/// Plans, and tells what is wrong with the tree.
+pub(super) fn plan(remains: &Remains, mut evidence: Evidence, report: &mut Report) -> Plan {
+    let found = std::mem::take(&mut evidence.found);
+    let mut planner = Planner::new(remains, &found, report);
+    planner.tree();
+    planner.tell(&evidence);
+    let Planner { dirs, names, .. } = planner;
+    let nodes = names
+        .into_iter()
+        .map(|(found, names)| PlannedNode { found, names });
+    let mut nodes: Vec<PlannedNode> = nodes.collect();
+    // Neighbours in the tree are made one after the other.
+    nodes.sort_by(|a, b| a.names.cmp(&b.names));
+    Plan { found, dirs, nodes }
+}
+
+struct Planner<'a> {
+    remains: &'a Remains,
+    found: &'a [Found],
+    report: &'a mut Report,
+    by_dir: HashMap<DirId, usize>,
+    /// By the directory's id: names and nodes.
+    children: HashMap<DirId, Vec<(Name, usize)>>,
+    dirs: Vec<PlannedDir>,
+    /// Where each directory of the vault is planned.
+    placed: HashMap<DirId, usize>,
+    seen: HashSet<usize>,
+    names: HashMap<usize, Vec<(usize, Vec<u8>)>>,
+    lost_found: Option<usize>,
+    /// Directories below `lost+found`, by id.
+    lost: HashMap<DirId, usize>,
+    /// Names in use.
+    taken: HashMap<usize, BTreeSet<Vec<u8>>>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(remains: &'a Remains, found: &'a [Found], report: &'a mut Report) -> Planner<'a> {
+        let mut children: HashMap<DirId, Vec<(Name, usize)>> = HashMap::new();
+        let mut by_dir = HashMap::new();
+        for (at, node) in found.iter().enumerate() {
+            if let Some(dir) = &node.dir {
+                by_dir.entry(dir.id).or_insert(at);
+            }
+            for link in &node.links {
+                let named = (link.name.clone(), at);
+                children.entry(link.dir).or_default().push(named);
+            }
+        }
+        let top = PlannedDir {
+            found: None,
+            parent: 0,
+            name: Vec::new(),
+            path: Vec::new(),
+        };
+        Planner {
+            remains,
+            found,
+            report,
+            by_dir,
+            children,
+            dirs: vec![top],
+            placed: HashMap::new(),
+            seen: HashSet::new(),
+            names: HashMap::new(),
+            lost_found: None,
+            lost: HashMap::new(),
+            taken: HashMap::new(),
+        }
+    }
+
+    fn tree(&mut self) {
+        let is_root = |node: &Found| node.kind == Kind::Directory && node.links.is_empty();
+        let root = (0..self.found.len())
+            .filter(|&at| is_root(&self.found[at]))
+            .max_by_key(|&at| self.found[at].generation);
+        match root {
+            Some(root) => {
+                self.dirs[0].found = Some(root);
+                self.fill(0, root);
+            }
+            None => self.report.root_lost = true,
+        }
+        let mut lost: Vec<DirId> = self.children.keys().copied().collect();
+        lost.retain(|dir| !self.by_dir.contains_key(dir));
+        lost.sort_unstable();
+        for dir in lost {
+            let at = self.lost_dir(&dir);
+            self.fill_with(at, &dir);
+        }
+        while let Some(cut) = self.in_a_cycle() {
+            self.move_up(cut);
+        }
+    }
+
+    /// Plans everything below a directory of the vault.
+    fn fill(&mut self, at: usize, found: usize) {
+        self.seen.insert(found);
+        let Some(dir) = self.found[found].dir.as_ref().map(|dir| dir.id) else {
+            return;
+        };
+        // Another guard may have claimed the same id; entries are planned once.
+        if self.by_dir.get(&dir) == Some(&found) {
+            self.fill_with(at, &dir);
+        }
+    }
+
+    fn fill_with(&mut self, at: usize, dir: &DirId) {
+        let mut waiting = vec![(at, *dir)];
+        while let Some((at, dir)) = waiting.pop() {
+            self.placed.insert(dir, at);
+            for (name, child) in self.sorted_children(&dir) {
+                if self.found[child].kind == Kind::Directory {
+                    if !self.seen.insert(child) {
+                        continue;
+                    }
+                    let below = self.plan_dir(at, &dir, name.as_bytes(), child);
+                    let id = self.found[child].dir.as_ref().map(|dir| dir.id);
+                    if let Some(id) = id.filter(|id| self.by_dir.get(id) == Some(&child)) {
+                        waiting.push((below, id));
+                    }
+                } else {
+                    let name = self.free_name(at, name.as_bytes());
+                    self.names.entry(child).or_default().push((at, name));
+                }
+            }
+        }
+    }
+
+    /// By name; of several nodes of one name the one that lies where it should comes first.
+    fn sorted_children(&self, dir: &DirId) -> Vec<(Name, usize)> {
+        let Some(children) = self.children.get(dir) else {
+            return Vec::new();
+        };
+        let key = self.remains.name_key(dir);
+        let displaced = |name: &Name, child: usize| {
+            let node = &self.found[child];
+            let path = guard_path(dir, &key.stored_name(name.as_bytes()));
+            node.path != path && node.path != link_guard_path(&node.file)
+        };
+        let mut children = children.clone();
+        children.sort_by(|(name, child), (other_name, other)| {
+            let rank = |name: &Name, child: usize| (displaced(name, child), self.found[child].file);
+            name.cmp(other_name)
+                .then_with(|| rank(name, *child).cmp(&rank(other_name, *other)))
+        });
+        children.dedup();
+        children
+    }
+
+    /// A directory of the vault below a planned one; further up if it were too deep.
+    fn plan_dir(&mut self, at: usize, parent: &DirId, name: &[u8], found: usize) -> usize {
+        let depth = self.dirs[at].path.len() + name.len();
+        if depth > PATH_LEN_MAX {
+            return self.move_up_from(parent, name, found);
+        }
+        self.add_dir(at, name, Some(found))
+    }
+
+    fn move_up_from(&mut self, parent: &DirId, name: &[u8], found: usize) -> usize {
+        let lost = self.lost_dir(parent);
+        let at = self.add_dir(lost, name, Some(found));
+        self.report.moved.push(path_buf(&self.dirs[at].path));
+        at
+    }
+
+    fn move_up(&mut self, found: usize) {
+        let Some(Link { dir, name }) = self.found[found].links.first() else {
+            return;
+        };
+        let at = self.move_up_from(dir, name.as_bytes(), found);
+        self.fill(at, found);
+    }
+
+    /// One directory of a ring of directories that lie in each other; all that nothing else leads to are below such.
+    fn in_a_cycle(&self) -> Option<usize> {
+        let unseen = |at: &usize| {
+            self.found[*at].kind == Kind::Directory
+                && !self.found[*at].links.is_empty()
+                && !self.seen.contains(at)
+        };
+        let start = (0..self.found.len()).find(unseen)?;
+        let mut way = Vec::new();
+        let mut at = start;
+        while !way.contains(&at) {
+            way.push(at);
+            let parent = self.found[at].links.first()?.dir;
+            match self.by_dir.get(&parent).filter(|above| unseen(above)) {
+                Some(&above) => at = above,
+                // Its directory is there, and lists it not: another guard has the same directory.
+                None => return Some(at),
+            }
+        }
+        let from = way.iter().position(|&on_way| on_way == at)?;
+        way.drain(from..).min_by_key(|&at| self.found[at].file)
+    }
+
+    fn add_dir(&mut self, parent: usize, name: &[u8], found: Option<usize>) -> usize {
+        let name = self.free_name(parent, name);
+        let path = joined(&self.dirs[parent].path, &name);
+        self.dirs.push(PlannedDir {
+            found,
+            parent,
+            name,
+            path,
+        });
+        self.dirs.len() - 1
+    }
+
+    /// `lost+found/<id>`, where all is that lay in a directory whose guard is gone.
+    fn lost_dir(&mut self, dir: &DirId) -> usize {
+        if let Some(&at) = self.lost.get(dir) {
+            return at;
+        }
+        let top = if let Some(top) = self.lost_found {
+            top
+        } else {
+            let told = self.report.renamed.len();
+            let top = self.add_dir(0, LOST_FOUND, None);
+            // What is in the vault under that name keeps it. This one has no name of its own to tell of.
+            self.report.renamed.truncate(told);
+            self.lost_found = Some(top);
+            top
+        };
+        let at = self.add_dir(top, dir.hex().as_bytes(), None);
+        self.lost.insert(*dir, at);
+        at
+    }
+
+    /// A name that nothing else has in this directory; told, if it is another.
+    fn free_name(&mut self, dir: usize, name: &[u8]) -> Vec<u8> {
+        let taken = self.taken.entry(dir).or_default();
+        let free = free_name(name, |name| !taken.contains(name));
+        taken.insert(free.clone());
+        if free != name {
+            self.report.renamed.push(Renamed {
+                path: path_buf(&joined(&self.dirs[dir].path, &free)),
+                name: name.to_vec(),
+            });
+        }
+        free
+    }
+
+    fn tell(&mut self, evidence: &Evidence) {
+        self.tell_incomplete();
+        self.tell_missing(evidence);
+        self.tell_older(evidence);
+        let gone = self
+            .lost
+            .keys()
+            .filter(|dir| !self.by_dir.contains_key(dir));
+        let orphans: usize = gone
+            .filter_map(|dir| self.children.get(dir))
+            .map(Vec::len)
+            .sum();
+        if let Some(top) = self.lost_found {
+            let path = path_buf(&self.dirs[top].path);
+            self.report.lost_found = Some((path, orphans as u64));
+        }
+        let passed_over = evidence.passed_over.iter();
+        let passed_over = passed_over.map(ToString::to_string);
+        self.report.passed_over.extend(passed_over);
+    }
+
+    /// Each directory's guard knows the sum of its names.
+    fn tell_incomplete(&mut self) {
+        for (id, &at) in &self.placed {
+            let Some(dir) = self
+                .by_dir
+                .get(id)
+                .and_then(|&at| self.found[at].dir.as_ref())
+            else {
+                continue;
+            };
+            let key = self.remains.name_key(id);
+            // Nodes of one name count as so many entries: there was but one.
+            let entries: BTreeSet<&(Name, usize)> =
+                self.children.get(id).into_iter().flatten().collect();
+            let mut sum = SetHash::default();
+            for (name, _) in &entries {
+                sum.add(&key.name_item(key.stored_name(name.as_bytes()).as_bytes()));
+            }
+            let found = entries.len() as u64;
+            if (found, sum) != (dir.entries, dir.names) {
+                self.report.incomplete.push(Incomplete {
+                    path: path_buf(&self.dirs[at].path),
+                    expected: dir.entries,
+                    found,
+                });
+            }
+        }
+    }
+
+    /// Entries whose guards are gone or do not open, as far as their names are known.
+    fn tell_missing(&mut self, evidence: &Evidence) {
+        let there: HashSet<&Link> = self.found.iter().flat_map(|node| &node.links).collect();
+        for Refused { path, link, why } in &evidence.refused {
+            match link {
+                Some(link) if !there.contains(link) => {
+                    let path = self.path_of(link);
+                    let why = why.clone();
+                    self.report.missing.push(Missing { path, why });
+                }
+                Some(_) => self.report.passed_over.push(path.to_string()),
+                None => self.report.refused.push(format!("{path}: {why}")),
+            }
+        }
+        for (file, link) in &evidence.aliases {
+            if !evidence.by_file.contains_key(file) {
+                let why = "its guard is gone".to_owned();
+                let path = self.path_of(link);
+                self.report.missing.push(Missing { path, why });
+            }
+        }
+    }
+
+    /// Where an entry would lie.
+    fn path_of(&self, link: &Link) -> PathBuf {
+        let dir = match self.placed.get(&link.dir) {
+            Some(&at) => self.dirs[at].path.clone(),
+            None => joined(LOST_FOUND, link.dir.hex().as_bytes()),
+        };
+        path_buf(&joined(&dir, link.name.as_bytes()))
+    }
+
+    fn tell_older(&mut self, evidence: &Evidence) {
+        let JournalUse::Unused { changed, .. } = &self.report.journal else {
+            return;
+        };
+        for file in changed {
+            let names = evidence.by_file.get(file).and_then(|at| self.names.get(at));
+            match names.and_then(|names| names.first()) {
+                Some((dir, name)) => {
+                    let path = joined(&self.dirs[*dir].path, name);
+                    self.report.older.push(path_buf(&path));
+                }
+                None if evidence.by_file.contains_key(file) => {}
+                None => self.report.unborn += 1,
+            }
+        }
+    }
+}
+
+/// The name itself, or with the first suffix that makes it free.
+pub(super) fn free_name(name: &[u8], mut is_free: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    if is_free(name) {
+        return name.to_vec();
+    }
+    let mut number = 1_u64;
+    loop {
+        let free = suffixed(name, format!(".{number}").as_bytes());
+        if is_free(&free) {
+            return free;
+        }
+        number += 1;
+    }
+}
+
+/// A name with a suffix, cut to what a name may have, between two characters.
+pub(super) fn suffixed(name: &[u8], suffix: &[u8]) -> Vec<u8> {
+    let mut len = name.len().min(NAME_LEN_MAX - suffix.len());
+    if len < name.len() {
+        while len > 0 && name[len] & 0xc0 == 0x80 {
+            len -= 1;
+        }
+    }
+    [&name[..len], suffix].concat()
+}
+
+/// `dir/name`, or the name alone at the top.
+pub(super) fn joined(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    if dir.is_empty() {
+        name.to_vec()
+    } else {
+        [dir, b"/", name].concat()
+    }
+}
+
+pub(super) fn path_buf(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suffixes_fit_and_cut_no_character() {
+        assert_eq!(suffixed(b"name", b".damaged"), b"name.damaged");
+        assert_eq!(suffixed(&[b'n'; 255], b".1").len(), 255);
+        let long = "\u{e4}".repeat(127);
+        let cut = suffixed(long.as_bytes(), b".12");
+        assert!(std::str::from_utf8(&cut).is_ok() && cut.len() <= 255);
+        // No text at all: still a name.
+        assert_eq!(suffixed(&[0x80; 255], b".1"), b".1");
+    }
+
+    #[test]
+    fn names_count_up_until_one_is_free() {
+        let taken = [&b"a"[..], b"a.1", b"a.2"];
+        assert_eq!(free_name(b"a", |name| !taken.contains(&name)), b"a.3");
+        assert_eq!(free_name(b"b", |name| !taken.contains(&name)), b"b");
+    }
+}

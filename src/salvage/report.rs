@@ -1,0 +1,170 @@
+//! What came of a salvage. Paths are relative to the directory that was made; names in them come from the vault.
+
+use crate::vault::JournalUse;
+use std::{ops::Range, path::PathBuf};
+
+/// Everything that somebody has to know about the directory.
+#[derive(Debug)]
+pub struct Report {
+    /// What was made.
+    pub counts: Counts,
+    /// What became of the journal.
+    pub journal: JournalUse,
+    /// Whether the guard of the root directory is gone: what lay in the root is in `lost+found` then.
+    pub root_lost: bool,
+    /// The directory of entries whose own directory is gone, if there are any, and how many there are.
+    pub lost_found: Option<(PathBuf, u64)>,
+    /// Files that are there in part.
+    pub damaged: Vec<Damaged>,
+    /// What was there once and is not made.
+    pub missing: Vec<Missing>,
+    /// Directories whose guard counts other entries than were found.
+    pub incomplete: Vec<Incomplete>,
+    /// What could not have its own name.
+    pub renamed: Vec<Renamed>,
+    /// Directories that are not where they were: each lay in itself, by way of others, or too deep.
+    pub moved: Vec<PathBuf>,
+    /// What the journal had changes of that could not be used: it is as the last checkpoint left it.
+    pub older: Vec<PathBuf>,
+    /// So many nodes were made in the part of the journal that could not be used.
+    pub unborn: u64,
+    /// Stored objects that should be guards and do not open, and whose names are not known.
+    pub refused: Vec<String>,
+    /// Stored guards that were passed over: a newer one of the same file was found.
+    pub passed_over: Vec<String>,
+    /// Further names that became copies, since the target makes no hard links.
+    pub copied: Vec<PathBuf>,
+    /// Attributes that the target did not take.
+    pub unrestored: Unrestored,
+}
+
+/// What was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Whole files.
+    pub files: u64,
+    /// Bytes of their content.
+    pub bytes: u64,
+    /// Directories that were in the vault.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Fifos, sockets and devices.
+    pub specials: u64,
+    /// Further names of files (hard links).
+    pub links: u64,
+}
+
+/// A file that is there in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Its path now; the name ends in `.damaged`.
+    pub path: PathBuf,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Bytes that could not be read: zeros now.
+    pub lost: Vec<Range<u64>>,
+    /// Bytes that are the file's, but of which nothing proves that they are its latest.
+    pub unproven: Vec<Range<u64>>,
+}
+
+/// Something that is not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Where it would be.
+    pub path: PathBuf,
+    /// Why it is not.
+    pub why: String,
+}
+
+/// A directory whose guard counts other entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incomplete {
+    /// The directory.
+    pub path: PathBuf,
+    /// So many entries it should have.
+    pub expected: u64,
+    /// So many were found. If it is the same number, they are others.
+    pub found: u64,
+}
+
+/// Something under another name than its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renamed {
+    /// Its path now.
+    pub path: PathBuf,
+    /// Its own name.
+    pub name: Vec<u8>,
+}
+
+/// How many nodes lack what the target did not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unrestored {
+    /// Owner or group.
+    pub owners: u64,
+    /// Permissions; or set-id bits, which are left out where the owner is another.
+    pub modes: u64,
+    /// Times.
+    pub times: u64,
+    /// Extended attributes.
+    pub xattrs: u64,
+    /// Access control lists.
+    pub acls: u64,
+}
+
+impl Report {
+    pub(super) fn new(journal: JournalUse) -> Report {
+        Report {
+            counts: Counts::default(),
+            journal,
+            root_lost: false,
+            lost_found: None,
+            damaged: Vec::new(),
+            missing: Vec::new(),
+            incomplete: Vec::new(),
+            renamed: Vec::new(),
+            moved: Vec::new(),
+            older: Vec::new(),
+            unborn: 0,
+            refused: Vec::new(),
+            passed_over: Vec::new(),
+            copied: Vec::new(),
+            unrestored: Unrestored::default(),
+        }
+    }
+
+    /// Is everything there that was in the vault, at its place and with its content?
+    pub fn is_whole(&self) -> bool {
+        let journal_used = !matches!(self.journal, JournalUse::Unused { .. });
+        journal_used
+            && !self.root_lost
+            && self.lost_found.is_none()
+            && self.damaged.is_empty()
+            && self.missing.is_empty()
+            && self.incomplete.is_empty()
+            && self.moved.is_empty()
+            && self.refused.is_empty()
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.damaged.sort_by(|a, b| a.path.cmp(&b.path));
+        self.missing.sort_by(|a, b| a.path.cmp(&b.path));
+        self.incomplete.sort_by(|a, b| a.path.cmp(&b.path));
+        self.renamed.sort_by(|a, b| a.path.cmp(&b.path));
+        self.moved.sort();
+        self.older.sort();
+        self.refused.sort();
+        self.passed_over.sort();
+        self.copied.sort();
+    }
+}
+
+impl Unrestored {
+    pub(super) fn add(&mut self, other: &Unrestored) {
+        self.owners += other.owners;
+        self.modes += other.modes;
+        self.times += other.times;
+        self.xattrs += other.xattrs;
+        self.acls += other.acls;
+    }
+}

@@ -1,0 +1,231 @@
+//! A vault on an ext4 of its own: filled by several writers, and cut off from power.
+//!
+//! The power is cut by copying what lies on the disk at one moment: the ext4 lies in a file on a second one, which is frozen
+//! while the file is copied. The copy is mounted, as after a power cut: ext4 takes up its journal, then wardfs its own.
+
+use crate::{
+    commands::{run, shell},
+    fixture::{Mount, wardfs},
+    full::{Disk, on, text},
+    needs,
+    tree::noise,
+};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Room on the disk, in bytes, and on the one that its file lies on.
+const DISK: u64 = 96 << 20;
+const OUTER: u64 = 256 << 20;
+const WRITERS: u64 = 4;
+/// Calls that must be refused to each writer before it has tried the full disk.
+const REFUSED: u64 = 15;
+
+/// Name, seed and length of a file that was written and synced.
+type Stored = (String, u64, usize);
+
+fn store(mount: &Mount, name: &str, seed: u64, len: usize) -> io::Result<()> {
+    let mut file = File::create(mount.path(name))?;
+    file.write_all(&noise(seed, len))?;
+    file.sync_all()
+}
+
+fn all_there(dir: &Path, stored: &[Stored]) {
+    for (name, seed, len) in stored {
+        let content = fs::read(dir.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(
+            content == noise(*seed, *len),
+            "{name} is not what was stored"
+        );
+    }
+}
+
+/// Large files first, then ones that fit into what is left.
+fn fill(mount: &Mount, writer: u64, first: u64) -> Vec<Stored> {
+    let (mut stored, mut refused) = (Vec::new(), 0);
+    for number in first.. {
+        let len = [700_000, 60_000, 9_000, 900, 0][usize::try_from(refused / 3).unwrap().min(4)];
+        let (name, seed) = (format!("{writer}-{number}"), writer << 32 | number);
+        match store(mount, &name, seed, len) {
+            Ok(()) if len > 0 => stored.push((name, seed, len)),
+            Ok(()) => refused += 1,
+            Err(error) => {
+                let errno = error.raw_os_error();
+                assert!(
+                    [libc::ENOSPC, libc::EDQUOT].map(Some).contains(&errno),
+                    "{name}: {error}"
+                );
+                refused += 1;
+            }
+        }
+        if refused == REFUSED {
+            break;
+        }
+    }
+    stored
+}
+
+fn fill_all(mount: &Mount, first: u64) -> Vec<Stored> {
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| scope.spawn(move || fill(mount, writer, first)))
+            .collect();
+        writers
+            .into_iter()
+            .flat_map(|writer| writer.join().unwrap())
+            .collect()
+    })
+}
+
+#[test]
+fn a_full_ext4_refuses_and_loses_nothing_and_goes_on_when_there_is_room() {
+    if !needs::given("loop") {
+        return;
+    }
+    let ext4 = |mount: &Mount, dir: &Path| Disk::ext4(&mount.outside("image"), DISK, dir);
+    on(ext4, |mount| {
+        let mut stored = fill_all(mount, 0);
+        let bytes: usize = stored.iter().map(|(_, _, len)| len).sum();
+        assert!(bytes > 30 << 20, "only {bytes} bytes were stored on {DISK}");
+        all_there(&mount.dir(), &stored);
+        // At the fullest point.
+        mount.remount();
+        all_there(&mount.dir(), &stored);
+        let kept = stored.split_off(stored.len() / 2);
+        for (name, ..) in &stored {
+            fs::remove_file(mount.path(name)).unwrap();
+        }
+        // Room comes with the checkpoint after the removal.
+        shell(&mount.dir(), "sync .; sleep 6");
+        let again = fill_all(mount, 1_000_000);
+        assert!(again.len() > 10, "only {} files fitted again", again.len());
+        mount.crash();
+        all_there(&mount.dir(), &kept);
+        all_there(&mount.dir(), &again);
+    });
+}
+
+/// What lies on a disk at one moment, without what only the kernel knows.
+fn copied_at_once(outer: &Path, image: &Path, copy: &Path) {
+    run("fsfreeze", ["-f", text(outer)]);
+    let copied = fs::copy(image, copy);
+    run("fsfreeze", ["-u", text(outer)]);
+    copied.unwrap();
+}
+
+/// Mounts file system and vault of a copy, and looks whether all is there.
+fn check_copy(mount: &Mount, copy: &Path, stored: &[Stored]) {
+    let (disk, plain) = (mount.outside("copied disk"), mount.outside("copied plain"));
+    for dir in [&disk, &plain] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    let below = Disk::of_image(copy, &disk);
+    let done = wardfs()
+        .args([
+            "mount",
+            "--passfile",
+            text(&mount.key()),
+            text(&disk.join("vault")),
+            text(&plain),
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let checked = std::panic::catch_unwind(|| {
+        all_there(&plain, stored);
+        shell(
+            &plain,
+            "find . -type f -print0 | xargs -0 -r cat > /dev/null",
+        );
+    });
+    assert!(
+        wardfs()
+            .arg("unmount")
+            .arg(&plain)
+            .status()
+            .unwrap()
+            .success()
+    );
+    run("umount", [text(&disk)]);
+    drop(below);
+    checked.unwrap();
+}
+
+/// Makes, overwrites, syncs and removes files until it is told to end. What it has synced is noted.
+fn work(mount: &Mount, over: &AtomicBool, synced: &Mutex<Vec<Stored>>, who: u64) {
+    for number in 0.. {
+        if over.load(Relaxed) {
+            return;
+        }
+        let (name, seed) = (format!("{who}-{}", number % 60), who << 32 | number);
+        let len = usize::try_from(seed * 7919 % 50_000).unwrap();
+        // While it is changed nobody may count on either.
+        synced.lock().unwrap().retain(|(known, ..)| *known != name);
+        store(mount, &name, seed, len).unwrap();
+        synced.lock().unwrap().push((name, seed, len));
+        if number % 7 == 0 {
+            fs::write(mount.path(format!("unsynced {who}")), noise(seed, 200_000)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_was_synced_is_there_after_a_power_cut_of_an_ext4() {
+    if !needs::given("loop") {
+        return;
+    }
+    let mut outer = None;
+    let nested = |mount: &Mount, dir: &Path| {
+        let below = mount.outside("outer");
+        fs::create_dir(&below).unwrap();
+        outer = Some(Disk::ext4(&mount.outside("outer image"), OUTER, &below));
+        Disk::ext4(&below.join("image"), DISK, dir)
+    };
+    on(nested, |mount| {
+        let cuts = std::env::var("WARDFS_TEST_CUTS").map_or(4, |text| text.parse().unwrap());
+        let outer = mount.outside("outer");
+        for cut in 0..cuts {
+            let copy = mount.outside("copy");
+            let (over, synced) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+            let promised = thread::scope(|scope| {
+                for who in 0..WRITERS {
+                    let (mount, over, synced) = (&*mount, &over, &synced);
+                    scope.spawn(move || work(mount, over, synced, who));
+                }
+                let random = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap()
+                    .subsec_micros();
+                thread::sleep(Duration::from_millis(300 + u64::from(random % 1000)));
+                while synced.lock().unwrap().len() < 12 {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                let before = synced.lock().unwrap().clone();
+                copied_at_once(&outer, &outer.join("image"), &copy);
+                let after = synced.lock().unwrap().clone();
+                over.store(true, Relaxed);
+                // What was changed meanwhile may be either.
+                before
+                    .into_iter()
+                    .filter(|file| after.contains(file))
+                    .collect::<Vec<_>>()
+            });
+            assert!(!promised.is_empty(), "cut {cut}: nothing to look for");
+            check_copy(mount, &copy, &promised);
+            fs::remove_file(&copy).unwrap();
+        }
+    });
+    drop(outer);
+}
