@@ -69,6 +69,8 @@ transcripts! {
     init_refused
     wrong_passphrase
     info
+    check
+    scrub
     header_copies
     header_hostile
     passwd

@@ -58,6 +58,7 @@ fn options(read_only: bool) -> OpenOptions {
         checkpoint_bytes: 1 << 40,
         checkpoint_age: Duration::from_secs(3600),
         background: false,
+        strict: false,
     }
 }
 

@@ -47,6 +47,12 @@ pub enum Command {
     /// Show what can be told without a passphrase
     #[command(long_about = help::INFO, after_help = help::INFO_EXAMPLES)]
     Info(InfoArgs),
+    /// Look for damage in a vault, and repair it
+    #[command(long_about = help::CHECK, after_help = help::CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Look for damage in a vault that is mounted
+    #[command(long_about = help::SCRUB, after_help = help::SCRUB_EXAMPLES)]
+    Scrub(ScrubArgs),
     /// Copy what can still be read out of a damaged vault
     #[command(long_about = help::SALVAGE, after_help = help::SALVAGE_EXAMPLES)]
     Salvage(SalvageArgs),
@@ -232,6 +238,45 @@ pub struct InfoArgs {
     /// Directory of a vault or of a mount
     #[arg(value_name = "VAULT | DIR")]
     pub path: PathBuf,
+}
+
+/// `wardfs check`
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Mend what can be mended; what is replaced or removed is kept in VAULT/quarantine
+    #[arg(long)]
+    pub repair: bool,
+
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+
+    /// Directory of the vault, which must not be mounted for writing
+    #[arg(value_name = "VAULT")]
+    pub vault: PathBuf,
+}
+
+/// `wardfs scrub`
+#[derive(Args, Debug)]
+pub struct ScrubArgs {
+    /// Read so many MiB a second at most; 0: as fast as it goes
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub rate: u64,
+
+    /// Return when it has begun; `wardfs info DIR` tells how far it is
+    #[arg(long, conflicts_with = "cancel")]
+    pub background: bool,
+
+    /// End the one that is running
+    #[arg(long)]
+    pub cancel: bool,
+
+    /// Directory of the mount
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
 }
 
 /// `wardfs salvage`

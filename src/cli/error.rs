@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     crypto::KdfError,
-    mount::{self, MountError, OptionError, UnmountError},
+    mount::{self, MountError, OptionError, ScrubError, UnmountError},
     salvage::SalvageError,
     store::StoreError,
     sys::ForkError,
@@ -134,6 +134,17 @@ pub enum CliError {
         /// The journal is where it belongs.
         kept: bool,
     },
+    /// A scrub cannot be asked for.
+    #[error(transparent)]
+    Scrub(#[from] ScrubError),
+    /// A scrub that began did not come to its end.
+    #[error("scrub {}: {state}", shown(dir))]
+    ScrubEnded {
+        /// The mount point.
+        dir: PathBuf,
+        /// What became of it.
+        state: String,
+    },
     /// A salvage that could not begin or had to end.
     #[error("salvage {}", shown(path))]
     Salvage {
@@ -172,9 +183,11 @@ impl CliError {
             CliError::Salvage { source, .. } => exit::of_salvage(source),
             CliError::NotWhole(_) => Exit::DamageLeft,
             CliError::Unmount(error) => exit::of_unmount(error),
+            CliError::Scrub(error) => exit::of_scrub(error),
             CliError::Wait { .. }
             | CliError::NotStored { .. }
             | CliError::FailedBefore { .. }
+            | CliError::ScrubEnded { .. }
             | CliError::Output(_) => Exit::Io,
         }
     }
@@ -267,7 +280,8 @@ fn exit_hint(exit: Exit) -> Option<&'static str> {
         | Exit::Mountpoint
         | Exit::Busy
         | Exit::Io
-        | Exit::DamageLeft => None,
+        | Exit::DamageLeft
+        | Exit::Repaired => None,
     }
 }
 

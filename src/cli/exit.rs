@@ -7,7 +7,7 @@ use crate::{
     crypto::KdfError,
     format::FormatError,
     journal::JournalError,
-    mount::{MountError, UnmountError},
+    mount::{MountError, ScrubError, UnmountError},
     salvage::SalvageError,
     store::StoreError,
     vault::VaultError,
@@ -51,11 +51,13 @@ pub enum Exit {
     Memory = 15,
     /// What could be done was done, and damage is left.
     DamageLeft = 16,
+    /// There was damage, and all of it was mended.
+    Repaired = 17,
 }
 
 impl Exit {
     /// Every code, in the order of the numbers.
-    pub const ALL: [Exit; 17] = [
+    pub const ALL: [Exit; 18] = [
         Exit::Ok,
         Exit::Other,
         Exit::Usage,
@@ -73,6 +75,7 @@ impl Exit {
         Exit::NoFuse,
         Exit::Memory,
         Exit::DamageLeft,
+        Exit::Repaired,
     ];
 
     /// The number given to the shell.
@@ -101,12 +104,13 @@ impl Exit {
                 "init, salvage: nothing can be put there (not empty, a file, no parent)"
             }
             Exit::Mountpoint => "mount: the mount point cannot be used",
-            Exit::NotMounted => "unmount: the directory is not a wardfs mount",
+            Exit::NotMounted => "unmount, scrub: the directory is not a wardfs mount",
             Exit::Busy => "unmount: the mount is in use",
             Exit::Io => "reading or storing failed (permissions, disk full, device)",
             Exit::NoFuse => "FUSE is missing or refused",
             Exit::Memory => "not enough memory",
             Exit::DamageLeft => "damage is left: something is lost or cannot be read",
+            Exit::Repaired => "check: there was damage, and all of it was repaired",
         }
     }
 
@@ -231,6 +235,14 @@ pub fn of_mount(error: &MountError) -> Exit {
     }
 }
 
+/// The code of a scrub that cannot be asked for.
+pub fn of_scrub(error: &ScrubError) -> Exit {
+    match error {
+        ScrubError::NotMounted { .. } => Exit::NotMounted,
+        ScrubError::Refused { .. } => Exit::Io,
+    }
+}
+
 /// The code of a salvage that could not begin or had to end.
 pub fn of_salvage(error: &SalvageError) -> Exit {
     match error {
@@ -266,7 +278,7 @@ mod tests {
             assert_eq!(usize::from(exit.code()), index);
             assert_eq!(Exit::from_code(exit.code()), Some(exit));
         }
-        assert_eq!(Exit::from_code(17), None);
+        assert_eq!(Exit::from_code(18), None);
     }
 
     #[test]

@@ -53,6 +53,7 @@ Options of -o:
   noxattr              no extended attributes; new files are made faster
   writeback            let the kernel collect writes; small ones are faster
   shared               the vault may change from outside: caches last one second
+  strict               refuse directories in which a file was put back as it was
   fsname=NAME          what the mount table shows instead of the vault's path
 
 Examples:
@@ -107,6 +108,45 @@ Examples:
   wardfs info ~/vault
   wardfs info --json ~/plain";
 
+/// `wardfs check --help`
+pub const CHECK: &str = "\
+Verify every stored byte of VAULT and how its objects fit together: both copies of the header, keys, guards, links, directories, \
+every part of every file, and what nothing leads to. It finds what reading alone cannot, such as a single file that was put back \
+as it once was.
+
+Nothing is written. A vault that was not unmounted cleanly is checked as the next mount will find it. One that is mounted for \
+writing is refused.
+
+With `--repair` what can be mended is mended, and nothing is invented: damaged parts of files stay errors, the rest stays as it \
+was. What no entry leads to comes into the directory `lost+found`. Whatever is replaced or removed is kept in VAULT/quarantine, \
+until you remove it. Make a copy of the vault before, if you can.
+
+Damage is told on standard output, with the names of the files that it hits. The exit code says what there is: 0 no damage, 16 \
+damage, 17 there was damage and all of it was repaired.";
+
+/// Below the options of `wardfs check --help`.
+pub const CHECK_EXAMPLES: &str = "\
+Examples:
+  wardfs check ~/vault
+  wardfs check --json --passfile ~/key ~/vault
+  wardfs check --repair ~/vault";
+
+/// `wardfs scrub --help`
+pub const SCRUB: &str = "\
+Verify every stored byte of the vault that is mounted on DIR, while it is used.
+
+The process that serves the mount does it, no faster than `--rate` allows. This command waits for the end, tells what is damaged, \
+and ends with exit code 16 if anything is; a scrub goes on if it is interrupted. `wardfs info DIR` tells how far it is.
+
+It mends nothing: unmount, and use `wardfs check --repair`. A mount to read alone, or with `noxattr`, cannot be scrubbed; \
+`wardfs check` works on a vault that is mounted to read.";
+
+/// Below the options of `wardfs scrub --help`.
+pub const SCRUB_EXAMPLES: &str = "\
+Examples:
+  wardfs scrub ~/plain
+  wardfs scrub --background --rate 10 ~/plain
+  wardfs scrub --cancel ~/plain";
 /// `wardfs salvage --help`
 pub const SALVAGE: &str = "\
 Copy what can still be read of VAULT into the plain directory OUT, which must be empty, or missing in a directory that exists.
@@ -164,8 +204,9 @@ mod tests {
             suid: _,
             dev: _,
             no_exec: _,
+            strict: _,
             fs_name: _,
         } = MountOptions::default();
-        assert_eq!(listed().len(), 11);
+        assert_eq!(listed().len(), 12);
     }
 }

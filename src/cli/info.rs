@@ -13,7 +13,7 @@ use super::{
 use crate::{
     crypto::{KdfParams, Suite},
     format::{self, ChunkSize, Header, ParsedHeader, Slot, VaultId},
-    mount::{self, MountStatus},
+    mount::{self, MountStatus, ScrubStatus},
     store::{Lock, ObjectPath, Store, StoreError},
     vault,
 };
@@ -40,6 +40,8 @@ pub struct MountFacts {
     pub status: MountStatus,
     /// What the kernel was told, separated by commas.
     pub options: Option<String>,
+    /// The last scrub, as far as it may be asked for.
+    pub scrub: Option<ScrubStatus>,
 }
 
 /// What a header says, and how well it is kept.
@@ -159,7 +161,11 @@ fn vault_of(status: &MountStatus) -> Option<&Path> {
 
 fn facts(status: MountStatus) -> MountFacts {
     let mount = mount::find_mount(&status.dir);
+    // One that does not answer at all is not asked again.
+    let answers = status.state.is_some();
+    let scrub = answers.then(|| mount::scrub_status(&status.dir).ok());
     MountFacts {
+        scrub: scrub.flatten(),
         options: mount.and_then(|mount| mount_flags::of_mount(mount.id)),
         status,
     }
@@ -272,6 +278,7 @@ pub(super) mod tests {
         MountFacts {
             status,
             options: Some("rw,nodev".to_owned()),
+            scrub: None,
         }
     }
 

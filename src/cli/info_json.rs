@@ -31,8 +31,15 @@ fn vault_object(vault: &VaultInfo) -> Value {
 }
 
 fn mount(mount: &MountFacts) -> Value {
-    let MountFacts { status, options } = mount;
-    json!({ "dir": path(&status.dir), "pid": status.pid, "state": status.state, "dead": status.dead, "options": options })
+    let MountFacts {
+        status,
+        options,
+        scrub,
+    } = mount;
+    let scrub = scrub.as_ref().map(|scrub| {
+        json!({ "state": scrub.state, "nodes": scrub.nodes, "bytes": scrub.bytes, "damaged": scrub.damaged })
+    });
+    json!({ "scrub": scrub, "dir": path(&status.dir), "pid": status.pid, "state": status.state, "dead": status.dead, "options": options })
 }
 
 /// `false`, `{"pid": 1234}`, `{"pid": null}`; null when it cannot be found out.
@@ -93,7 +100,7 @@ mod tests {
         let mut info = info();
         assert_eq!(parsed(&info)["mount"], Value::Null);
         info.mount = Some(silent_mount());
-        let expected = json!({ "dir": "/m", "pid": null, "state": null, "dead": false, "options": "rw,nodev" });
+        let expected = json!({ "dir": "/m", "pid": null, "state": null, "dead": false, "options": "rw,nodev", "scrub": null });
         assert_eq!(parsed(&info)["mount"], expected);
     }
 }

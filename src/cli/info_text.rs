@@ -5,6 +5,7 @@ use super::{
     report::shown,
     size,
 };
+use crate::mount::ScrubStatus;
 use std::path::Path;
 
 /// Lines of a word and what it is, each ended.
@@ -23,7 +24,11 @@ pub fn show(info: &Info) -> String {
 }
 
 fn mount_lines(mount: &MountFacts) -> Vec<(&'static str, String)> {
-    let MountFacts { status, options } = mount;
+    let MountFacts {
+        status,
+        options,
+        scrub,
+    } = mount;
     let served_by = match status.pid {
         _ if status.dead => "nobody: the process that served it is gone".to_owned(),
         Some(pid) => format!("process {pid}"),
@@ -44,7 +49,19 @@ fn mount_lines(mount: &MountFacts) -> Vec<(&'static str, String)> {
             .as_ref()
             .map(|options| ("options", shown(Path::new(options)))),
     );
+    let scrubs = scrub.iter().filter(|scrub| scrub.state != "never");
+    lines.extend(scrubs.map(|scrub| ("scrub", scrub_text(scrub))));
     lines
+}
+
+fn scrub_text(scrub: &ScrubStatus) -> String {
+    let damage = match scrub.damaged {
+        0 => "no damage".to_owned(),
+        1 => "damage in 1 place".to_owned(),
+        count => format!("damage in {count} places"),
+    };
+    let state = shown(Path::new(&scrub.state));
+    format!("{state}, {} verified, {damage}", size::about(scrub.bytes))
 }
 
 /// A line without a word goes on with what the one before says.

@@ -4,8 +4,9 @@
 //! here it is only asked for.
 //!
 //! ```text
-//! args         what can be asked for                   init  mount  unmount  passwd  info   a command each
+//! args         what can be asked for                   init  mount  unmount  passwd  info  check  scrub   a command each
 //! help         the longer explanations                 info_text    info_json    two ways to print it
+//!                                                      check_text   check_json   the same of a check
 //! mount_flags  how the kernel mounted something        vault_dir    where a vault is or may be made
 //! duration     `1h30m`                                 mountpoint   where one may be shown
 //! size         `16K`                                   daemon       into the background
@@ -20,6 +21,9 @@
 //! ```
 
 mod args;
+mod check;
+mod check_json;
+mod check_text;
 mod daemon;
 mod duration;
 mod error;
@@ -43,6 +47,7 @@ mod report;
 mod salvage;
 mod salvage_json;
 mod salvage_text;
+mod scrub;
 mod signals;
 mod size;
 mod terminal;
@@ -70,7 +75,7 @@ pub fn main() -> ExitCode {
     }
     let exit = match Cli::try_parse() {
         Ok(cli) => match run(&cli.command) {
-            Ok(()) => Exit::Ok,
+            Ok(exit) => exit,
             Err(error) => {
                 let report = Report::of(&error);
                 report.print();
@@ -82,16 +87,19 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-fn run(command: &Command) -> Result<(), CliError> {
+fn run(command: &Command) -> Result<Exit, CliError> {
     match command {
         Command::Init(args) => init::run(args),
         Command::Mount(args) => mount::run(args),
         Command::Unmount(args) => unmount::run(args),
         Command::Passwd(args) => passwd::run(args),
         Command::Info(args) => info::run(args),
+        Command::Check(args) => return check::run(args),
+        Command::Scrub(args) => return scrub::run(args),
         Command::Salvage(args) => salvage::run(args),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
+    .map(|()| Exit::Ok)
 }
 
 /// Prints the help that was asked for, or what is wrong with the command line.

@@ -93,6 +93,7 @@ impl Plan {
         let store = open_store(&self.given)?;
         let options = OpenOptions {
             read_only: self.options.read_only,
+            strict: self.options.strict,
             ..OpenOptions::default()
         };
         let opened = Vault::open(store, passphrase.bytes(), options);

@@ -2,7 +2,8 @@
 //!
 //! Only on a terminal, only after [`PATIENCE`], and gone without a trace at the end: logs and scripts see nothing of it.
 
-use indicatif::ProgressBar;
+use crate::check::Watch;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::IsTerminal,
     sync::mpsc::{RecvTimeoutError, Sender, channel},
@@ -47,6 +48,52 @@ impl Progress {
         });
         Progress {
             shown: Some((done, thread)),
+        }
+    }
+}
+
+/// How far a check is, in bytes, with an estimate. Only on a terminal.
+pub struct CheckProgress {
+    bar: Option<ProgressBar>,
+}
+
+impl CheckProgress {
+    /// Begins with nothing done.
+    pub fn start() -> CheckProgress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template(
+                "checking {bar:30} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left",
+            );
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(0).with_style(style)
+        });
+        CheckProgress { bar }
+    }
+}
+
+impl Watch for CheckProgress {
+    fn total(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(bytes);
+        }
+    }
+
+    fn wants_total(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    fn read(&self, bytes: u64) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+        true
+    }
+}
+
+impl Drop for CheckProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

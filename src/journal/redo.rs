@@ -40,6 +40,18 @@ pub struct RedoWriter {
     sealed: Vec<u8>,
 }
 
+/// Begins a redo file of a vault whose journal is empty.
+///
+/// # Errors
+/// What the store says.
+pub fn begin_redo(
+    store: Arc<dyn Store>,
+    context: JournalContext,
+    number: u64,
+) -> Result<RedoWriter, JournalError> {
+    RedoWriter::create(store, context, number)
+}
+
 impl RedoWriter {
     pub(super) fn create(
         store: Arc<dyn Store>,

@@ -29,6 +29,9 @@ pub struct MountOptions {
     pub dev: bool,
     /// `noexec`: nothing can be executed.
     pub no_exec: bool,
+    /// `strict`: all guards of a directory are held against its own before anything in it is served. The vault is to be opened
+    /// so.
+    pub strict: bool,
     /// `fsname=NAME`: what the mount table shows as the source instead of the vault's path.
     pub fs_name: Option<String>,
 }
@@ -153,6 +156,7 @@ impl MountOptions {
             "suid" => &mut self.suid,
             "dev" => &mut self.dev,
             "noexec" => &mut self.no_exec,
+            "strict" => &mut self.strict,
             _ => return None,
         })
     }
@@ -191,6 +195,7 @@ mod tests {
             "suid",
             "dev",
             "noexec",
+            "strict",
         ];
         for name in names {
             let mut options = MountOptions::parse(name).unwrap();

@@ -1,6 +1,6 @@
 //! What another process may ask a mount: which vault it shows, who serves it, and whether it is
 //! well. The answers are extended attributes of the root directory that exist nowhere; `listxattr`
-//! does not show them and nobody can set them.
+//! does not show them and nobody can set them. (There is one more that can be set: `scrub`.)
 //!
 //! They hold nothing that the mount table and the process list do not show as well. Whoever reads
 //! them must know that the daemon of *that mount* wrote them, and any user can mount something that

@@ -100,6 +100,8 @@ pub(super) struct LinksDir {
     pub tags: HashMap<FileId, Tag>,
     /// Files that lost their last link since the last checkpoint began.
     pub gone: HashSet<FileId>,
+    /// Their guards are not those that the root's guard sums up, and this mount is strict: none of them is served.
+    pub refused: bool,
 }
 
 /// Wakes the journal thread, and those who wait for a checkpoint.
@@ -157,6 +159,7 @@ impl Core {
             stored: links,
             tags: HashMap::new(),
             gone: HashSet::new(),
+            refused: false,
         };
         Core {
             store,

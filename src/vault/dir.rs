@@ -163,6 +163,11 @@ impl Listing {
         self.by_name.get(name)
     }
 
+    /// All names, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.by_name.keys()
+    }
+
     /// What a guard that was read says of its entry.
     pub fn learn(&mut self, name: &Name, ino: u64, tag: Tag) {
         if let Some(entry) = self.by_name.get_mut(name) {

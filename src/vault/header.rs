@@ -32,7 +32,7 @@ pub(super) struct Unlocked {
 }
 
 /// What is wrong with a copy beside the one that unlocked.
-enum Flaw {
+pub(super) enum Flaw {
     Missing,
     Damaged,
     /// It has the shape of a header and was not made by who has the master key.
@@ -250,8 +250,18 @@ pub(super) fn mend(store: &dyn Store, unlocked: &Unlocked, write: bool) {
     }
 }
 
+/// Path and flaw of the copy that did not unlock, if it has one.
+pub(super) fn flawed(store: &dyn Store, unlocked: &Unlocked) -> Option<(ObjectPath, Flaw)> {
+    let [first, second] = paths();
+    let other = if unlocked.copy == 0 { second } else { first };
+    flaw(store, unlocked).map(|flaw| (other, flaw))
+}
+
 /// Gives what was wrong, and whether it was mended.
-fn replace_other(store: &dyn Store, unlocked: &Unlocked) -> Result<Option<(Flaw, bool)>> {
+pub(super) fn replace_other(
+    store: &dyn Store,
+    unlocked: &Unlocked,
+) -> Result<Option<(Flaw, bool)>> {
     let _held = store.lock_dir(&zones_path())?;
     let paths = paths();
     // Somebody may just have changed the passphrase. Then the copy that unlocked is another, or both are the same.
@@ -297,7 +307,7 @@ fn flaw(store: &dyn Store, unlocked: &Unlocked) -> Option<Flaw> {
 }
 
 impl Flaw {
-    fn text(&self) -> &'static str {
+    pub(super) fn text(&self) -> &'static str {
         match self {
             Flaw::Missing => "was missing",
             Flaw::Damaged => "was damaged",

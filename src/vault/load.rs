@@ -33,7 +33,11 @@ impl Core {
         let mut state = dir.state.write();
         let data = state.dir_mut()?;
         if data.listing.is_none() {
-            data.listing = Some(self.read_listing(data)?);
+            let mut listing = self.read_listing(data)?;
+            if self.options.strict {
+                self.check_states(data, &mut listing)?;
+            }
+            data.listing = Some(listing);
         }
         Ok(())
     }
@@ -135,6 +139,7 @@ impl Core {
             let loaded = self.load_entry(dir, name, stored);
             let mut state = dir.state.write();
             let now = state.dir()?.find(name)?;
+            let loaded = loaded.and_then(|(node, tag)| self.same_state(&now, node, tag));
             if now.ino != entry.ino
                 || (loaded.is_err() && (self.stored.load(SeqCst) != stored || is_known()))
                 || matches!(loaded, Err(VaultError::Stale))
@@ -201,6 +206,7 @@ impl Core {
         if let Some(node) = known() {
             return Ok(node);
         }
+        self.refuse_linked()?;
         let path = link_guard_path(file);
         let guard = match self
             .get_guard(&path)
@@ -211,7 +217,7 @@ impl Core {
             // Read through another name meanwhile, it may be that a checkpoint is writing it.
             Err(error) => return known().ok_or(error),
         };
-        self.links.lock().tags.entry(*file).or_insert(guard.tag);
+        self.same_linked_state(&path, file, guard.tag)?;
         self.adopt(&path, guard, Place::Links, None, stored)
     }
 

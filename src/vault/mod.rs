@@ -16,6 +16,8 @@ mod file;
 mod forget;
 mod guard;
 mod header;
+mod inspect;
+mod keyring;
 mod list;
 mod load;
 mod lock;
@@ -24,6 +26,8 @@ mod open;
 mod remains;
 mod rename;
 mod replay;
+mod scrub;
+mod strict;
 mod table;
 mod tree;
 mod types;
@@ -32,8 +36,11 @@ pub use error::{Result, VaultError};
 pub use file::index::IndexSource;
 pub use guard::ReadGuard;
 pub use header::{Unlocker, change_passphrase, peek};
+pub use inspect::{Inspected, Recovery};
+pub use keyring::Keyring;
 pub use open::{has_journal, init};
 pub use remains::{JournalUse, Remains};
+pub use scrub::ScrubWatch;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
     SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
@@ -309,6 +316,11 @@ impl Vault {
     /// Brings the store up to date with the log; gives whether there was anything to do.
     pub fn checkpoint(&self) -> Result<bool> {
         self.core.checkpoint_now()
+    }
+
+    /// Verifies all that is stored, while the vault is used; gives false if `watch` ended it before its end.
+    pub fn scrub(&self, watch: &mut dyn ScrubWatch) -> Result<bool> {
+        self.core.scrub(watch)
     }
 
     /// How the vault is.

@@ -249,8 +249,13 @@ impl Opening {
     /// The vault as the log says it is, in memory. Of the store nothing is changed but the journal, and of a read-only vault
     /// not even that.
     fn replay(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+        self.replay_cut(zone_key, None)
+    }
+
+    /// The same with the first frames alone, if so many are given: then nobody asks whether durable ones are gone.
+    pub fn replay_cut(&self, zone_key: ZoneKey, frames: Option<usize>) -> Result<Arc<Core>> {
         let mut zone_key = zone_key;
-        let mut cut = None;
+        let mut cut = frames;
         loop {
             let root = self.read_root(&zone_key)?;
             let applied = root.body.generation;
@@ -330,6 +335,9 @@ impl Opening {
         };
         let core = Core::new(parts);
         core.adopt(&root_guard_path(), root, Place::Root, None, 0)?;
+        if self.options.strict {
+            core.check_linked_states()?;
+        }
         Ok(core)
     }
 }

@@ -35,6 +35,8 @@ pub struct OpenOptions {
     pub checkpoint_age: Duration,
     /// Run the journal thread (timer, checkpoints). Tests switch it off and call `checkpoint` themselves.
     pub background: bool,
+    /// Hold all guards of a directory against the sum of states in its own guard before anything in it is served.
+    pub strict: bool,
 }
 
 impl Default for OpenOptions {
@@ -45,6 +47,7 @@ impl Default for OpenOptions {
             checkpoint_bytes: 48 << 20,
             checkpoint_age: Duration::from_secs(5),
             background: true,
+            strict: false,
         }
     }
 }

@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "mount",
+            "check",
             "salvage",
             "vault",
             "stream",
@@ -29,6 +30,12 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mount", &["vault", "sys", "format::Kind", "format::Time"]),
+    (
+        "check",
+        &[
+            "vault", "journal", "codec", "engine", "format", "crypto", "store",
+        ],
+    ),
     (
         "salvage",
         &["vault", "codec", "engine", "format", "crypto", "store"],

@@ -141,7 +141,7 @@ impl Dump {
 
 impl FoundBody {
     /// Zeros may be holes in the one and not in the other.
-    fn same(&self, other: &FoundBody) -> bool {
+    pub fn same(&self, other: &FoundBody) -> bool {
         match (self, other) {
             (FoundBody::File(one), FoundBody::File(two)) => one.same(two),
             (FoundBody::Dir(one), FoundBody::Dir(two)) => one == two,
@@ -153,7 +153,7 @@ impl FoundBody {
 }
 
 /// The data of a file, found by seeking, so that a file of a terabyte is read at once when it is a hole.
-fn read_file(vault: &Vault, stat: &Stat) -> Result<Pages, VaultError> {
+pub fn read_file(vault: &Vault, stat: &Stat) -> Result<Pages, VaultError> {
     let mut pages = Pages::default();
     pages.resize(stat.size);
     let mut at = 0;

@@ -105,5 +105,6 @@ pub fn options(checkpoint_bytes: u64) -> OpenOptions {
         checkpoint_bytes,
         checkpoint_age: Duration::from_secs(3600),
         background: false,
+        strict: false,
     }
 }

@@ -28,6 +28,11 @@ impl Caller {
         self.uid == 0
     }
 
+    /// Is it who serves the mount, or root?
+    pub(super) fn serves(self) -> bool {
+        self.is_root() || self.uid == rustix::process::geteuid().as_raw()
+    }
+
     /// Is the caller a member of the group? Its other groups are not in the message, so they are
     /// looked up.
     pub(super) fn is_in_group(self, gid: u32) -> bool {

@@ -352,13 +352,14 @@ impl Filesystem for Adapter {
 
     fn getxattr(
         &self,
-        _request: &Request,
+        request: &Request,
         ino: INodeNo,
         name: &OsStr,
         size: u32,
         reply: ReplyXattr,
     ) {
-        let value = self.answer("getxattr", || self.get_xattr(ino.0, name.as_bytes()));
+        let work = || self.get_xattr(Caller::of(request), ino.0, name.as_bytes());
+        let value = self.answer("getxattr", work);
         reply::xattr(value, size, reply);
     }
 

@@ -32,6 +32,7 @@ use fuser::{Errno, InitFlags};
 
 use crate::vault::Vault;
 
+use super::scrub::Scrubber;
 use super::{Activity, MountOptions};
 pub(crate) use attended::Attended;
 use failure::Failure;
@@ -50,6 +51,7 @@ pub(crate) struct Adapter {
     activity: Arc<Activity>,
     overtaken: Arc<Overtaken>,
     seeking: Seeking,
+    scrubber: Scrubber,
     /// What the kernel can do.
     offered: InitFlags,
     /// Dropped with the adapter, which tells `Mounted::run` that the last thread has ended.
@@ -69,6 +71,7 @@ impl Adapter {
         let seeker = Seeker::new(Arc::clone(&vault), options.writeback, options.read_only);
         Adapter {
             seeking: Seeking::new(seeker, device, alive.clone()),
+            scrubber: Scrubber::new(Arc::clone(&vault), alive.clone()),
             vault,
             vault_path: vault_path.to_owned(),
             options: options.clone(),

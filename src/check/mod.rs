@@ -1,0 +1,81 @@
+//! Is a vault whole? Looks at every stored object, says what is wrong with which file, and mends what can be mended.
+//!
+//! Stands on the vault's keys and its recovery, not on its nodes: what a mount believes is what is examined here. A check
+//! writes nothing, and looks at the vault as it would be after recovery. A repair changes the store as a checkpoint does, through
+//! a redo file, and sets aside whatever it replaces or removes. Neither invents content.
+//!
+//! What this floor must not do: print, ask for a passphrase, know of mounts, put a byte of content or a key into a report.
+//!
+//! ```text
+//! report   what was found, as values       scan     looks at everything
+//! watch    who waits for it                repair   mends
+//! ```
+mod repair;
+mod report;
+mod scan;
+mod watch;
+
+pub use repair::repair;
+pub use report::{Finding, Kind, Outcome, Report, Seen, Verdict};
+pub use watch::{Unwatched, Watch};
+
+use crate::{
+    engine::Pool,
+    store::{Lock, Store},
+    vault::{Inspected, Recovery, VaultError},
+};
+use std::sync::Arc;
+
+/// Checks a vault that is not mounted for writing. Not a byte of it is changed.
+///
+/// # Errors
+/// What keeps the vault from being opened at all: no vault, a wrong passphrase, another who has it mounted.
+pub fn check(
+    store: Arc<dyn Store>,
+    passphrase: &[u8],
+    watch: &dyn Watch,
+) -> Result<Report, VaultError> {
+    let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
+    let keys = vault.keys()?;
+    let mut findings = header_findings(&vault);
+    let (store, recovery) = vault.look()?;
+    findings.extend(journal_finding(&recovery));
+    let scanned = scan::scan(&*store, &keys, &Pool::new(None), true, watch);
+    findings.extend(scanned.findings);
+    let mut report = Report {
+        vault: keys.vault(),
+        seen: scanned.seen,
+        findings,
+        kept_in: None,
+    };
+    report.sort();
+    Ok(report)
+}
+
+fn header_findings(vault: &Inspected) -> Vec<Finding> {
+    let flaw = vault.header_flaw();
+    let tell = |(path, flaw): (crate::store::ObjectPath, &str)| {
+        Finding::new(
+            Kind::Header,
+            path.as_str(),
+            format!("this copy of the header {flaw}"),
+        )
+    };
+    flaw.map(tell).into_iter().collect()
+}
+
+fn journal_finding(recovery: &Recovery) -> Option<Finding> {
+    match recovery {
+        Recovery::Clean => None,
+        Recovery::Done => {
+            let what = "the vault was not unmounted cleanly; it was checked as the next mount will find it";
+            Some(Finding::new(Kind::Unclean, "journal", what))
+        }
+        Recovery::Cut { cause, frames } => {
+            let what = format!(
+                "the journal cannot be done as a whole ({cause}); the vault was checked with {frames} frames of it"
+            );
+            Some(Finding::new(Kind::Journal, "journal", what))
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Mends what a scan found, without inventing content.
+//!
+//! A repair goes in rounds: what is found is mended, and the vault looked at again, since what is set aside in one round (an old
+//! guard of a directory, say) can leave something without an entry. Each round is one redo file, as of a checkpoint: it happens as
+//! a whole or not at all, and whoever opens the vault after a crash finishes it. What it replaces is copied to the quarantine
+//! before, and what it removes is moved there.
+//!
+//! Where the disk gives errors, nothing is taken for lost: neither are entries of such a directory dropped, nor is anything
+//! that it may lead to.
+mod adopt;
+mod give_back;
+mod plan;
+mod quarantine;
+
+use self::{plan::Plan, quarantine::Quarantine};
+use super::{
+    Watch, header_findings, journal_finding,
+    report::{Finding, Kind, Outcome, Report},
+    scan::{self, Scanned},
+};
+use crate::{
+    engine::Pool,
+    journal,
+    store::{Lock, Store},
+    vault::{Inspected, Keyring, Recovery, VaultError},
+};
+use std::sync::Arc;
+
+/// Rounds after which a repair gives up; two are usual.
+const ROUNDS_MAX: usize = 6;
+
+/// Checks a vault that nobody has mounted, and mends what can be mended. A vault without damage is not written at all, but for
+/// what the next mount would do anyway (recovery after an unclean end).
+///
+/// `name` is that of the quarantine, such as the time of day: a plain file name.
+///
+/// # Errors
+/// What keeps the vault from being opened at all; what the store says when it cannot be written. Then it is as it was before,
+/// or some round of the repair is done.
+pub fn repair(
+    store: Arc<dyn Store>,
+    passphrase: &[u8],
+    name: &str,
+    watch: &dyn Watch,
+) -> Result<Report, VaultError> {
+    let vault = Inspected::unlock(store, passphrase, Lock::Exclusive)?;
+    let store = Arc::clone(vault.store());
+    let keys = vault.keys()?;
+    let mut quarantine = Quarantine::new(&*store, name)?;
+    let mut findings = mended_header(&vault)?;
+    let recovery = vault.recover(&mut || quarantine.keep_journal())?;
+    findings.extend(journal_finding(&recovery).map(after_recovery));
+    let mut repair = Repair {
+        vault: &vault,
+        keys: &keys,
+        pool: Pool::new(None),
+        quarantine,
+        is_cut: matches!(recovery, Recovery::Cut { .. }),
+    };
+    let first = scan::scan(&*store, &keys, &repair.pool, true, watch);
+    let mut report = Report {
+        vault: keys.vault(),
+        seen: first.seen,
+        findings,
+        kept_in: None,
+    };
+    let (found, left) = repair.rounds(first, watch)?;
+    report.findings.extend(settled(found, left));
+    report.kept_in = repair.quarantine.used();
+    report.sort();
+    Ok(report)
+}
+
+struct Repair<'a> {
+    vault: &'a Inspected,
+    keys: &'a Keyring,
+    pool: Pool,
+    quarantine: Quarantine<'a>,
+    /// Not all of the journal was done: what is left of it must go.
+    is_cut: bool,
+}
+
+impl Repair<'_> {
+    /// Gives what was found in all rounds, and what there is after them.
+    fn rounds(
+        &mut self,
+        first: Scanned,
+        watch: &dyn Watch,
+    ) -> Result<(Vec<Finding>, Vec<Finding>), VaultError> {
+        let mut scanned = first;
+        let mut found = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            found.extend(scanned.findings.clone());
+            if scanned.stopped || !self.round(&scanned)? {
+                break;
+            }
+            let store = &**self.vault.store();
+            scanned = scan::scan(store, self.keys, &self.pool, false, watch);
+        }
+        Ok((found, scanned.findings))
+    }
+
+    /// Mends what one scan found; gives whether there was anything to do.
+    fn round(&mut self, scanned: &Scanned) -> Result<bool, VaultError> {
+        let Some(root) = &scanned.root else {
+            return Ok(false);
+        };
+        let store = &**self.vault.store();
+        let mut plan = Plan::new(store, self.keys, &mut self.quarantine, scanned, root);
+        if std::mem::take(&mut self.is_cut) {
+            plan.drop_journal()?;
+        }
+        plan.make()?;
+        let Some((number, ops)) = plan.finish()? else {
+            return Ok(false);
+        };
+        store.make_dir(&journal::journal_dir())?;
+        // What is set aside, and the directories that the redo file moves things to.
+        store.sync()?;
+        let context = self.vault.journal();
+        let mut redo =
+            journal::begin_redo(Arc::clone(self.vault.store()), context.clone(), number)?;
+        ops.iter().try_for_each(|op| redo.add(op))?;
+        redo.commit()?;
+        journal::execute_redo_file(store, &context, &self.pool, number)?;
+        journal::clean(store, number)?;
+        Ok(true)
+    }
+}
+
+fn mended_header(vault: &Inspected) -> Result<Vec<Finding>, VaultError> {
+    let mut findings = header_findings(vault);
+    if !findings.is_empty() {
+        let outcome = if vault.mend_header()? {
+            Outcome::Mended
+        } else {
+            Outcome::Stays
+        };
+        findings
+            .iter_mut()
+            .for_each(|found| found.outcome = outcome);
+    }
+    Ok(findings)
+}
+
+/// What the journal could not do is set aside; what it could is done.
+fn after_recovery(mut finding: Finding) -> Finding {
+    if finding.kind == Kind::Journal {
+        finding.outcome = Outcome::Mended;
+    } else {
+        "the vault was not unmounted cleanly; what its journal held was done"
+            .clone_into(&mut finding.what);
+    }
+    finding
+}
+
+/// What became of all that was found: what the last scan does not find any more is mended.
+fn settled(found: Vec<Finding>, left: Vec<Finding>) -> Vec<Finding> {
+    let is_left = |finding: &Finding| {
+        left.iter()
+            .any(|other| (other.kind, &other.object) == (finding.kind, &finding.object))
+    };
+    let mut settled: Vec<Finding> = found
+        .into_iter()
+        .filter(|finding| finding.outcome != Outcome::Note)
+        .map(|mut finding| {
+            if finding.outcome == Outcome::Mendable {
+                finding.outcome = if is_left(&finding) {
+                    Outcome::Stays
+                } else {
+                    Outcome::Mended
+                };
+            }
+            finding
+        })
+        .collect();
+    settled.extend(
+        left.into_iter()
+            .filter(|finding| finding.outcome == Outcome::Note),
+    );
+    settled
+}

@@ -1,0 +1,246 @@
+//! What a check found, as values. How it is told is the command line's affair.
+//!
+//! A finding names what is hit (a path in the vault where the keys give one), where it lies, and what can be done. No finding
+//! holds a key or a byte of content.
+use crate::format::{DirId, VaultId};
+use std::ops::Range;
+
+/// What is wrong, by its sort. The names are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A copy of the header is missing, damaged, older or not this vault's.
+    Header,
+    /// The journal cannot be read or done as a whole.
+    Journal,
+    /// What lies at an entry does not open, or does not belong there.
+    Guard,
+    /// A directory has other entries than its guard sums up.
+    Entries,
+    /// Guards in a directory are not those that were stored last: something was put back, or changed by others.
+    Rollback,
+    /// A directory's guard counts its subdirectories otherwise than they are.
+    Counts,
+    /// Entries and the list of links in a guard do not fit together.
+    Links,
+    /// An older guard of a file that is elsewhere now.
+    Double,
+    /// Bytes of a file do not authenticate or are not there.
+    Content,
+    /// A part of a file's index does not authenticate or is not there.
+    Index,
+    /// A directory or file that no entry leads to.
+    Orphan,
+    /// Stored content that no guard names, or what is left of something that is gone.
+    Leak,
+    /// The disk gives an error.
+    Unreadable,
+    /// The vault was not unmounted cleanly. No damage.
+    Unclean,
+    /// Something that is none of the vault's. No damage.
+    Stray,
+    /// Files that an earlier repair has set aside. No damage.
+    Quarantine,
+}
+
+/// What became of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// No damage: nothing needs to be done.
+    Note,
+    /// A repair can mend it.
+    Mendable,
+    /// A repair has mended it.
+    Mended,
+    /// It cannot be mended: what is lost stays an error when it is read.
+    Stays,
+}
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its sort.
+    pub kind: Kind,
+    /// The file or directory in the vault, from `/` on, if one is hit and can be named. Names are any bytes but NUL.
+    pub path: Option<Vec<u8>>,
+    /// The stored object, as a path in the vault's directory.
+    pub object: String,
+    /// Bytes of that object, where not all of it is meant.
+    pub object_range: Option<Range<u64>>,
+    /// Bytes of the file that cannot be read.
+    pub file_range: Option<Range<u64>>,
+    /// What is wrong.
+    pub what: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Everything that a check or repair has to say.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The vault.
+    pub vault: VaultId,
+    /// What was looked at.
+    pub seen: Seen,
+    /// What was found, by path and object.
+    pub findings: Vec<Finding>,
+    /// Where a repair has put what it replaced or removed.
+    pub kept_in: Option<String>,
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Directories, the root among them.
+    pub dirs: u64,
+    /// Regular files, each once however many entries lead to it.
+    pub files: u64,
+    /// Symbolic links, devices, pipes and sockets.
+    pub others: u64,
+    /// Stored bytes that were verified.
+    pub bytes: u64,
+}
+
+/// The result in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No damage.
+    Clean,
+    /// There was damage, and none is left.
+    Repaired,
+    /// There is damage.
+    Damaged,
+}
+
+impl Kind {
+    /// For programs; never changed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Header => "header",
+            Kind::Journal => "journal",
+            Kind::Guard => "guard",
+            Kind::Entries => "entries",
+            Kind::Rollback => "rollback",
+            Kind::Counts => "counts",
+            Kind::Links => "links",
+            Kind::Double => "double",
+            Kind::Content => "content",
+            Kind::Index => "index",
+            Kind::Orphan => "orphan",
+            Kind::Leak => "leak",
+            Kind::Unreadable => "unreadable",
+            Kind::Unclean => "unclean",
+            Kind::Stray => "stray",
+            Kind::Quarantine => "quarantine",
+        }
+    }
+
+    /// What a repair does about it, or what else can be done.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Kind::Header => {
+                "a repair, and any mount that may write, restores it from the other copy"
+            }
+            Kind::Journal => "a repair keeps what can be replayed and sets the journal aside",
+            Kind::Guard => {
+                "a repair puts it back where it belongs, or sets it aside, so that the name is free again"
+            }
+            Kind::Entries => "a repair accepts the entries that are there",
+            Kind::Rollback => "compare the files with a backup; a repair accepts them as they are",
+            Kind::Counts => "a repair counts anew",
+            Kind::Links => "a repair makes the list of links fit the entries",
+            Kind::Double => "a repair sets the older one aside",
+            Kind::Content | Kind::Index => {
+                "the rest of the file can be read; copy this part from a backup over it"
+            }
+            Kind::Orphan => "a repair brings it into lost+found",
+            Kind::Leak => "a repair sets it aside",
+            Kind::Unreadable => "copy the vault to another disk, then check the copy",
+            Kind::Unclean => "the next mount that may write takes it up",
+            Kind::Stray => "it can be removed if nobody needs it",
+            Kind::Quarantine => "it can be removed when nothing in it is needed any more",
+        }
+    }
+}
+
+impl Outcome {
+    /// For programs; never changed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Note => "note",
+            Outcome::Mendable => "mendable",
+            Outcome::Mended => "mended",
+            Outcome::Stays => "stays",
+        }
+    }
+}
+
+impl Finding {
+    /// Something about an object as a whole.
+    pub(super) fn new(kind: Kind, object: &str, what: impl Into<String>) -> Finding {
+        Finding {
+            kind,
+            path: None,
+            object: object.to_owned(),
+            object_range: None,
+            file_range: None,
+            what: what.into(),
+            outcome: match kind {
+                Kind::Content | Kind::Index | Kind::Unreadable => Outcome::Stays,
+                Kind::Unclean | Kind::Stray | Kind::Quarantine => Outcome::Note,
+                _ => Outcome::Mendable,
+            },
+        }
+    }
+
+    pub(super) fn at(mut self, path: Vec<u8>) -> Finding {
+        self.path = Some(path);
+        self
+    }
+
+    pub(super) fn with(mut self, outcome: Outcome) -> Finding {
+        self.outcome = outcome;
+        self
+    }
+
+    /// Is it damage that is still there?
+    pub fn is_open(&self) -> bool {
+        matches!(self.outcome, Outcome::Mendable | Outcome::Stays)
+    }
+}
+
+impl Report {
+    /// The result in a word.
+    pub fn verdict(&self) -> Verdict {
+        if self.findings.iter().any(Finding::is_open) {
+            Verdict::Damaged
+        } else if self
+            .findings
+            .iter()
+            .any(|finding| finding.outcome == Outcome::Mended)
+        {
+            Verdict::Repaired
+        } else {
+            Verdict::Clean
+        }
+    }
+
+    pub(super) fn sort(&mut self) {
+        let order = |finding: &Finding| {
+            let start = |range: &Option<Range<u64>>| range.as_ref().map(|range| range.start);
+            (
+                finding.path.clone(),
+                finding.object.clone(),
+                start(&finding.file_range),
+                start(&finding.object_range),
+                finding.kind,
+            )
+        };
+        self.findings.sort_by_cached_key(order);
+        self.findings.dedup();
+    }
+}
+
+/// How the path of something below a directory that no entry leads to begins.
+pub(super) fn orphan_path(dir: &DirId) -> Vec<u8> {
+    format!("(directory {dir})").into_bytes()
+}

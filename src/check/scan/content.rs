@@ -1,0 +1,300 @@
+//! The content of one file: every block of its index and every frame of its payload.
+//!
+//! Blocks are tasks of their own, so that one long file keeps all workers busy. What is damaged is gathered by chunks, and told
+//! as ranges when the last block was looked at.
+use super::{
+    super::report::{Finding, Kind},
+    Scan, Task,
+    dir::Dir,
+    entry::text,
+    kind_of,
+};
+use crate::{
+    codec::ChunkCodec,
+    crypto::FileKey,
+    format::{
+        ChunkSize, FRAME_OVERHEAD, FileId, FileState, INDEX_FANOUT, IndexBlock, IndexEntry,
+        IndexRoot, Name, PayloadId, index_path, payload_path,
+    },
+    store::{Blob, StoreError},
+    vault::VaultError,
+};
+use parking_lot::Mutex;
+use std::{
+    cell::RefCell,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+/// Bytes that one read gets.
+const READ_LEN: usize = 1 << 20;
+
+thread_local! {
+    /// Frames as read, and one opened chunk. Content must not stay longer than it is looked at: the chunk is wiped with the next.
+    static BUFFERS: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+}
+
+/// A file whose content is looked at.
+pub(super) struct FileAt {
+    at: (Arc<Dir>, Name),
+    id: FileId,
+    payload: PayloadId,
+    size: u64,
+    codec: ChunkCodec,
+    /// For index blocks.
+    key: FileKey,
+    bad: Mutex<Vec<Bad>>,
+    /// Blocks that are not done.
+    left: AtomicUsize,
+}
+
+/// A block of the index that was not read yet: of a level, by its number there, with the entry above it. One of level 0 holds the
+/// entries of chunks.
+pub(super) struct Block {
+    level: u8,
+    number: u64,
+    entry: IndexEntry,
+}
+
+/// Chunks that cannot be read, and why.
+struct Bad {
+    chunks: Range<u64>,
+    kind: Kind,
+    what: String,
+    /// Where in its object.
+    object: Range<u64>,
+}
+
+impl FileAt {
+    pub fn new(
+        at: (Arc<Dir>, Name),
+        id: FileId,
+        payload: PayloadId,
+        state: &FileState,
+        codec: ChunkCodec,
+        key: FileKey,
+    ) -> Arc<FileAt> {
+        Arc::new(FileAt {
+            at,
+            id,
+            payload,
+            size: state.size,
+            codec,
+            key,
+            bad: Mutex::default(),
+            left: AtomicUsize::new(1),
+        })
+    }
+
+    fn chunk(&self) -> ChunkSize {
+        self.codec.chunk()
+    }
+
+    fn frame(&self, chunk: u64, entry: &IndexEntry) -> Range<u64> {
+        let start = self.chunk().frame_offset(chunk);
+        start..start + u64::from(entry.stored_len) + FRAME_OVERHEAD as u64
+    }
+}
+
+impl Scan<'_> {
+    /// Begins with the root of the index.
+    pub(super) fn content(&self, file: &Arc<FileAt>, root: &IndexRoot) {
+        self.below(file, root.height, 0, &root.entries);
+        self.block_done(file);
+    }
+
+    /// The entries of a block, or of the root: of chunks at height 0, else of blocks of the level below.
+    fn below(&self, file: &Arc<FileAt>, height: u8, first: u64, entries: &[IndexEntry]) {
+        let Some(level) = height.checked_sub(1) else {
+            return self.chunks(file, first, entries);
+        };
+        let blocks: Vec<Block> = (first..)
+            .zip(entries)
+            .filter(|(_, entry)| entry.present)
+            .map(|(number, entry)| Block {
+                level,
+                number,
+                entry: *entry,
+            })
+            .collect();
+        file.left.fetch_add(blocks.len(), SeqCst);
+        self.work.add(
+            blocks
+                .into_iter()
+                .map(|block| Task::Block(Arc::clone(file), block)),
+        );
+    }
+
+    pub(super) fn block(&self, file: &Arc<FileAt>, block: &Block) {
+        let Block {
+            level,
+            number,
+            entry,
+        } = *block;
+        let aead = || self.keys.index_aead(&file.key);
+        let source = self.keys.index(self.store, &aead, file.id, file.payload);
+        self.has_read(IndexBlock::STORED_LEN as u64);
+        match source.block(level, number, &entry) {
+            Ok(block) => {
+                let first = number.saturating_mul(INDEX_FANOUT as u64);
+                self.below(file, level, first, &block.entries[..]);
+            }
+            Err(error) => {
+                let width = IndexRoot::chunks_per_entry(level.saturating_add(1));
+                let start = number.saturating_mul(width);
+                let offset = IndexBlock::offset(level, number);
+                let kind = match &error {
+                    VaultError::Store(error) if kind_of(error) == Kind::Unreadable => {
+                        Kind::Unreadable
+                    }
+                    _ => Kind::Index,
+                };
+                file.bad.lock().push(Bad {
+                    chunks: start..start.saturating_add(width),
+                    kind,
+                    what: text(&error),
+                    object: offset..offset + IndexBlock::STORED_LEN as u64,
+                });
+            }
+        }
+        self.block_done(file);
+    }
+
+    fn chunks(&self, file: &FileAt, first: u64, entries: &[IndexEntry]) {
+        if entries.iter().all(|entry| !entry.present) {
+            return;
+        }
+        let blob = match self.store.open(&payload_path(&file.payload), false) {
+            Ok(blob) => blob,
+            Err(error) => {
+                let (kind, what) = match error {
+                    StoreError::NotFound(_) => (Kind::Content, "the payload is missing".to_owned()),
+                    StoreError::Io { .. } => (Kind::Unreadable, error.to_string()),
+                    _ => (Kind::Content, error.to_string()),
+                };
+                let present = (first..).zip(entries).filter(|(_, entry)| entry.present);
+                present.for_each(|(chunk, entry)| file.is_bad(chunk, entry, kind, what.clone()));
+                return;
+            }
+        };
+        let most = (READ_LEN / file.chunk().stride()).max(1);
+        for (first, entries) in (first..).step_by(most).zip(entries.chunks(most)) {
+            let Some(last) = entries.iter().rposition(|entry| entry.present) else {
+                continue;
+            };
+            let skip = entries.iter().take_while(|entry| !entry.present).count();
+            self.run_of_chunks(file, &*blob, first + skip as u64, &entries[skip..=last]);
+        }
+    }
+
+    /// Chunks that are read at once; the first and the last are present.
+    fn run_of_chunks(&self, file: &FileAt, blob: &dyn Blob, first: u64, entries: &[IndexEntry]) {
+        let stride = file.chunk().stride();
+        let last = entries.last().map_or(0, |entry| entry.stored_len as usize);
+        let len = (entries.len() - 1) * stride + last + FRAME_OVERHEAD;
+        self.has_read(len as u64);
+        BUFFERS.with_borrow_mut(|(frames, chunk)| {
+            frames.resize(frames.len().max(len), 0);
+            chunk.resize(file.chunk().len(), 0);
+            match blob.read_at(file.chunk().frame_offset(first), &mut frames[..len]) {
+                Ok(got) => {
+                    let slots = frames[..got]
+                        .chunks(stride)
+                        .chain(std::iter::repeat(&[][..]));
+                    for ((index, entry), slot) in (first..).zip(entries).zip(slots) {
+                        if let Err(error) = file.codec.open(index, entry, slot, chunk) {
+                            file.is_bad(index, entry, Kind::Content, what_of(&error));
+                        }
+                    }
+                }
+                // Which of them it is, is found one by one.
+                Err(error) if entries.len() == 1 => {
+                    file.is_bad(first, &entries[0], Kind::Unreadable, error.to_string());
+                }
+                Err(_) => {
+                    for (index, entry) in (first..).zip(entries).filter(|(_, entry)| entry.present)
+                    {
+                        let frame = file.frame(index, entry);
+                        let len = usize::try_from(frame.end - frame.start).unwrap_or(stride);
+                        let read = blob.read_at(frame.start, &mut frames[..len.min(stride)]);
+                        let opened = match read {
+                            Ok(got) => file
+                                .codec
+                                .open(index, entry, &frames[..got], chunk)
+                                .map_err(|error| (Kind::Content, what_of(&error))),
+                            Err(error) => Err((Kind::Unreadable, error.to_string())),
+                        };
+                        if let Err((kind, what)) = opened {
+                            file.is_bad(index, entry, kind, what);
+                        }
+                    }
+                }
+            }
+            chunk.fill(0);
+        });
+    }
+
+    fn block_done(&self, file: &FileAt) {
+        if file.left.fetch_sub(1, SeqCst) == 1 {
+            file.merged()
+                .into_iter()
+                .for_each(|bad| self.tell(file, bad));
+        }
+    }
+
+    fn tell(&self, file: &FileAt, bad: Bad) {
+        let object = match bad.kind {
+            Kind::Index => index_path(&file.payload),
+            _ => payload_path(&file.payload),
+        };
+        let len = file.chunk().len() as u64;
+        let range = bad.chunks.start.saturating_mul(len)..bad.chunks.end.saturating_mul(len);
+        let mut finding = Finding::new(bad.kind, object.as_str(), bad.what);
+        finding.object_range = Some(bad.object);
+        finding.file_range = Some(range.start.min(file.size)..range.end.min(file.size));
+        let (dir, name) = &file.at;
+        self.find(finding.at(dir.path_of(name.as_bytes())));
+    }
+}
+
+impl FileAt {
+    fn is_bad(&self, chunk: u64, entry: &IndexEntry, kind: Kind, what: String) {
+        self.bad.lock().push(Bad {
+            chunks: chunk..chunk + 1,
+            kind,
+            what,
+            object: self.frame(chunk, entry),
+        });
+    }
+
+    /// What is damaged in the same way, side by side, is one.
+    fn merged(&self) -> Vec<Bad> {
+        let mut bad = std::mem::take(&mut *self.bad.lock());
+        bad.sort_by_key(|bad| (bad.chunks.start, bad.chunks.end));
+        let mut merged: Vec<Bad> = Vec::new();
+        for next in bad {
+            match merged.last_mut() {
+                Some(last)
+                    if last.chunks.end == next.chunks.start
+                        && last.kind == next.kind
+                        && last.what == next.what =>
+                {
+                    last.chunks.end = next.chunks.end;
+                    last.object.start = last.object.start.min(next.object.start);
+                    last.object.end = last.object.end.max(next.object.end);
+                }
+                _ => merged.push(next),
+            }
+        }
+        merged
+    }
+}
+
+/// Without the number of the chunk: the range says where.
+fn what_of(error: &crate::codec::CodecError) -> String {
+    let crate::codec::CodecError::Damaged { what, .. } = error;
+    format!("the content is damaged: {what}")
+}

@@ -1,0 +1,221 @@
+//! One entry of a directory: a guard or an alias, and whether it belongs there.
+use super::{
+    super::report::{Finding, Kind},
+    Scan,
+    content::FileAt,
+    dir::{Dir, DirWork, Reached},
+    kind_of_vault,
+    links::AliasAt,
+};
+use crate::{
+    crypto::{TAG_LEN, Tag},
+    format::{Alias, Content, Data, Kind as NodeKind, Link, Name, guard_path},
+    store::ObjectPath,
+    vault::{ReadGuard, VaultError},
+};
+use std::sync::{
+    Arc,
+    atomic::Ordering::{Relaxed, SeqCst},
+};
+
+/// What an entry turned out to be.
+pub(super) struct Known {
+    pub tag: Tag,
+    pub subdir: bool,
+}
+
+impl Scan<'_> {
+    /// Looks at what is stored under a name in a directory.
+    pub(super) fn entry(&self, work: &Arc<DirWork>, stored: &str) {
+        let path = guard_path(&work.dir.id, stored);
+        let Ok(short) = work.key.open_name(stored.as_bytes()) else {
+            return self.stray(path.as_str());
+        };
+        let name = short.as_deref().unwrap_or(stored.as_bytes());
+        let at = work.dir.path_of(name);
+        self.take(work, stored, &path, Some(at), |bytes| {
+            self.look_at(work, &path, stored, short.as_deref(), bytes)
+        });
+    }
+
+    /// Reads an object, has it looked at, and counts it in its directory.
+    pub(super) fn take(
+        &self,
+        work: &DirWork,
+        stored: &str,
+        path: &ObjectPath,
+        at: Option<Vec<u8>>,
+        look: impl FnOnce(Vec<u8>) -> Result<Known, VaultError>,
+    ) {
+        let bytes = self.store.get(path);
+        let len = bytes.as_ref().map_or(0, Vec::len) as u64;
+        self.has_read(len);
+        let tag = bytes.as_ref().ok().and_then(|bytes| last_bytes(bytes));
+        let looked = bytes.map_err(VaultError::from).and_then(look);
+        let mut present = work.dir.present.lock();
+        let subdir = looked.as_ref().is_ok_and(|known| known.subdir);
+        present.found.add(&work.key, stored, tag.as_ref(), subdir);
+        present.tag_unknown |= tag.is_none();
+        let error = match looked {
+            Ok(known) => {
+                let Known { tag, subdir } = known;
+                return present.good.add(&work.key, stored, Some(&tag), subdir);
+            }
+            Err(error) => error,
+        };
+        let kind = kind_of_vault(&error);
+        if kind == Kind::Unreadable {
+            present.unread = true;
+            self.unread.store(true, SeqCst);
+        } else {
+            present.bad.push(stored.to_owned());
+        }
+        drop(present);
+        let mut finding = Finding::new(kind, path.as_str(), text(&error));
+        finding.object_range = (len > 0).then_some(0..len);
+        finding.path = at;
+        self.find(finding);
+    }
+
+    fn look_at(
+        &self,
+        work: &Arc<DirWork>,
+        path: &ObjectPath,
+        stored: &str,
+        short: Option<&[u8]>,
+        bytes: Vec<u8>,
+    ) -> Result<Known, VaultError> {
+        let misplaced = || VaultError::Damaged {
+            object: path.as_str().to_owned(),
+            what: "it was stored for another place",
+        };
+        let belongs = |name: &Name| match short {
+            Some(short) => name.as_bytes() == short,
+            None => work.key.stored_name(name.as_bytes()) == stored,
+        };
+        if Alias::is_alias(&bytes) {
+            let (alias, tag) = self.keys.open_alias(path, &work.dir.id, bytes)?;
+            if !belongs(&alias.name) {
+                return Err(misplaced());
+            }
+            let at = AliasAt {
+                dir: Arc::clone(&work.dir),
+                name: alias.name,
+                tag,
+            };
+            self.aliases.lock().entry(alias.file).or_default().push(at);
+            return Ok(Known { tag, subdir: false });
+        }
+        let guard = self.keys.open_guard(path, bytes)?;
+        let [Link { dir, name }] = guard.body.links.as_slice() else {
+            return Err(misplaced());
+        };
+        if *dir != work.dir.id || !belongs(name) {
+            return Err(misplaced());
+        }
+        let (tag, name) = (guard.tag, name.clone());
+        let subdir = guard.body.content.kind() == NodeKind::Directory;
+        self.refuse_older(&work.dir, &guard)?;
+        self.node(&work.dir, &name, guard);
+        Ok(Known { tag, subdir })
+    }
+
+    /// Looks at what a guard stands for. It belongs where it lies.
+    pub(super) fn node(&self, dir: &Arc<Dir>, name: &Name, guard: ReadGuard) {
+        let ReadGuard {
+            head,
+            key,
+            tag,
+            body,
+        } = guard;
+        match body.content {
+            Content::Directory(state) => {
+                let reached = Reached::Entry {
+                    parent: Arc::clone(dir),
+                    name: name.clone(),
+                };
+                self.enter(&Dir::new(state.id, reached, Some((head.file, state, tag))));
+            }
+            Content::File(state) => {
+                self.seen.files.fetch_add(1, Relaxed);
+                let Data::Payload { id, root, .. } = &state.data else {
+                    return;
+                };
+                self.payloads.lock().insert(*id);
+                if self.contents {
+                    let codec = self.keys.codec(head.file, &key, *id, state.chunk);
+                    let at = (Arc::clone(dir), name.clone());
+                    let file = FileAt::new(at, head.file, *id, &state, codec, key);
+                    self.content(&file, root);
+                }
+            }
+            _ => drop(self.seen.others.fetch_add(1, Relaxed)),
+        }
+    }
+
+    /// Of two guards of one file the one with the higher generation counts. An error if this is the older one; if it is the
+    /// other, that is told here.
+    pub(super) fn refuse_older(&self, dir: &Arc<Dir>, guard: &ReadGuard) -> Result<(), VaultError> {
+        let (file, generation) = (guard.head.file, guard.body.generation);
+        let older = {
+            let mut files = self.files.lock();
+            match files.get(&file) {
+                None => {
+                    files.insert(file, (Arc::clone(dir), generation));
+                    return Ok(());
+                }
+                Some((_, other)) if *other >= generation => {
+                    return Err(VaultError::Damaged {
+                        object: format!("file {file}"),
+                        what: OLDER,
+                    });
+                }
+                Some(_) => files.insert(file, (Arc::clone(dir), generation)),
+            }
+        };
+        if let Some((older, _)) = older {
+            self.displace(&older, guard);
+        }
+        Ok(())
+    }
+
+    /// A guard that was looked at before is older than this one of the same file.
+    fn displace(&self, older: &Arc<Dir>, newer: &ReadGuard) {
+        let key = self.keys.name_key(&older.id);
+        for stored in self.stored_names(older) {
+            let path = guard_path(&older.id, &stored);
+            let guard = self.store.get(&path).map_err(VaultError::from);
+            let Ok(guard) = guard.and_then(|bytes| self.keys.open_guard(&path, bytes)) else {
+                continue;
+            };
+            if guard.head.file != newer.head.file || guard.tag == newer.tag {
+                continue;
+            }
+            let subdir = guard.body.content.kind() == NodeKind::Directory;
+            let mut present = older.present.lock();
+            present.good.remove(&key, &stored, &guard.tag, subdir);
+            present.bad.push(stored);
+            drop(present);
+            let name = guard.body.links.first().map(|link| link.name.as_bytes());
+            let at = older.path_of(name.unwrap_or_default());
+            self.find(Finding::new(Kind::Double, path.as_str(), OLDER).at(at));
+        }
+    }
+}
+
+pub(super) const OLDER: &str = "it is an old guard of a file that is elsewhere now";
+
+/// The tag of a guard or alias.
+fn last_bytes(bytes: &[u8]) -> Option<Tag> {
+    bytes.last_chunk::<TAG_LEN>().map(|tag| Tag(*tag))
+}
+
+/// What is wrong, without the object, which is named beside it.
+pub(super) fn text(error: &VaultError) -> String {
+    match error {
+        VaultError::Format { source, .. } => source.to_string(),
+        VaultError::Damaged { what, .. } => (*what).to_owned(),
+        VaultError::Chunk { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}

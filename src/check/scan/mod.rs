@@ -1,0 +1,428 @@
+//! Looks at every object of a vault and at how they fit together. Writes nothing.
+//!
+//! First the tree, from the root's guard down; then directories that no entry leads to; then the guards that lie apart, with
+//! the entries that were met; then what nobody named. Many workers share what is waiting. What stays in memory is a few dozen
+//! bytes for each file, and its name and sums for each directory; never content.
+//!
+//! ```text
+//! work    what waits        dir     a directory and its sums      entry   one entry: a guard or an alias
+//! content chunks, index     links   guards that lie apart         orphans, sweep   what nobody leads to
+//! ```
+mod content;
+pub(super) mod dir;
+mod entry;
+mod links;
+mod orphans;
+mod sweep;
+mod work;
+
+use self::{
+    content::{Block, FileAt},
+    dir::{Dir, DirWork, Reached, Sums},
+    entry::OLDER,
+    links::AliasAt,
+    work::Work,
+};
+use super::{
+    report::{Finding, Kind, Outcome, Seen},
+    watch::Watch,
+};
+use crate::{
+    engine::Pool,
+    format::{
+        Content, DirId, DirState, FileId, Link, PayloadId, dir_path, is_stored_name,
+        root_guard_path,
+    },
+    store::{ObjectPath, Store, StoreError},
+    vault::{Keyring, VaultError},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+};
+
+pub(super) use self::sweep::QUARANTINE;
+
+/// Entries that one worker takes at a time.
+const BATCH: usize = 64;
+
+/// What is still to be looked at.
+enum Task {
+    Dir(Arc<Dir>),
+    Entries(Arc<DirWork>, Vec<String>),
+    Linked(Arc<DirWork>, Vec<String>),
+    Block(Arc<FileAt>, Block),
+}
+
+/// A scan under way.
+pub(super) struct Scan<'a> {
+    store: &'a dyn Store,
+    keys: &'a Keyring,
+    watch: &'a dyn Watch,
+    /// Are contents of payloads looked at?
+    contents: bool,
+    work: Work<Task>,
+    stopped: AtomicBool,
+    /// The disk did not read some guard or listing: what seems to be missing may be there.
+    unread: AtomicBool,
+    findings: Mutex<Vec<Finding>>,
+    dirs: Mutex<HashMap<DirId, Arc<Dir>>>,
+    files: Mutex<HashMap<FileId, (Arc<Dir>, u64)>>,
+    payloads: Mutex<HashSet<PayloadId>>,
+    aliases: Mutex<HashMap<FileId, Vec<AliasAt>>>,
+    fixes: Mutex<Fixes>,
+    seen: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    dirs: AtomicU64,
+    files: AtomicU64,
+    others: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// What a repair has to do beside the sums of directories.
+#[derive(Default)]
+pub(super) struct Fixes {
+    /// Files whose list of links is to be this one.
+    pub links: Vec<(FileId, Vec<Link>)>,
+    /// Files under `guards/links` that no entry leads to.
+    pub adopted: Vec<FileId>,
+    /// Objects and directories that nobody names.
+    pub leaks: Vec<ObjectPath>,
+}
+
+/// What a scan has found.
+pub(super) struct Scanned {
+    pub findings: Vec<Finding>,
+    pub seen: Seen,
+    /// None: the root's guard does not open.
+    pub root: Option<Arc<Dir>>,
+    /// `guards/links`.
+    pub links: Option<Arc<Dir>>,
+    pub dirs: Vec<Arc<Dir>>,
+    pub fixes: Fixes,
+    /// It was ended before its end.
+    pub stopped: bool,
+}
+
+/// Scans all of a vault.
+pub(super) fn scan(
+    store: &dyn Store,
+    keys: &Keyring,
+    pool: &Pool,
+    contents: bool,
+    watch: &dyn Watch,
+) -> Scanned {
+    let scan = Scan {
+        store,
+        keys,
+        watch,
+        contents,
+        work: Work::new(),
+        stopped: AtomicBool::new(false),
+        unread: AtomicBool::new(false),
+        findings: Mutex::default(),
+        dirs: Mutex::default(),
+        files: Mutex::default(),
+        payloads: Mutex::default(),
+        aliases: Mutex::default(),
+        fixes: Mutex::default(),
+        seen: Counts::default(),
+    };
+    if watch.wants_total() {
+        watch.total(scan.stored_bytes());
+    }
+    let root = scan.root();
+    if let Some((root, _)) = &root {
+        scan.enter(root);
+    }
+    scan.run(pool);
+    scan.find_orphans(pool);
+    let links = scan.scan_links(root.as_ref(), pool);
+    scan.sweep(pool);
+    scan.finish(root.map(|(root, _)| root), links)
+}
+
+impl Scan<'_> {
+    fn run(&self, pool: &Pool) {
+        // One long piece a thread: the pool asks as many as are idle.
+        pool.run(pool.threads(), |_| self.work.run(|task| self.step(task)));
+    }
+
+    fn step(&self, task: Task) {
+        if self.stopped.load(Relaxed) {
+            return;
+        }
+        match task {
+            Task::Dir(dir) => self.list(dir),
+            Task::Entries(dir, names) => {
+                names.iter().for_each(|name| self.entry(&dir, name));
+                if dir.batch_done() {
+                    self.compare(&dir);
+                }
+            }
+            Task::Linked(dir, names) => {
+                names.iter().for_each(|name| self.linked(&dir, name));
+                if dir.batch_done() {
+                    self.compare(&dir);
+                }
+            }
+            Task::Block(file, block) => self.block(&file, &block),
+        }
+    }
+
+    fn finish(self, root: Option<Arc<Dir>>, links: Option<Arc<Dir>>) -> Scanned {
+        let Counts {
+            dirs,
+            files,
+            others,
+            bytes,
+        } = self.seen;
+        let mut findings = self.findings.into_inner();
+        if root.is_none() {
+            // There is nothing to mend it with.
+            let mendable = |found: &&mut Finding| found.outcome == Outcome::Mendable;
+            let mendable = findings.iter_mut().filter(mendable);
+            mendable.for_each(|found| found.outcome = Outcome::Stays);
+        }
+        Scanned {
+            findings,
+            seen: Seen {
+                dirs: dirs.into_inner(),
+                files: files.into_inner(),
+                others: others.into_inner(),
+                bytes: bytes.into_inner(),
+            },
+            root,
+            links,
+            dirs: self.dirs.into_inner().into_values().collect(),
+            fixes: self.fixes.into_inner(),
+            stopped: self.stopped.into_inner(),
+        }
+    }
+
+    fn find(&self, finding: Finding) {
+        self.findings.lock().push(finding);
+    }
+
+    /// Notes that bytes were read.
+    fn has_read(&self, bytes: u64) {
+        self.seen.bytes.fetch_add(bytes, Relaxed);
+        if !self.watch.read(bytes) {
+            self.stopped.store(true, SeqCst);
+        }
+    }
+
+    /// The root directory, and what its guard says of `guards/links`.
+    fn root(&self) -> Option<(Arc<Dir>, Sums)> {
+        let path = root_guard_path();
+        let broken = |what: String| {
+            let what = format!(
+                "{what}; nothing can be reached through it: `wardfs salvage` copies out what is left"
+            );
+            self.find(Finding::new(Kind::Guard, path.as_str(), what).at(b"/".to_vec()));
+            None
+        };
+        let guard = match self.store.get(&path) {
+            Ok(bytes) => self.keys.open_guard(&path, bytes),
+            Err(StoreError::NotFound(_)) => {
+                return broken("the root directory's guard is missing".to_owned());
+            }
+            Err(error) => Err(error.into()),
+        };
+        let guard = match guard {
+            Ok(guard) => guard,
+            Err(error) => return broken(error.to_string()),
+        };
+        match &guard.body.content {
+            Content::Directory(
+                state @ DirState {
+                    links: Some(links), ..
+                },
+            ) if guard.body.links.is_empty() => {
+                let sums = Sums {
+                    entries: links.entries,
+                    subdirs: 0,
+                    names: links.names,
+                    states: links.states,
+                };
+                let stored = Some((guard.head.file, *state, guard.tag));
+                let dir = Dir::new(state.id, Reached::Root, stored);
+                self.files
+                    .lock()
+                    .insert(guard.head.file, (Arc::clone(&dir), u64::MAX));
+                Some((dir, sums))
+            }
+            _ => broken("it is not the guard of a root directory".to_owned()),
+        }
+    }
+
+    /// Has a directory looked at, unless it was met before.
+    fn enter(&self, dir: &Arc<Dir>) {
+        let mut dirs = self.dirs.lock();
+        if dirs.contains_key(&dir.id) {
+            return;
+        }
+        dirs.insert(dir.id, Arc::clone(dir));
+        drop(dirs);
+        self.seen.dirs.fetch_add(1, Relaxed);
+        self.work.add([Task::Dir(Arc::clone(dir))]);
+    }
+
+    fn list(&self, dir: Arc<Dir>) {
+        let names = self.stored_names(&dir);
+        let task = |work, names| Task::Entries(work, names);
+        self.share_out(dir, names, &task);
+    }
+
+    /// Cuts the entries of a directory into batches.
+    fn share_out(
+        &self,
+        dir: Arc<Dir>,
+        names: Vec<String>,
+        task: &dyn Fn(Arc<DirWork>, Vec<String>) -> Task,
+    ) {
+        let work = Arc::new(DirWork {
+            key: self.keys.name_key(&dir.id),
+            left: AtomicUsize::new(names.len().div_ceil(BATCH)),
+            dir,
+        });
+        if names.is_empty() {
+            self.compare(&work);
+            return;
+        }
+        let mut names = names.into_iter();
+        let batches = std::iter::from_fn(|| {
+            let batch: Vec<String> = names.by_ref().take(BATCH).collect();
+            (!batch.is_empty()).then_some(batch)
+        });
+        self.work
+            .add(batches.map(|batch| task(Arc::clone(&work), batch)));
+    }
+
+    /// What lies in a backing directory under names that entries can have. The rest is told.
+    fn stored_names(&self, dir: &Dir) -> Vec<String> {
+        let path = dir_path(&dir.id);
+        let names = match self.store.list(&path) {
+            Ok(names) => names,
+            Err(StoreError::NotFound(_)) => Vec::new(),
+            Err(error) => {
+                let kind = kind_of(&error);
+                self.find(Finding::new(kind, path.as_str(), error.to_string()).at(dir.path()));
+                dir.present.lock().unread = true;
+                self.unread.store(true, SeqCst);
+                Vec::new()
+            }
+        };
+        let mut stored = Vec::with_capacity(names.len());
+        for name in names {
+            match String::from_utf8(name) {
+                Ok(name) if is_stored_name(name.as_bytes()) => stored.push(name),
+                Ok(name) => self.stray(&format!("{}/{name}", path.as_str())),
+                Err(error) => self.stray(&format!(
+                    "{}/{}",
+                    path.as_str(),
+                    String::from_utf8_lossy(error.as_bytes())
+                )),
+            }
+        }
+        stored
+    }
+
+    fn stray(&self, object: &str) {
+        let what = "it is none of the vault's, and ignored";
+        self.find(Finding::new(Kind::Stray, object, what));
+    }
+
+    /// All entries of a directory were looked at: are they those that its guard sums up?
+    fn compare(&self, work: &DirWork) {
+        let dir = &work.dir;
+        let Some((_, state, _)) = &dir.stored else {
+            return;
+        };
+        self.compare_sums(dir, &Sums::of(state));
+    }
+
+    fn compare_sums(&self, dir: &Dir, stored: &Sums) {
+        let present = dir.present.lock().clone();
+        let object = dir_path(&dir.id);
+        let find = |kind, what: String| {
+            let finding = Finding::new(kind, object.as_str(), what);
+            self.find(if matches!(dir.reached, Reached::Links) {
+                finding
+            } else {
+                finding.at(dir.path())
+            });
+        };
+        let found = present.found;
+        if present.unread && found.entries < stored.entries {
+            return;
+        }
+        if (found.entries, found.names) != (stored.entries, stored.names) {
+            find(Kind::Entries, entries_text(found.entries, stored.entries));
+        } else if found.states != stored.states && !present.tag_unknown && !present.unread {
+            let are_bad = !present.bad.is_empty();
+            find(Kind::Rollback, rollback_text(found.entries, are_bad));
+        }
+        if present.good.entries == stored.entries && found.subdirs != stored.subdirs {
+            let (found, stored) = (found.subdirs, stored.subdirs);
+            find(
+                Kind::Counts,
+                format!("{found} directories are in it, and its guard counts {stored}"),
+            );
+        }
+    }
+}
+
+fn entries_text(found: u64, stored: u64) -> String {
+    if found == stored {
+        "its stored entries are not those that its guard sums up: some are missing, and as many \
+         were added; whether the others were put back cannot be told"
+            .to_owned()
+    } else {
+        format!(
+            "{found} entries are stored where its guard sums up {stored}; whether the others were \
+             put back cannot be told"
+        )
+    }
+}
+
+fn rollback_text(entries: u64, are_bad: bool) -> String {
+    if are_bad {
+        return "its entries are not as stored last; whether others than the damaged ones were put \
+                back cannot be told"
+            .to_owned();
+    }
+    let which = if entries == 1 {
+        "the entry in it is".to_owned()
+    } else {
+        format!("of the {entries} entries in it at least one is")
+    };
+    format!("{which} not as stored last: it was put back as it was once, or changed by others")
+}
+
+/// The disk's own errors are no damage that a repair may touch.
+fn kind_of(error: &StoreError) -> Kind {
+    match error {
+        StoreError::Io { .. } if !error.is_too_long() => Kind::Unreadable,
+        _ => Kind::Guard,
+    }
+}
+
+/// The same of an error of a vault.
+fn kind_of_vault(error: &VaultError) -> Kind {
+    match error {
+        VaultError::Store(error) => kind_of(error),
+        VaultError::Damaged { what: OLDER, .. } => Kind::Double,
+        _ => Kind::Guard,
+    }
+}

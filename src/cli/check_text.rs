@@ -1,0 +1,114 @@
+//! `wardfs check` for people. Programs use `--json`; this may change.
+
+use super::{report::shown, size};
+use crate::check::{Finding, Outcome, Report, Seen, Verdict};
+use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Path};
+
+/// A paragraph for each finding, and the result.
+pub fn show(vault: &Path, report: &Report, repaired: bool) -> String {
+    let mut text = String::new();
+    for finding in &report.findings {
+        text.push_str(&paragraph(finding));
+        text.push('\n');
+    }
+    text.push_str(&summary(vault, report, repaired));
+    text
+}
+
+fn paragraph(finding: &Finding) -> String {
+    let place = match &finding.path {
+        Some(path) => name(path),
+        None => name(finding.object.as_bytes()),
+    };
+    let mut text = format!("{place}: {}\n", finding.what);
+    let mut line = |line: String| {
+        let Ok(()) = writeln!(text, "  {line}") else {
+            unreachable!("a string takes everything")
+        };
+    };
+    if let Some(range) = &finding.file_range {
+        line(format!("lost: bytes {} of the file", bytes(range)));
+    }
+    if finding.path.is_some() {
+        let within = finding
+            .object_range
+            .as_ref()
+            .filter(|_| finding.file_range.is_some());
+        let within = within.map_or(String::new(), |range| format!(", bytes {}", bytes(range)));
+        line(format!(
+            "stored: {}{within}",
+            name(finding.object.as_bytes())
+        ));
+    }
+    line(match finding.outcome {
+        Outcome::Mended => "repaired".to_owned(),
+        Outcome::Note | Outcome::Mendable => finding.kind.remedy().to_owned(),
+        Outcome::Stays => format!("stays; {}", finding.kind.remedy()),
+    });
+    text
+}
+
+/// From the first to the last.
+fn bytes(range: &Range<u64>) -> String {
+    format!(
+        "{}-{}",
+        range.start,
+        range.end.saturating_sub(1).max(range.start)
+    )
+}
+
+/// A name from inside the vault, or of a stored object, as a terminal may show it.
+fn name(bytes: &[u8]) -> String {
+    shown(Path::new(OsStr::from_bytes(bytes)))
+}
+
+fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
+    let Seen {
+        dirs,
+        files,
+        others,
+        bytes,
+    } = report.seen;
+    let seen = format!(
+        "{}: {dirs} directories, {files} files, {others} others, {} verified\n",
+        shown(vault),
+        size::about(bytes)
+    );
+    let count = |outcome| {
+        let has = |finding: &&Finding| finding.outcome == outcome;
+        report.findings.iter().filter(has).count()
+    };
+    let (mended, mendable, stays) = (
+        count(Outcome::Mended),
+        count(Outcome::Mendable),
+        count(Outcome::Stays),
+    );
+    let verdict = match report.verdict() {
+        Verdict::Clean => "no damage\n".to_owned(),
+        Verdict::Repaired => format!("damage: {mended} repaired, none left\n"),
+        Verdict::Damaged if repaired => format!("damage: {mended} repaired, {stays} left\n"),
+        Verdict::Damaged => format!("damage: {mendable} can be repaired (--repair), {stays} not\n"),
+    };
+    let kept = report.kept_in.as_ref().map_or(String::new(), |kept| {
+        let kept = shown(&vault.join(kept));
+        format!("what was replaced or removed is in {kept}\n")
+    });
+    seen + &verdict + &kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_name_their_last_byte() {
+        assert_eq!(bytes(&(16_384..32_768)), "16384-32767");
+        assert_eq!(bytes(&(5..5)), "5-5");
+    }
+
+    #[test]
+    fn names_from_inside_cannot_drive_the_terminal() {
+        assert_eq!(name(b"/a\x1b[31m"), r#""/a\u{1b}[31m""#);
+        assert_eq!(name("/\u{e4} b".as_bytes()), "/\u{e4} b");
+    }
+}

@@ -1,0 +1,132 @@
+//! What opens and seals the objects of a vault one by one, for those who do not go through its tree of nodes.
+//!
+//! Nothing is read or written here, and where an object belongs is not asked.
+use super::{
+    error::{Result, in_object},
+    file::index::IndexSource,
+    guard::{GuardOpener, ReadGuard},
+};
+use crate::{
+    codec::{ChunkCodec, FramePlace},
+    crypto::{Aead, FileKey, NameKey, Suite, Tag, ZoneKey},
+    format::{
+        Alias, Body, ChunkSize, DirId, FileId, GuardHead, PayloadId, SealedGuard, VaultId, ZoneId,
+        seal_guard,
+    },
+    store::{ObjectPath, Store},
+};
+
+/// The keys of a vault's tree.
+pub struct Keyring {
+    pub(super) vault: VaultId,
+    pub(super) suite: Suite,
+    pub(super) zone: ZoneId,
+    pub(super) zone_key: ZoneKey,
+}
+
+impl Keyring {
+    /// The vault.
+    pub fn vault(&self) -> VaultId {
+        self.vault
+    }
+
+    /// The zone of all that is in it.
+    pub fn zone(&self) -> ZoneId {
+        self.zone
+    }
+
+    /// The keys of a directory's names and sums.
+    pub fn name_key(&self, dir: &DirId) -> NameKey {
+        self.zone_key.name_key(&dir.0)
+    }
+
+    /// Opens a guard; `path` is for errors alone.
+    ///
+    /// # Errors
+    /// Bytes that are no guard of this vault.
+    pub fn open_guard(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
+        let opener = GuardOpener {
+            vault: &self.vault,
+            suite: self.suite,
+            zone: &self.zone,
+            zone_key: &self.zone_key,
+        };
+        opener.open(path, bytes)
+    }
+
+    /// Opens an alias that was found in a directory.
+    ///
+    /// # Errors
+    /// Bytes that are no alias of this directory.
+    pub fn open_alias(
+        &self,
+        path: &ObjectPath,
+        dir: &DirId,
+        bytes: Vec<u8>,
+    ) -> Result<(Alias, Tag)> {
+        let aead = self.zone_key.alias_aead(&dir.0, self.suite);
+        in_object(path.as_str(), Alias::open(bytes, &aead, &self.vault, dir))
+    }
+
+    /// Seals an alias of a directory.
+    pub fn seal_alias(&self, dir: &DirId, alias: &Alias) -> SealedGuard {
+        let aead = self.zone_key.alias_aead(&dir.0, self.suite);
+        alias.seal(&aead, self.suite, &self.vault, dir)
+    }
+
+    /// Seals a guard anew, with the key that it had.
+    pub fn seal_again(&self, head: &GuardHead, key: &FileKey, body: &Body) -> SealedGuard {
+        seal_guard(head, &key.guard_aead(self.suite), &self.vault, body)
+    }
+
+    /// Seals the first guard of a new file, with a key of its own.
+    pub fn seal_new(&self, body: &Body) -> (FileId, SealedGuard) {
+        let (file, key) = (FileId::random(), FileKey::generate());
+        let head = GuardHead {
+            suite: self.suite,
+            file,
+            zone: self.zone,
+            stanzas: vec![self.zone_key.wrap_file(&self.vault.0, &file.0, &key)],
+        };
+        (file, self.seal_again(&head, &key, body))
+    }
+
+    /// What opens the chunks of a payload.
+    pub fn codec(
+        &self,
+        file: FileId,
+        key: &FileKey,
+        payload: PayloadId,
+        chunk: ChunkSize,
+    ) -> ChunkCodec {
+        let place = FramePlace {
+            suite: self.suite,
+            vault: self.vault,
+            file,
+            payload,
+        };
+        ChunkCodec::new(key.chunk_aead(self.suite), place, chunk, false)
+    }
+
+    /// What opens the index blocks of a file.
+    pub fn index_aead(&self, key: &FileKey) -> Aead {
+        key.index_aead(self.suite)
+    }
+
+    /// Where the index blocks of a payload are read from.
+    pub fn index<'a>(
+        &self,
+        store: &'a dyn Store,
+        aead: &'a dyn Fn() -> Aead,
+        file: FileId,
+        payload: PayloadId,
+    ) -> IndexSource<'a> {
+        IndexSource {
+            store,
+            aead,
+            vault: self.vault,
+            file,
+            payload,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A repair that is cut short by a loss of power leaves a vault that is no worse, and that another repair finishes.
+use crate::{
+    change::Change,
+    checked, only_ranges, told,
+    vaults::{
+        image::PASSPHRASE,
+        objects::{Objects, copy_into, objects},
+        run::on_all_cores,
+    },
+    victim::Victim,
+    victims,
+};
+use std::{collections::HashSet, sync::Arc};
+use wardfs::{
+    check::{self, Unwatched},
+    store::{SimulatedStore, Store},
+    vault::ROOT_INO,
+};
+
+/// Crashes of each repair.
+const CRASHES: u64 = 40;
+
+/// Damage that takes a repair of every sort.
+fn damages(victim: &Victim) -> Vec<Objects> {
+    let map = &victim.now().map;
+    let entry = |path: &[&[u8]]| {
+        let mut ino = ROOT_INO;
+        let mut found = String::new();
+        for name in path {
+            let entry = &map.dir(ino).expect("a directory").entries[*name];
+            (ino, found) = (entry.ino, entry.path.clone());
+        }
+        found
+    };
+    let linked = map
+        .nodes
+        .values()
+        .find(|node| node.guard.starts_with("guards/links"))
+        .expect("a file with several names");
+    let remove = |object: String| Change::Remove { object };
+    let flip = |object: String| Change::FlipBit { object, bit: 2400 };
+    let changes = [
+        vec![remove(entry(&[b"dir"]))],
+        vec![
+            flip(entry(&[b"dir", b"deep"])),
+            flip(entry(&[b"dir", b"payload"])),
+        ],
+        vec![remove(linked.guard.clone())],
+        vec![
+            flip(entry(&[b"dir", b"inline"])),
+            remove(entry(&[b"another link"])),
+        ],
+    ];
+    changes
+        .iter()
+        .map(|changes| {
+            let mut objects = victim.now().objects.clone();
+            changes
+                .iter()
+                .for_each(|change| change.apply(victim, &mut objects));
+            objects
+        })
+        .collect()
+}
+
+fn on_disk(objects: &Objects) -> SimulatedStore {
+    let store = SimulatedStore::new();
+    copy_into(&store, objects);
+    store.sync().expect("a store in memory");
+    store
+}
+
+fn repair(store: &SimulatedStore) -> Result<check::Report, wardfs::vault::VaultError> {
+    check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched)
+}
+
+#[test]
+fn a_repair_that_loses_power_is_finished_by_the_next_one_and_loses_nothing() {
+    let victim = &victims()[0];
+    let damaged = damages(victim);
+    let steps = |objects: &Objects| {
+        let store = on_disk(objects);
+        let before = store.steps();
+        repair(&store).expect("a vault that opens");
+        (before, store.steps())
+    };
+    let work: Vec<(usize, u64)> = damaged
+        .iter()
+        .enumerate()
+        .flat_map(|(number, objects)| {
+            let (from, to) = steps(objects);
+            assert!(to > from + CRASHES / 2, "it writes");
+            let step = usize::try_from(((to - from) / CRASHES).max(1)).expect("small");
+            (from..=to).step_by(step).map(move |at| (number, at))
+        })
+        .collect();
+    on_all_cores(&work, |_, &(number, at)| {
+        let before = &damaged[number];
+        let store = on_disk(before);
+        store.stop_after(at);
+        // What was cut short may say anything.
+        let _ = repair(&store);
+        let left = store.crash(at);
+        let report = repair(&left).map_err(|error| format!("it does not open: {error}"))?;
+        let after = objects(&left);
+        let again = checked(&after);
+        if !only_ranges(&report) || !only_ranges(&again) {
+            return Err(format!("{:#?}\nleft {:#?}", told(&report), told(&again)));
+        }
+        let kept: HashSet<&Vec<u8>> = after.values().collect();
+        match before.iter().find(|(_, bytes)| !kept.contains(bytes)) {
+            Some((name, _)) => Err(format!("{name} is gone")),
+            None => Ok(()),
+        }
+    });
+}

@@ -1,0 +1,345 @@
+//! After a repair.
+use crate::{
+    change::{Change, Changes},
+    checked, look, only_ranges, paths_from, repaired, told,
+    vaults::{
+        draw::Seeded,
+        dump::{Dump, FoundBody, read_file},
+        image::{open, options},
+        objects::{Objects, objects},
+        run::{number, on_all_cores, seeds},
+    },
+    victim::{Victim, copy_of},
+    victims,
+};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, OnceLock},
+};
+use wardfs::{
+    check::{Finding, Kind, Outcome, Report, Verdict},
+    vault::{DirEntry, NewKind, ROOT_INO},
+};
+
+#[test]
+fn a_repair_of_a_whole_vault_changes_no_byte() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let (report, store) = repaired(before).expect("a healthy vault");
+        assert_eq!(told(&report), [""; 0]);
+        assert!(objects(&store) == *before);
+    }
+}
+
+#[test]
+fn a_repair_after_an_unclean_end_does_what_a_mount_does() {
+    for victim in victims() {
+        for before in std::iter::once(&victim.killed.objects).chain(&victim.interrupted) {
+            let (report, store) = repaired(before).expect("a healthy vault");
+            assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+            let vault = open(Arc::new(store), options(1 << 40)).expect("a healthy vault");
+            let dump = Dump::of(&vault).expect("a healthy vault");
+            let last = victim.killed.past.last().expect("a state");
+            assert_eq!(last.difference(&dump), None);
+        }
+    }
+}
+
+/// One change, and what a repair made of it.
+struct Case {
+    victim: &'static Victim,
+    change: Change,
+    report: Report,
+    /// What the repair left otherwise than it was before the damage; nothing: it is gone.
+    after: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Case {
+    fn damaged(&self) -> Objects {
+        let mut objects = self.victim.now().objects.clone();
+        self.change.apply(self.victim, &mut objects);
+        objects
+    }
+
+    fn after(&self) -> Objects {
+        let mut objects = self.victim.now().objects.clone();
+        for (name, bytes) in &self.after {
+            match bytes {
+                Some(bytes) => drop(objects.insert(name.clone(), bytes.clone())),
+                None => drop(objects.remove(name)),
+            }
+        }
+        objects
+    }
+}
+
+/// Whole vaults for each case would be too much memory.
+fn differences(before: &Objects, after: &Objects) -> Vec<(String, Option<Vec<u8>>)> {
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let changed = after
+        .iter()
+        .filter(|(name, bytes)| before.get(*name) != Some(bytes));
+    let changed = changed.map(|(name, bytes)| (name.clone(), Some(bytes.clone())));
+    changed
+        .chain(gone.map(|name| (name.clone(), None)))
+        .collect()
+}
+
+/// Changes of `tests/tamper`, one at a time, each repaired once. In a short run a part of them. Those with which the vault does
+/// not open at all, and those of the root's guard, are none: what is left is for `salvage`.
+fn cases() -> &'static [Case] {
+    static CASES: OnceLock<Vec<Case>> = OnceLock::new();
+    CASES.get_or_init(|| {
+        let made = Mutex::new(Vec::new());
+        for (at, victim) in victims().iter().enumerate() {
+            let step = match (number("WARDFS_TEST_SECS"), at) {
+                (Some(_), _) => 1,
+                (None, 0) => 5,
+                (None, _) => 23,
+            };
+            let seed = seeds().next().expect("there is one");
+            let all = Changes::new(victim, &mut Seeded::new(seed)).all();
+            let some: Vec<Change> = all.into_iter().step_by(step).collect();
+            on_all_cores(&some, |_, change| {
+                let mut damaged = victim.now().objects.clone();
+                change.apply(victim, &mut damaged);
+                if let Ok((report, store)) = repaired(&damaged)
+                    && !is_root_gone(&report)
+                {
+                    made.lock().expect("nobody panics with it").push(Case {
+                        victim,
+                        change: change.clone(),
+                        report,
+                        after: differences(&victim.now().objects, &objects(&store)),
+                    });
+                }
+                Ok(())
+            });
+        }
+        made.into_inner().expect("nobody panics with it")
+    })
+}
+
+fn is_root_gone(report: &Report) -> bool {
+    let is_root = |found: &Finding| found.object == "guards/root" && found.is_open();
+    report.findings.iter().any(is_root)
+}
+
+fn each_case(each: impl Fn(&Case) -> Result<(), String> + Sync) {
+    let cases = cases();
+    assert!(cases.len() > 100);
+    let numbers: Vec<usize> = (0..cases.len()).collect();
+    on_all_cores(&numbers, |_, number| {
+        let case = &cases[*number];
+        let told = || format!("{:?}\ntold {:#?}", case.change, told(&case.report));
+        each(case).map_err(|what| format!("{what}: {}", told()))
+    });
+}
+
+#[test]
+fn what_is_left_after_a_repair_is_ranges_of_files() {
+    each_case(|case| {
+        let after = checked(&case.after());
+        if only_ranges(&case.report) && only_ranges(&after) {
+            Ok(())
+        } else {
+            Err(format!("left {:#?}", told(&after)))
+        }
+    });
+}
+
+#[test]
+fn nothing_is_lost_by_a_repair() {
+    each_case(|case| {
+        let after = case.after();
+        let after: HashSet<&Vec<u8>> = after.values().collect();
+        for (name, bytes) in &case.damaged() {
+            // The header is restored from its other copy; an old journal has no effect and goes, as at any mount.
+            let goes = name.starts_with("wardfs.vault") || name.starts_with("journal/");
+            if !goes && !after.contains(bytes) {
+                return Err(format!("{name} is gone"));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_no_finding_names_reads_as_before() {
+    each_case(|case| match &case.change {
+        // The past as a whole is whole.
+        Change::PutBackAll { .. } => Ok(()),
+        Change::PutBack { objects, .. } if objects[0] == "guards/root" => Ok(()),
+        _ => as_before(case),
+    });
+}
+
+#[test]
+fn a_repaired_vault_mounts_and_can_be_worked_on() {
+    each_case(|case| {
+        let store = copy_of(&case.after());
+        let work = || -> wardfs::vault::Result<()> {
+            let vault = open(Arc::new(store.clone()), options(1 << 40))?;
+            let file = vault.make(ROOT_INO, b"afterwards", NewKind::File, 0o644, 0, 0)?;
+            vault.write(file.ino, 0, &[7; 50_000], false)?;
+            vault.close()
+        };
+        work().map_err(|error| error.to_string())?;
+        let again = checked(&objects(&store));
+        if only_ranges(&again) {
+            Ok(())
+        } else {
+            Err(format!("{:#?}", told(&again)))
+        }
+    });
+}
+
+#[test]
+fn a_second_repair_finds_nothing_to_do() {
+    each_case(|case| {
+        let (report, store) = repaired(&case.after()).map_err(|error| error.to_string())?;
+        let mended = |found: &Finding| found.outcome == Outcome::Mended;
+        if report.findings.iter().any(mended) || objects(&store) != case.after() {
+            return Err(format!("it did something again: {:#?}", told(&report)));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_no_entry_leads_to_is_found_again_in_lost_and_found() {
+    let victim = &victims()[0];
+    let map = &victim.now().map;
+    let dir = map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]]
+        .path
+        .clone();
+    let mut damaged = victim.now().objects.clone();
+    damaged.remove(&dir);
+    let (report, store) = repaired(&damaged).expect("a vault that opens");
+    assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+    let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");
+    let lost = vault.lookup(ROOT_INO, b"lost+found").expect("it was made");
+    assert_eq!(lost.mode, 0o700);
+    let mut names = Vec::new();
+    let each = &mut |entry: &DirEntry<'_>| {
+        names.push(entry.name.to_vec());
+        true
+    };
+    vault.read_dir(lost.ino, 0, each).expect("it is whole");
+    assert_eq!(names.len(), 1);
+    let top = vault.lookup(lost.ino, &names[0]).expect("it is whole");
+    let found = Dump::below(&vault, top.ino).expect("it is whole");
+    let before = &victim.now().dump;
+    let ino = map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]].ino;
+    let below = |dump: &Dump, top: u64| {
+        let mut paths = paths_from(dump, top);
+        paths.remove(&Vec::new());
+        paths
+    };
+    assert_eq!(below(&found, top.ino), below(before, ino));
+}
+
+fn as_before(case: &Case) -> Result<(), String> {
+    let Case { victim, report, .. } = case;
+    let store = copy_of(&case.after());
+    let vault = open(Arc::new(store), options(1 << 40)).map_err(|error| error.to_string())?;
+    let dump = &victim.now().dump;
+    let before = paths_from(dump, ROOT_INO);
+    let named: Vec<&[u8]> = report
+        .findings
+        .iter()
+        .filter_map(|found| found.path.as_deref())
+        .collect();
+    // A file with several names is told by one of them; a long name is not known when its guard is damaged.
+    let inos: HashSet<u64> = named
+        .iter()
+        .filter_map(|path| before.get(*path).copied())
+        .collect();
+    let is_below = |path: &[u8], named: &[u8]| {
+        let inside = path.strip_prefix(named);
+        named == b"/" || inside.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    };
+    let is_lost = report
+        .findings
+        .iter()
+        .any(|found| found.kind == Kind::Orphan);
+    let links_hit = report
+        .findings
+        .iter()
+        .any(|found| found.kind == Kind::Rollback && found.object == "guards/links");
+    for (path, ino) in &before {
+        let found = &dump.nodes[ino];
+        let is_long = path
+            .split(|byte| *byte == b'/')
+            .any(|name| name.len() > 175);
+        let is_hit = inos.contains(ino) || named.iter().any(|named| is_below(path, named));
+        // What is said of all files with several names may be about any of them.
+        let is_apart = victim.now().map.nodes[ino]
+            .guard
+            .starts_with("guards/links");
+        let is_hit = is_hit || (links_hit && is_apart);
+        let now = look(&vault, path);
+        if is_hit || ((is_lost || is_long) && now.is_err()) {
+            continue;
+        }
+        let read = || -> wardfs::vault::Result<bool> {
+            let stat = vault.stat(now?)?;
+            Ok(match &found.body {
+                FoundBody::File(pages) => pages.same(&read_file(&vault, &stat)?),
+                _ => stat.kind == found.stat.kind,
+            })
+        };
+        match read() {
+            Ok(true) => {}
+            Ok(false) => return Err(format!("{}: other content", String::from_utf8_lossy(path))),
+            Err(error) => return Err(format!("{}: {error}", String::from_utf8_lossy(path))),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn guards_that_were_swapped_or_moved_go_back_to_their_places() {
+    let victim = &victims()[0];
+    let map = &victim.now().map;
+    let guard = |path: &[&[u8]]| {
+        let step = |dir, name: &&[u8]| map.dir(dir).expect("a directory").entries[*name].ino;
+        map.nodes[&path.iter().fold(ROOT_INO, step)].guard.clone()
+    };
+    let (dir, file) = (guard(&[b"dir"]), guard(&[b"dir", b"deep", b"long"]));
+    let apart = guard(&[b"another link"]);
+    assert!(apart.starts_with("guards/links"));
+    let swap = |one: &String, other: &String| Change::Swap {
+        one: one.clone(),
+        other: other.clone(),
+    };
+    let moved = |from: &String, to: &str| Change::Move {
+        from: from.clone(),
+        to: to.to_owned(),
+    };
+    let inline = guard(&[b"dir", b"inline"]);
+    let away = format!(
+        "{}/{}",
+        file.rsplit_once('/').expect("a path").0,
+        inline.rsplit_once('/').expect("a path").1
+    );
+    for change in [
+        swap(&file, &inline),
+        swap(&dir, &file),
+        swap(&apart, &inline),
+        moved(&inline, &away),
+    ] {
+        let mut damaged = victim.now().objects.clone();
+        change.apply(victim, &mut damaged);
+        let (report, store) = repaired(&damaged).expect("a vault that opens");
+        assert_eq!(
+            report.verdict(),
+            Verdict::Repaired,
+            "{change:?} {:#?}",
+            told(&report)
+        );
+        let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");
+        let dump = Dump::of(&vault).expect("a repaired vault");
+        assert_eq!(victim.now().dump.difference(&dump), None, "{change:?}");
+    }
+}

@@ -1,0 +1,208 @@
+//! The verification of a vault that is open.
+use crate::{
+    map::MappedBody,
+    paths,
+    vaults::{
+        image::{Image, open, options},
+        objects::{objects, path},
+        op::Fill,
+    },
+    victim::copy_of,
+    victims,
+};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use wardfs::{
+    store::Store,
+    vault::{NewKind, OpenOptions, ROOT_INO, RenameMode, ScrubWatch, SetAttr, Vault},
+};
+
+/// Notes what is found; ends after so many bytes.
+#[derive(Default)]
+pub struct Noted {
+    nodes: u64,
+    bytes: u64,
+    bytes_max: Option<u64>,
+    pub found: Vec<(Vec<u8>, Option<Range<u64>>, String)>,
+}
+
+impl ScrubWatch for Noted {
+    fn read(&mut self, bytes: u64) -> bool {
+        self.bytes += bytes;
+        self.bytes_max.is_none_or(|most| self.bytes < most)
+    }
+
+    fn node(&mut self) {
+        self.nodes += 1;
+    }
+
+    fn found(&mut self, path: &[u8], range: Option<Range<u64>>, what: &str) {
+        self.found.push((path.to_vec(), range, what.to_owned()));
+    }
+}
+
+pub fn scrubbed(vault: &Vault) -> Noted {
+    let mut noted = Noted::default();
+    assert!(vault.scrub(&mut noted).expect("it can be read"));
+    noted
+}
+
+#[test]
+fn a_whole_vault_has_no_damage_and_every_node_is_met() {
+    for victim in victims() {
+        let store = copy_of(&victim.now().objects);
+        let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+        let noted = scrubbed(&vault);
+        assert_eq!(noted.found, []);
+        assert_eq!(noted.nodes, victim.now().dump.nodes.len() as u64);
+        vault.close().expect("nothing was changed");
+        assert!(objects(&store) == victim.now().objects);
+    }
+}
+
+#[test]
+fn damage_that_comes_while_the_vault_is_open_is_found_and_named() {
+    for victim in victims() {
+        let map = &victim.now().map;
+        for (name, ino) in paths(&victim.now().dump) {
+            let mapped = &map.nodes[&ino];
+            let is_apart = mapped.guard.starts_with("guards/links");
+            if ino == ROOT_INO || is_apart {
+                continue;
+            }
+            let mut hits = vec![(mapped.guard.clone(), 300)];
+            if let MappedBody::Payload(payload) = &mapped.body {
+                let piece = payload.chunks.values().flatten().last().expect("a piece");
+                hits.push((piece.object.clone(), piece.range.start + 20));
+            }
+            for (object, at) in hits {
+                let store = copy_of(&victim.now().objects);
+                let vault =
+                    open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+                // Known before, as far as a look goes.
+                assert_eq!(scrubbed(&vault).found, []);
+                let mut bytes = store.get(&path(&object)).expect("it is there");
+                bytes[at] ^= 1;
+                store.put(&path(&object), &bytes).expect("in memory");
+                let found = scrubbed(&vault).found;
+                // A long name is in the guard alone.
+                let last = name.rsplit(|byte| *byte == b'/').next().expect("a name");
+                let dir = &name[..name.len() - last.len() - 1];
+                assert!(
+                    found
+                        .iter()
+                        .any(|(path, ..)| *path == name || (last.len() > 175 && path == dir)),
+                    "{object}: {found:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scrub_can_be_ended() {
+    let store = copy_of(&victims()[0].now().objects);
+    let vault = open(Arc::new(store), options(1 << 40)).expect("a healthy vault");
+    let mut noted = Noted {
+        bytes_max: Some(10_000),
+        ..Noted::default()
+    };
+    assert!(!vault.scrub(&mut noted).expect("it can be read"));
+    assert!(noted.nodes < victims()[0].now().dump.nodes.len() as u64);
+}
+
+/// Files are made, written, cut, moved and removed, with checkpoints all the time.
+#[test]
+fn there_are_no_false_alarms_while_files_change() {
+    let store = Image::Small.in_memory();
+    let options = OpenOptions {
+        threads: Some(2),
+        background: true,
+        checkpoint_bytes: 1 << 16,
+        checkpoint_age: Duration::from_millis(5),
+        ..options(1 << 16)
+    };
+    let vault = open(Arc::new(store), options).expect("a new vault");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for worker in 0..2_u8 {
+            let (vault, is_done) = (&vault, &is_done);
+            scope.spawn(move || {
+                let mut round = 0_u64;
+                while !is_done.load(SeqCst) {
+                    work(vault, worker, round).expect("a healthy vault");
+                    round += 1;
+                }
+            });
+        }
+        let until = Instant::now() + Duration::from_secs(5);
+        let mut found = Vec::new();
+        while Instant::now() < until && found.is_empty() {
+            found = scrubbed(&vault).found;
+        }
+        is_done.store(true, SeqCst);
+        assert_eq!(found, []);
+    });
+    assert_eq!(scrubbed(&vault).found, []);
+    vault.close().expect("a healthy vault");
+}
+
+fn work(vault: &Vault, worker: u8, round: u64) -> wardfs::vault::Result<()> {
+    let name = |kind: &str, number: u64| format!("{kind}-{worker}-{}", number % 7).into_bytes();
+    let dir_name = name("dir", round / 20);
+    let dir = match vault.lookup(ROOT_INO, &dir_name) {
+        Ok(stat) => stat.ino,
+        Err(_) => {
+            vault
+                .make(ROOT_INO, &dir_name, NewKind::Directory, 0o755, 0, 0)?
+                .ino
+        }
+    };
+    let file = match vault.lookup(dir, &name("file", round)) {
+        Ok(stat) => stat.ino,
+        Err(_) => {
+            vault
+                .make(dir, &name("file", round), NewKind::File, 0o644, 0, 0)?
+                .ino
+        }
+    };
+    let len = 100 + usize::try_from(round * 7919 % 90_000).expect("small");
+    vault.write(
+        file,
+        round * 131 % 20_000,
+        &Fill::Noise(round).bytes(len),
+        false,
+    )?;
+    let cut = SetAttr {
+        size: Some(round * 31 % 50_000),
+        ..SetAttr::default()
+    };
+    match round % 5 {
+        0 => drop(vault.set_attr(file, &cut)?),
+        1 => {
+            let _ = vault.link(file, ROOT_INO, &name("link", round));
+        }
+        2 => vault.rename(
+            dir,
+            &name("file", round),
+            dir,
+            &name("moved", round),
+            RenameMode::Replace,
+        )?,
+        3 => {
+            let _ = vault.unlink(ROOT_INO, &name("link", round / 3));
+            let _ = vault.unlink(dir, &name("moved", round / 2));
+        }
+        _ => {}
+    }
+    vault.forget(file, u64::from(u32::MAX));
+    vault.forget(dir, u64::from(u32::MAX));
+    Ok(())
+}
