@@ -224,16 +224,23 @@ impl Reader {
         self.calm = if others == 0 { self.calm + 1 } else { 0 };
         self.soon = if waited < LOOK { self.soon + 1 } else { 0 };
         let readers = self.attention.readers.load(Relaxed);
-        let nobody_reads = readers < self.attention.threads && others + 1 >= readers;
-        if nobody_reads && self.attention.is_ready() {
-            self.calm = 0;
-            self.rush += 1;
-            if self.rush >= RUSH {
-                self.rush = 0;
-                self.attention.call_help();
-            }
-        } else {
+        // A single reader looks when it has answered.
+        if readers > 1 && readers < self.attention.threads && others + 1 >= readers {
+            self.note_waiting();
+        }
+    }
+
+    /// Calls for help when messages wait again and again for a reader.
+    fn note_waiting(&mut self) {
+        if !self.attention.is_ready() {
             self.rush = 0;
+            return;
+        }
+        self.calm = 0;
+        self.rush += 1;
+        if self.rush >= RUSH {
+            self.rush = 0;
+            self.attention.call_help();
         }
     }
 
@@ -241,6 +248,9 @@ impl Reader {
     fn finish(&mut self) {
         self.ended = self.attention.start.elapsed();
         let readers = self.attention.readers.load(Relaxed);
+        if readers == 1 && self.attention.threads > 1 {
+            self.note_waiting();
+        }
         let are_all_known = self.attention.known.load(Relaxed) == self.attention.threads;
         if readers > 1 && self.calm >= CALM && are_all_known {
             self.calm = 0;
