@@ -5,6 +5,7 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted, mounted_with},
+    lag::Lag,
     mapped::{Map, open},
     tree::{LENGTHS, assert_same, describe, noise},
 };
@@ -203,6 +204,7 @@ fn under_load_all_that_is_older_than_the_promised_moment_survives_each_kill() {
     mounted(|mount| {
         for round in 0..4u64 {
             let done = AtomicBool::new(false);
+            let lag = Lag::new(mount.outside("lag"));
             let (killed, late, acknowledged) = thread::scope(|scope| {
                 let writers: Vec<_> = (0..3u64)
                     .map(|who| {
@@ -211,12 +213,13 @@ fn under_load_all_that_is_older_than_the_promised_moment_survives_each_kill() {
                         scope.spawn(move || append_until(&path, done, round * 10 + who, RECORD))
                     })
                     .collect();
-                let late = oversleep(Duration::from_millis(900 + 130 * round));
+                scope.spawn(|| lag.watch());
+                thread::sleep(Duration::from_millis(900 + 130 * round));
                 let killed = Instant::now();
                 mount.kill();
                 done.store(true, Relaxed);
                 let times = writers.into_iter().map(|writer| writer.join().unwrap());
-                (killed, late, times.collect::<Vec<_>>())
+                (killed, lag.end(), times.collect::<Vec<_>>())
             });
             mount.revive();
             for (who, times) in (0..).zip(&acknowledged) {
@@ -235,19 +238,6 @@ fn under_load_all_that_is_older_than_the_promised_moment_survives_each_kill() {
             }
         }
     });
-}
-
-/// Sleeps for that long in all; gives by how much the machine was too late in that, all in all for the last 150 ms: the
-/// daemon's timer is late as well then.
-fn oversleep(time: Duration) -> Duration {
-    const STEP: Duration = Duration::from_millis(5);
-    let (until, mut late) = (Instant::now() + time, Vec::new());
-    while Instant::now() < until {
-        let begun = Instant::now();
-        thread::sleep(STEP);
-        late.push(begun.elapsed().saturating_sub(STEP));
-    }
-    late.iter().rev().take(30).sum()
 }
 
 /// Appends records until errors say that the daemon is gone; nothing else, since any operation on names would bring them

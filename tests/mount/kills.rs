@@ -6,6 +6,7 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted},
+    lag::Lag,
     tree::noise,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -15,10 +16,6 @@ use std::{
     io,
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -38,25 +35,6 @@ const BLOCKS: u64 = 40;
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().expect("a number"))
-}
-
-/// The machine may let a thread wait that wants to run: the daemon's too. This is the longest wait of one here.
-struct Lag {
-    over: AtomicBool,
-    longest: Mutex<Duration>,
-}
-
-impl Lag {
-    fn watch(&self) {
-        const NAP: Duration = Duration::from_millis(5);
-        while !self.over.load(Relaxed) {
-            let start = Instant::now();
-            thread::sleep(NAP);
-            let lag = start.elapsed().saturating_sub(NAP);
-            let mut longest = self.longest.lock().unwrap();
-            *longest = lag.max(*longest);
-        }
-    }
 }
 
 /// A change of names or attributes. Names lie in one of two directories.
@@ -220,9 +198,10 @@ impl Known {
 
     fn look(&self) -> Shown {
         let mut found = Shown::default();
-        let made = match self.running {
-            Some(Change::Make(_, id)) => Some(id),
-            _ => None,
+        // A file without its content yet: the one that is being made, or the one before.
+        let empty = |name: &str| match &self.running {
+            Some(Change::Make(made, id)) if made == name => Some(*id),
+            _ => self.unsure,
         };
         let mut links: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
         for half in ["a", "b"] {
@@ -235,7 +214,7 @@ impl Known {
                     continue;
                 }
                 let content = fs::read(&path).unwrap();
-                let id = match (content.as_slice().try_into(), made.or(self.unsure)) {
+                let id = match (content.as_slice().try_into(), empty(&name)) {
                     (Ok(bytes), _) => u64::from_le_bytes(bytes),
                     (Err(_), Some(id)) if content.is_empty() => id,
                     _ => panic!("{name}: {} bytes, in {}", content.len(), self.dir.display()),
@@ -385,12 +364,9 @@ fn kill_once(mount: &mut Mount, round: u64, random: &mut StdRng) -> (Vec<Known>,
         })
         .collect();
     let seeds: Vec<u64> = (0..changers).map(|_| random.random()).collect();
-    let lag = Lag {
-        over: AtomicBool::new(false),
-        longest: Mutex::default(),
-    };
+    let lag = Lag::new(mount.outside("lag"));
     let load = Duration::from_millis(random.random_range(50..300));
-    let (known, written, killed) = thread::scope(|scope| {
+    let (known, written, killed, late) = thread::scope(|scope| {
         scope.spawn(|| lag.watch());
         let changing: Vec<_> = (0..)
             .zip(seeds)
@@ -416,13 +392,13 @@ fn kill_once(mount: &mut Mount, round: u64, random: &mut StdRng) -> (Vec<Known>,
             .into_iter()
             .map(|thread| thread.join().unwrap())
             .collect();
-        lag.over.store(true, Relaxed);
-        (known, written, killed)
+        let late = lag.end();
+        (known, written, killed, late)
     });
     mount.revive();
     known.iter().for_each(Known::check);
     // With what the promise asks of a machine that has time for the daemon.
-    let tail = TAIL + lag.longest.into_inner().unwrap();
+    let tail = TAIL + late;
     let lost = written
         .iter()
         .map(|written| written.check(killed, tail))

@@ -29,6 +29,7 @@ mod full;
 mod holes;
 mod killed;
 mod kills;
+mod lag;
 mod links;
 mod lists;
 mod lives;
