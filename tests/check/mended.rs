@@ -45,6 +45,34 @@ fn a_repair_after_an_unclean_end_does_what_a_mount_does() {
     }
 }
 
+/// The root's, too, in which `lost+found` is to be.
+#[test]
+fn a_repair_of_a_vault_that_lost_a_whole_directory_leaves_one_that_opens() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let dirs: Vec<&String> = before
+            .keys()
+            .filter(|name| name.starts_with("guards/") && name.ends_with('/'))
+            .filter(|name| name.matches('/').count() == 3)
+            .collect();
+        assert!(dirs.len() > 3, "{dirs:?}");
+        for dir in dirs {
+            let mut left = before.clone();
+            left.retain(|name, _| !name.starts_with(dir.as_str()));
+            let (_, store) = repaired(&left).expect("a repair");
+            let after = objects(&store);
+            let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");
+            Dump::of(&vault).unwrap_or_else(|what| panic!("without {dir}: {what}"));
+            let (again, _) = repaired(&after).expect("a repair");
+            assert!(
+                again.verdict() != Verdict::Repaired,
+                "without {dir}: {:?}",
+                told(&again)
+            );
+        }
+    }
+}
+
 /// One change, and what a repair made of it.
 struct Case {
     victim: &'static Victim,

@@ -106,6 +106,8 @@ impl Plan<'_, '_> {
             sums.add(&key, &stored, Some(&sealed.tag), true);
         }
         self.dirty.insert(*parent);
+        // That of the directory above may be what was lost.
+        self.make_backing_dir(parent)?;
         self.put(guard_path(parent, &stored), sealed.bytes);
         Ok(())
     }
@@ -128,6 +130,7 @@ impl Plan<'_, '_> {
         if let Some(sums) = self.sums.get_mut(lost) {
             sums.add(&key, &stored, Some(&sealed.tag), false);
         }
+        self.make_backing_dir(lost)?;
         self.put(guard_path(lost, &stored), sealed.bytes);
         Ok(())
     }
