@@ -7,6 +7,7 @@ use crate::{
 use std::sync::Arc;
 use wardfs::{
     crypto::{JournalKey, NONCE_LEN, Nonce},
+    engine::Pool,
     format::{FORMAT_VERSION, Record, RedoOp},
     journal::{JournalContext, closed_redo_files, execute_redo_file, journal_dir, read_log},
     store::{MemoryStore, ObjectPath, Store},
@@ -183,7 +184,8 @@ pub fn redo(input: &[u8]) {
         "closed: {closed:?}"
     );
     if expected && !frames.iter().any(|frame| reaches_far(frame.content)) {
-        let _ = execute_redo_file(&store, &context, 1);
-        let _ = execute_redo_file(&store, &context, 1);
+        let pool = Pool::new(Some(1));
+        let _ = execute_redo_file(&store, &context, &pool, 1);
+        let _ = execute_redo_file(&store, &context, &pool, 1);
     }
 }

@@ -1,6 +1,6 @@
 //! `wardfs check` for people. Programs use `--json`; this may change.
 
-use super::{report::shown, size};
+use super::{progress, report::shown};
 use crate::check::{Finding, Outcome, Report, Seen, Verdict};
 use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Path};
 
@@ -72,7 +72,7 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
     let seen = format!(
         "{}: {dirs} directories, {files} files, {others} others, {} verified\n",
         shown(vault),
-        size::about(bytes)
+        progress::about(bytes)
     );
     let count = |outcome| {
         let has = |finding: &&Finding| finding.outcome == outcome;

@@ -2,6 +2,7 @@
 
 use super::{
     info::{CopyState, Info, MountFacts, Usage, VaultInfo},
+    progress,
     report::shown,
     size,
 };
@@ -61,7 +62,10 @@ fn scrub_text(scrub: &ScrubStatus) -> String {
         count => format!("damage in {count} places"),
     };
     let state = shown(Path::new(&scrub.state));
-    format!("{state}, {} verified, {damage}", size::about(scrub.bytes))
+    format!(
+        "{state}, {} verified, {damage}",
+        progress::about(scrub.bytes)
+    )
 }
 
 /// A line without a word goes on with what the one before says.

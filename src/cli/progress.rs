@@ -108,3 +108,8 @@ impl Drop for Progress {
         }
     }
 }
+
+/// About how many bytes, as `576.59 MiB`.
+pub fn about(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}

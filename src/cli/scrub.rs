@@ -1,6 +1,6 @@
 //! `wardfs scrub`: asks a mount to verify what is stored, and waits for it.
 
-use super::{args::ScrubArgs, error::CliError, exit::Exit, output, report::shown, size};
+use super::{args::ScrubArgs, error::CliError, exit::Exit, output, progress, report::shown};
 use crate::mount::{self, ScrubStatus};
 use std::{ops::Range, path::Path, thread, time::Duration};
 
@@ -57,7 +57,7 @@ fn show(dir: &Path, status: &ScrubStatus) -> String {
         1 => "damage in 1 place".to_owned(),
         count => format!("damage in {count} places"),
     };
-    let (dir, bytes) = (shown(dir), size::about(status.bytes));
+    let (dir, bytes) = (shown(dir), progress::about(status.bytes));
     let nodes = status.nodes;
     lines.push(format!(
         "{dir}: {nodes} files and directories, {bytes} verified\n{damage}\n"

@@ -52,11 +52,6 @@ pub fn kdf(kdf: &KdfParams) -> String {
     )
 }
 
-/// About how many bytes, as `576.59 MiB`.
-pub fn about(bytes: u64) -> String {
-    indicatif::HumanBytes(bytes).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
