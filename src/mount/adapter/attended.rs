@@ -1,4 +1,7 @@
-//! Each message in a turn of its own (see `attention`).
+//! What `fuser` calls: each message goes to the adapter as it is, inside a turn that counts who is busy (`attention`).
+//!
+//! Nothing is decided here. A message that the adapter answers must be listed here, too: one that is not gets the answer that
+//! the crate has for it, which is mostly "not implemented".
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
