@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::vault::{ScrubWatch, Vault};
 
 use super::adapter::Never;
+use super::attention::leave_place;
 use super::{FSTYPE, find_mount};
 
 /// The attribute.
@@ -124,6 +125,7 @@ impl Scrubber {
             drop(vault);
             drop(alive);
         };
+        leave_place();
         let thread = thread::Builder::new().name("wardfs-scrub".into());
         if thread.spawn(run).is_err() {
             "failed: no thread".clone_into(&mut status.state);

@@ -10,6 +10,7 @@ mod fuse;
 mod memory;
 mod mount;
 mod process;
+mod scheduling;
 mod secret;
 
 pub use descriptor::recv_fd;
@@ -20,4 +21,5 @@ pub use process::{
     Fork, ForkError, close_inherited, fork, fork_count, harden, set_umask,
     silence_standard_streams, start_session, survive_file_limits,
 };
+pub use scheduling::{is_scheduled_as_usual, step_back, step_forward};
 pub use secret::{SecretBytes, secrets_locked};

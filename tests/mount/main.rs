@@ -36,6 +36,7 @@ mod lives;
 mod mapped;
 mod messages;
 mod names;
+mod places;
 mod programs;
 mod resources;
 mod sparse;

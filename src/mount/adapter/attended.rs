@@ -39,7 +39,7 @@ macro_rules! attend {
             }
 
             $(fn $message(&self, request: &Request, $($name: $kind),*) {
-                let _turn = self.attention.turn();
+                let _turn = self.attention.turn(request.pid());
                 self.adapter.$message(request, $($name),*);
             })*
         }

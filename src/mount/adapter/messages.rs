@@ -18,8 +18,9 @@ use fuser::{
 
 use super::caller::Caller;
 use super::entries::NewEntry;
-use super::reply::{self, GENERATION, TTL};
+use super::reply::{self, GENERATION};
 use super::{Adapter, attr, contain, files, init, kinds, listing};
+use crate::mount::attention::step_back;
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -28,14 +29,8 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.answer("lookup", || self.find(parent.0, name.as_bytes())) {
-            Ok(Some(stat)) => self.reply_entry(Ok(self.told(stat)), reply),
-            // The kernel remembers an entry without an inode as "not there", but forgets an error
-            // at once.
-            Ok(None) if !self.options.shared => reply.entry(&TTL, &attr::NOTHING, GENERATION),
-            Ok(None) => reply.error(Errno::ENOENT),
-            Err(errno) => reply.error(errno),
-        }
+        let found = self.answer("lookup", || self.find(parent.0, name.as_bytes()));
+        self.reply_found(found, reply);
     }
 
     fn forget(&self, _request: &Request, ino: INodeNo, lookups: u64) {
@@ -287,7 +282,9 @@ impl Filesystem for Adapter {
             let name = OsStr::from_bytes(row.name);
             !reply.add(INodeNo(row.ino), row.next, kinds::file_type(row.kind), name)
         };
-        match self.answer("readdir", || self.list(ino.0, offset, &mut add)) {
+        let listed = self.answer("readdir", || self.list(ino.0, offset, &mut add));
+        step_back();
+        match listed {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
         }
@@ -312,7 +309,9 @@ impl Filesystem for Adapter {
                 GENERATION,
             )
         };
-        match self.answer("readdirplus", || self.list_plus(ino.0, offset, &mut add)) {
+        let listed = self.answer("readdirplus", || self.list_plus(ino.0, offset, &mut add));
+        step_back();
+        match listed {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
         }

@@ -9,10 +9,11 @@ use fuser::{
 
 use crate::vault::{Stat, StatFs};
 
+use super::super::attention::step_back;
 use super::{Adapter, attr};
 
 /// For how long the kernel may believe an answer while nobody but us changes the vault: "for ever".
-pub(super) const TTL: Duration = Duration::from_hours(100 * 365 * 24);
+const TTL: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The same while the vault may change from outside.
 const TTL_SHARED: Duration = Duration::from_secs(1);
@@ -32,6 +33,7 @@ impl Adapter {
     }
 
     pub(super) fn reply_attr(&self, result: Result<Stat, Errno>, reply: ReplyAttr) {
+        step_back();
         match result {
             Ok(stat) => reply.attr(&self.ttl(), &attr::file_attr(&stat)),
             Err(errno) => reply.error(errno),
@@ -39,8 +41,24 @@ impl Adapter {
     }
 
     pub(super) fn reply_entry(&self, result: Result<Stat, Errno>, reply: ReplyEntry) {
+        step_back();
         match result {
             Ok(stat) => reply.entry(&self.ttl(), &attr::file_attr(&stat), GENERATION),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    /// What an entry leads to, if there is one.
+    pub(super) fn reply_found(&self, found: Result<Option<Stat>, Errno>, reply: ReplyEntry) {
+        match found {
+            Ok(Some(stat)) => self.reply_entry(Ok(self.told(stat)), reply),
+            // The kernel remembers an entry without an inode as "not there", but forgets an error
+            // at once.
+            Ok(None) if !self.options.shared => {
+                step_back();
+                reply.entry(&TTL, &attr::NOTHING, GENERATION);
+            }
+            Ok(None) => reply.error(Errno::ENOENT),
             Err(errno) => reply.error(errno),
         }
     }
@@ -84,6 +102,7 @@ impl Adapter {
             Ok(stat) => {
                 self.overtaken.by_change_of(dir.0);
                 let (attr, keep) = (attr::file_attr(&stat), FopenFlags::FOPEN_KEEP_CACHE);
+                step_back();
                 reply.created(&self.ttl(), &attr, GENERATION, NO_HANDLE, keep);
             }
             Err(errno) => reply.error(errno),
@@ -109,6 +128,7 @@ impl Adapter {
 }
 
 pub(super) fn empty(result: Result<(), Errno>, reply: ReplyEmpty) {
+    step_back();
     match result {
         Ok(()) => reply.ok(),
         Err(errno) => reply.error(errno),
@@ -116,6 +136,7 @@ pub(super) fn empty(result: Result<(), Errno>, reply: ReplyEmpty) {
 }
 
 pub(super) fn data(result: Result<impl AsRef<[u8]>, Errno>, reply: ReplyData) {
+    step_back();
     match result {
         Ok(bytes) => reply.data(bytes.as_ref()),
         Err(errno) => reply.error(errno),
@@ -123,6 +144,7 @@ pub(super) fn data(result: Result<impl AsRef<[u8]>, Errno>, reply: ReplyData) {
 }
 
 pub(super) fn written(result: Result<u32, Errno>, reply: ReplyWrite) {
+    step_back();
     match result {
         Ok(count) => reply.written(count),
         Err(errno) => reply.error(errno),
@@ -147,7 +169,9 @@ pub(super) fn statfs(result: Result<StatFs, Errno>, reply: ReplyStatfs) {
 
 /// A value, or its length when there is room for nothing.
 pub(super) fn xattr(result: Result<Vec<u8>, Errno>, room: u32, reply: ReplyXattr) {
-    match result.and_then(|value| fit(value, room)) {
+    let fitting = result.and_then(|value| fit(value, room));
+    step_back();
+    match fitting {
         Ok(Fit::Len(len)) => reply.size(len),
         Ok(Fit::Value(value)) => reply.data(&value),
         Err(errno) => reply.error(errno),

@@ -7,7 +7,20 @@
 //! Nobody may wait for long because of that. The reader that finds a message waiting wakes a parked thread to help; and one
 //! of those that are parked, the watcher, looks every [`TICK`] whether all readers are held up by their messages, and becomes
 //! a reader then. While no message comes, the watcher sleeps too.
-use std::cell::RefCell;
+//!
+//! Where the process may, the reader does not look, but sits on the core of the program that it serves and steps back for it
+//! (`place`). When that program has nothing to ask for the time of a tick, the watcher calls the reader away from there.
+//!
+//! ```text
+//! mod      who reads, who is parked     beside   when a place pays
+//! reader   one thread, in between       place    the place of a thread
+//! ```
+mod beside;
+mod place;
+mod reader;
+
+pub(super) use reader::{leave_place, step_back};
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -18,31 +31,11 @@ use std::sync::atomic::{
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use place::Guest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-/// So many messages one by one, and a thread may park.
-const CALM: u32 = 16;
-
-/// So many messages that find another one waiting for a reader, and a parked thread comes to help.
-const RUSH: u32 = 2;
 
 /// How often the watcher looks.
 const TICK: Duration = Duration::from_millis(2);
-
-/// For how long a reader looks for the next message before it sleeps.
-const LOOK: Duration = Duration::from_micros(100);
-
-/// It does so after so many messages that came sooner than that.
-const SOON: u32 = 8;
-
-/// Who looked once in so long did not have the core: others need it more.
-const TAKEN: Duration = Duration::from_micros(100);
-
-/// Then nobody looks, for so long.
-const YIELD: Duration = Duration::from_millis(100);
-
-/// Pauses of the processor between two looks: about as long as a look takes.
-const PAUSES: u32 = 16;
 
 /// The threads that read messages from one device.
 pub(super) struct Attention {
@@ -50,6 +43,11 @@ pub(super) struct Attention {
     threads: usize,
     /// With one core, looking keeps others from sending.
     may_look: bool,
+    /// Readers may sit on the cores of programs.
+    has_places: bool,
+    /// The reader that has a place.
+    seated: Mutex<Option<Guest>>,
+    is_seated: AtomicBool,
     start: Instant,
     /// Threads that had a message.
     known: AtomicUsize,
@@ -75,32 +73,6 @@ struct Parking {
     is_over: bool,
 }
 
-/// What a thread knows of its own messages.
-struct Reader {
-    attention: Arc<Attention>,
-    /// When its last message was answered, in time since `Attention::start`.
-    ended: Duration,
-    /// Messages one after the other during which no other was answered, and before which the thread waited.
-    calm: u32,
-    /// Messages one after the other before which it did not wait long.
-    soon: u32,
-    /// Messages one after the other that found all readers busy and another message waiting.
-    rush: u32,
-    /// No looking before this time.
-    look_from: Duration,
-}
-
-thread_local! {
-    static READER: RefCell<Option<Reader>> = const { RefCell::new(None) };
-}
-
-impl Drop for Reader {
-    /// The thread ends, because the mount does.
-    fn drop(&mut self) {
-        self.attention.end();
-    }
-}
-
 /// The time in which one message is answered.
 pub(super) struct Turn<'a>(&'a Arc<Attention>);
 
@@ -111,6 +83,9 @@ impl Attention {
             device,
             threads,
             may_look: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
+            has_places: place::are_allowed(),
+            seated: Mutex::new(None),
+            is_seated: AtomicBool::new(false),
             start: Instant::now(),
             known: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
@@ -122,20 +97,28 @@ impl Attention {
         })
     }
 
-    /// A message has come to this thread.
-    pub fn turn(self: &Arc<Self>) -> Turn<'_> {
+    /// A message has come to this thread, from the thread `program` of some process (0 where that is not known).
+    pub fn turn(self: &Arc<Self>, program: u32) -> Turn<'_> {
         let others = self.busy.fetch_add(1, SeqCst);
         self.turns.fetch_add(1, SeqCst);
         if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
             let _order = self.parking.lock();
             self.wake.notify_all();
         }
-        READER.with_borrow_mut(|reader| {
-            reader
-                .get_or_insert_with(|| Reader::new(self))
-                .begin(others);
-        });
+        reader::begin(self, others, program);
         Turn(self)
+    }
+
+    /// This reader has a place from now on, until [`Attention::unseat`].
+    fn seat(&self, guest: &Guest) {
+        *self.seated.lock() = Some(guest.clone());
+        self.is_seated.store(true, SeqCst);
+    }
+
+    fn unseat(&self) -> Option<Guest> {
+        let mut seated = self.seated.lock();
+        self.is_seated.store(false, SeqCst);
+        seated.take()
     }
 
     /// Is there a message, or the end?
@@ -190,6 +173,10 @@ impl Attention {
         if self.turns.load(SeqCst) != seen {
             return false;
         }
+        if let Some(guest) = self.unseat() {
+            // The program works on by itself, and may keep that core for long. Others may have messages.
+            guest.call();
+        }
         let busy = self.busy.load(SeqCst);
         if busy == 0 {
             self.asleep.store(true, SeqCst);
@@ -206,90 +193,10 @@ impl Attention {
     }
 }
 
-impl Reader {
-    fn new(attention: &Arc<Attention>) -> Reader {
-        attention.known.fetch_add(1, Relaxed);
-        Reader {
-            attention: Arc::clone(attention),
-            ended: Duration::ZERO,
-            calm: 0,
-            soon: 0,
-            rush: 0,
-            look_from: Duration::ZERO,
-        }
-    }
-
-    fn begin(&mut self, others: usize) {
-        let waited = self.attention.start.elapsed().saturating_sub(self.ended);
-        self.calm = if others == 0 { self.calm + 1 } else { 0 };
-        self.soon = if waited < LOOK { self.soon + 1 } else { 0 };
-        let readers = self.attention.readers.load(Relaxed);
-        // A single reader looks when it has answered.
-        if readers > 1 && readers < self.attention.threads && others + 1 >= readers {
-            self.note_waiting();
-        }
-    }
-
-    /// Calls for help when messages wait again and again for a reader.
-    fn note_waiting(&mut self) {
-        if !self.attention.is_ready() {
-            self.rush = 0;
-            return;
-        }
-        self.calm = 0;
-        self.rush += 1;
-        if self.rush >= RUSH {
-            self.rush = 0;
-            self.attention.call_help();
-        }
-    }
-
-    /// Before the thread reads again.
-    fn finish(&mut self) {
-        self.ended = self.attention.start.elapsed();
-        let readers = self.attention.readers.load(Relaxed);
-        if readers == 1 && self.attention.threads > 1 {
-            self.note_waiting();
-        }
-        let are_all_known = self.attention.known.load(Relaxed) == self.attention.threads;
-        if readers > 1 && self.calm >= CALM && are_all_known {
-            self.calm = 0;
-            self.soon = 0;
-            self.attention.park();
-        } else if readers == 1 && self.soon >= SOON && self.attention.may_look {
-            self.look();
-        }
-    }
-
-    /// Looks for the next message.
-    fn look(&mut self) {
-        let mut last = self.ended;
-        if last < self.look_from {
-            return;
-        }
-        while !self.attention.is_ready() {
-            let now = self.attention.start.elapsed();
-            if now > last + TAKEN {
-                self.look_from = now + YIELD;
-            }
-            if now > last + TAKEN || now > self.ended + LOOK {
-                self.soon = 0;
-                return;
-            }
-            last = now;
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
-        }
-    }
-}
-
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, SeqCst);
-        READER.with_borrow_mut(|reader| {
-            if let Some(reader) = reader {
-                reader.finish();
-            }
-        });
+        reader::finish();
     }
 }
 
@@ -319,7 +226,7 @@ mod tests {
         let mut bytes = [0; 8];
         while rustix::io::read(from, &mut bytes).is_ok_and(|len| len == 8) {
             let message = u64::from_ne_bytes(bytes);
-            let _turn = attention.turn();
+            let _turn = attention.turn(0);
             thread::sleep(Duration::from_millis(message));
             done.send(message).unwrap();
         }

@@ -1,0 +1,242 @@
+//! What one thread does between its messages: read on, look, park, or take a place beside the program that it serves.
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::Attention;
+use super::beside::{Advice, Beside};
+use super::place::Place;
+use crate::sys;
+
+/// So many messages one by one, and a thread may park.
+const CALM: u32 = 16;
+
+/// So many messages that find another one waiting for a reader, and a parked thread comes to help.
+const RUSH: u32 = 2;
+
+/// For how long a reader looks for the next message before it sleeps.
+const LOOK: Duration = Duration::from_micros(100);
+
+/// It does so after so many messages that came sooner than that.
+const SOON: u32 = 8;
+
+/// Who looked once in so long did not have the core: others need it more.
+const TAKEN: Duration = Duration::from_micros(100);
+
+/// Then nobody looks, for so long.
+const YIELD: Duration = Duration::from_millis(100);
+
+/// Pauses of the processor between two looks: about as long as a look takes.
+const PAUSES: u32 = 16;
+
+thread_local! {
+    static READER: RefCell<Option<Reader>> = const { RefCell::new(None) };
+}
+
+/// What a thread knows of its own messages.
+struct Reader {
+    attention: Arc<Attention>,
+    /// When its last message came, and when it was answered, in time since `Attention::start`.
+    begun: Duration,
+    ended: Duration,
+    /// Messages one after the other during which no other was answered, and before which the thread waited.
+    calm: u32,
+    /// Messages one after the other before which it did not wait long.
+    soon: u32,
+    /// Messages one after the other that found all readers busy and another message waiting.
+    rush: u32,
+    /// No looking before this time.
+    look_from: Duration,
+    beside: Beside,
+    place: Option<Place>,
+    has_stepped_back: bool,
+}
+
+/// A message has come to this thread while `others` were being answered; from the thread `program` of some process, or 0.
+pub(super) fn begin(attention: &Arc<Attention>, others: usize, program: u32) {
+    READER.with_borrow_mut(|reader| {
+        reader
+            .get_or_insert_with(|| Reader::new(attention))
+            .begin(others, program);
+    });
+}
+
+/// It has been answered, and the thread will read again.
+pub(super) fn finish() {
+    with(Reader::finish);
+}
+
+/// What follows is the answer, and nothing else: no lock may be held, for this thread may have to wait for its core now.
+pub(in crate::mount) fn step_back() {
+    with(Reader::step_back);
+}
+
+/// Before a thread starts another thread or a process: these would have its place, too.
+pub(in crate::mount) fn leave_place() {
+    with(Reader::leave);
+}
+
+fn with(work: impl FnOnce(&mut Reader)) {
+    READER.with_borrow_mut(|reader| {
+        if let Some(reader) = reader {
+            work(reader);
+        }
+    });
+}
+
+impl Drop for Reader {
+    /// The thread ends, because the mount does.
+    fn drop(&mut self) {
+        self.attention.end();
+    }
+}
+
+impl Reader {
+    fn new(attention: &Arc<Attention>) -> Reader {
+        attention.known.fetch_add(1, Relaxed);
+        Reader {
+            attention: Arc::clone(attention),
+            begun: Duration::ZERO,
+            ended: Duration::ZERO,
+            calm: 0,
+            soon: 0,
+            rush: 0,
+            look_from: Duration::ZERO,
+            beside: Beside::default(),
+            place: None,
+            has_stepped_back: false,
+        }
+    }
+
+    fn begin(&mut self, others: usize, program: u32) {
+        self.begun = self.attention.start.elapsed();
+        let waited = self.begun.saturating_sub(self.ended);
+        self.calm = if others == 0 { self.calm + 1 } else { 0 };
+        self.soon = if waited < LOOK { self.soon + 1 } else { 0 };
+        self.beside.has_come(program, waited);
+        self.think_of_place(waited);
+        let readers = self.attention.readers.load(Relaxed);
+        // A single reader looks when it has answered.
+        if readers > 1 && readers < self.attention.threads && others + 1 >= readers {
+            self.note_waiting();
+        }
+    }
+
+    /// Calls for help when messages wait again and again for a reader.
+    fn note_waiting(&mut self) {
+        if !self.attention.is_ready() {
+            self.rush = 0;
+            return;
+        }
+        self.calm = 0;
+        self.rush += 1;
+        if self.rush >= RUSH {
+            self.rush = 0;
+            self.attention.call_help();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.step_forward();
+        self.ended = self.attention.start.elapsed();
+        if self.place.is_some() {
+            // The next message may be there by now, and always is if the program goes on: that is no rush.
+            return;
+        }
+        self.beside
+            .is_answered(self.ended.saturating_sub(self.begun));
+        let readers = self.attention.readers.load(Relaxed);
+        if readers == 1 && self.attention.threads > 1 {
+            self.note_waiting();
+        }
+        let are_all_known = self.attention.known.load(Relaxed) == self.attention.threads;
+        if readers > 1 && self.calm >= CALM && are_all_known {
+            self.calm = 0;
+            self.soon = 0;
+            self.attention.park();
+        } else if readers == 1 && !self.take_place() && self.soon >= SOON && self.attention.may_look
+        {
+            self.look();
+        }
+    }
+
+    /// Looks for the next message.
+    fn look(&mut self) {
+        let mut last = self.ended;
+        if last < self.look_from {
+            return;
+        }
+        while !self.attention.is_ready() {
+            let now = self.attention.start.elapsed();
+            if now > last + TAKEN {
+                self.look_from = now + YIELD;
+            }
+            if now > last + TAKEN || now > self.ended + LOOK {
+                self.soon = 0;
+                return;
+            }
+            last = now;
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        }
+    }
+
+    /// Takes a place if one would pay. Is there one?
+    fn take_place(&mut self) -> bool {
+        let may = self.attention.has_places && self.attention.threads > 1;
+        let Some(program) = self.beside.wanted(self.ended).filter(|_| may) else {
+            return false;
+        };
+        self.place = Place::take(program).ok();
+        match &self.place {
+            Some(place) => self.attention.seat(place.guest()),
+            None => self.beside.put_off(self.ended),
+        }
+        self.place.is_some()
+    }
+
+    fn think_of_place(&mut self, waited: Duration) {
+        let Some(place) = &mut self.place else { return };
+        let advice = self.beside.advise(place.program(), waited);
+        let was_called = !self.attention.is_seated.load(Relaxed);
+        // Another reader would be woken instead of this one.
+        if was_called || advice == Advice::Leave || self.attention.readers.load(Relaxed) > 1 {
+            self.leave();
+        } else if advice == Advice::Follow {
+            match place.follow() {
+                Ok(has_moved) => self.beside.has_followed(has_moved),
+                Err(_) => self.leave(),
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.attention.unseat();
+            place.guest().leave();
+            self.beside.has_left();
+        }
+    }
+
+    fn step_back(&mut self) {
+        if self.place.is_none() || self.has_stepped_back {
+            return;
+        }
+        let worked = self.attention.start.elapsed().saturating_sub(self.begun);
+        self.beside.is_answered(worked);
+        self.has_stepped_back = true;
+        if let Err(error) = sys::step_back() {
+            log::debug!("a thread keeps its core: {error}");
+        }
+    }
+
+    fn step_forward(&mut self) {
+        if !self.has_stepped_back {
+            return;
+        }
+        self.has_stepped_back = false;
+        if let Err(error) = sys::step_forward(None) {
+            log::warn!("a thread may have to wait for its core: {error}");
+        }
+    }
+}
