@@ -10,6 +10,8 @@
 //! on a worker that is inline too, so that nothing else ever runs in the middle of a task, which may
 //! hold a lock or a buffer of its thread.
 
+pub mod threads;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 

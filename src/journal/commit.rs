@@ -3,6 +3,7 @@
 //! A flush makes the log durable and every payload that a logged claim points into. The two go side by side; a claim whose
 //! payload did not make it is found out at recovery, and cut, which is allowed as nobody was told yet that it is durable.
 use super::{Journal, JournalError, log::Inner};
+use crate::engine::threads;
 use crate::format::PayloadId;
 use crate::store::{Blob, ObjectPath, StoreError};
 use parking_lot::{Condvar, Mutex};
@@ -147,7 +148,10 @@ impl Journal {
 
     fn sync_both(&self, log: &[Arc<dyn Blob>], tentative: &Tentative) -> Result<(), StoreError> {
         std::thread::scope(|scope| {
-            let log = scope.spawn(|| sync_blobs(log));
+            let log = scope.spawn(|| {
+                threads::begin();
+                sync_blobs(log)
+            });
             let payloads = self.sync_tentative(tentative);
             log.join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -19,10 +19,10 @@ use rustix::fs::{XattrFlags, getxattr, setxattr};
 use rustix::io::Errno;
 use serde_json::{Value, json};
 
+use crate::engine::threads;
 use crate::vault::{ScrubWatch, Vault};
 
 use super::adapter::Never;
-use super::attention::leave_place;
 use super::{FSTYPE, find_mount};
 
 /// The attribute.
@@ -120,12 +120,12 @@ impl Scrubber {
         let (vault, shared) = (Arc::clone(&self.vault), Arc::clone(&self.shared));
         let alive = self.alive.clone();
         let run = move || {
+            threads::begin();
             scrub(&vault, &shared, rate);
             // In this order: whoever waits for the end of the mount wants the vault for itself.
             drop(vault);
             drop(alive);
         };
-        leave_place();
         let thread = thread::Builder::new().name("wardfs-scrub".into());
         if thread.spawn(run).is_err() {
             "failed: no thread".clone_into(&mut status.state);

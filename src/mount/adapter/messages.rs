@@ -20,7 +20,7 @@ use super::caller::Caller;
 use super::entries::NewEntry;
 use super::reply::{self, GENERATION};
 use super::{Adapter, attr, contain, files, init, kinds, listing};
-use crate::mount::attention::step_back;
+use crate::mount::attention::about_to_answer;
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
@@ -283,7 +283,7 @@ impl Filesystem for Adapter {
             !reply.add(INodeNo(row.ino), row.next, kinds::file_type(row.kind), name)
         };
         let listed = self.answer("readdir", || self.list(ino.0, offset, &mut add));
-        step_back();
+        about_to_answer();
         match listed {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),
@@ -310,7 +310,7 @@ impl Filesystem for Adapter {
             )
         };
         let listed = self.answer("readdirplus", || self.list_plus(ino.0, offset, &mut add));
-        step_back();
+        about_to_answer();
         match listed {
             Ok(()) => reply.ok(),
             Err(errno) => reply.error(errno),

@@ -9,7 +9,7 @@ use fuser::{
 
 use crate::vault::{Stat, StatFs};
 
-use super::super::attention::step_back;
+use super::super::attention::about_to_answer;
 use super::{Adapter, attr};
 
 /// For how long the kernel may believe an answer while nobody but us changes the vault: "for ever".
@@ -33,7 +33,7 @@ impl Adapter {
     }
 
     pub(super) fn reply_attr(&self, result: Result<Stat, Errno>, reply: ReplyAttr) {
-        step_back();
+        about_to_answer();
         match result {
             Ok(stat) => reply.attr(&self.ttl(), &attr::file_attr(&stat)),
             Err(errno) => reply.error(errno),
@@ -41,7 +41,7 @@ impl Adapter {
     }
 
     pub(super) fn reply_entry(&self, result: Result<Stat, Errno>, reply: ReplyEntry) {
-        step_back();
+        about_to_answer();
         match result {
             Ok(stat) => reply.entry(&self.ttl(), &attr::file_attr(&stat), GENERATION),
             Err(errno) => reply.error(errno),
@@ -55,7 +55,7 @@ impl Adapter {
             // The kernel remembers an entry without an inode as "not there", but forgets an error
             // at once.
             Ok(None) if !self.options.shared => {
-                step_back();
+                about_to_answer();
                 reply.entry(&TTL, &attr::NOTHING, GENERATION);
             }
             Ok(None) => reply.error(Errno::ENOENT),
@@ -102,7 +102,7 @@ impl Adapter {
             Ok(stat) => {
                 self.overtaken.by_change_of(dir.0);
                 let (attr, keep) = (attr::file_attr(&stat), FopenFlags::FOPEN_KEEP_CACHE);
-                step_back();
+                about_to_answer();
                 reply.created(&self.ttl(), &attr, GENERATION, NO_HANDLE, keep);
             }
             Err(errno) => reply.error(errno),
@@ -128,7 +128,7 @@ impl Adapter {
 }
 
 pub(super) fn empty(result: Result<(), Errno>, reply: ReplyEmpty) {
-    step_back();
+    about_to_answer();
     match result {
         Ok(()) => reply.ok(),
         Err(errno) => reply.error(errno),
@@ -136,7 +136,7 @@ pub(super) fn empty(result: Result<(), Errno>, reply: ReplyEmpty) {
 }
 
 pub(super) fn data(result: Result<impl AsRef<[u8]>, Errno>, reply: ReplyData) {
-    step_back();
+    about_to_answer();
     match result {
         Ok(bytes) => reply.data(bytes.as_ref()),
         Err(errno) => reply.error(errno),
@@ -144,7 +144,7 @@ pub(super) fn data(result: Result<impl AsRef<[u8]>, Errno>, reply: ReplyData) {
 }
 
 pub(super) fn written(result: Result<u32, Errno>, reply: ReplyWrite) {
-    step_back();
+    about_to_answer();
     match result {
         Ok(count) => reply.written(count),
         Err(errno) => reply.error(errno),
@@ -170,7 +170,7 @@ pub(super) fn statfs(result: Result<StatFs, Errno>, reply: ReplyStatfs) {
 /// A value, or its length when there is room for nothing.
 pub(super) fn xattr(result: Result<Vec<u8>, Errno>, room: u32, reply: ReplyXattr) {
     let fitting = result.and_then(|value| fit(value, room));
-    step_back();
+    about_to_answer();
     match fitting {
         Ok(Fit::Len(len)) => reply.size(len),
         Ok(Fit::Value(value)) => reply.data(&value),

@@ -19,11 +19,11 @@ use parking_lot::Mutex;
 
 use fuser::{Errno, ReplyLseek};
 
+use crate::engine::threads;
 use crate::vault::{Vault, VaultError, Whence};
 
 use super::failure::{Failure, absent};
 use super::{Adapter, Never, contain, kinds};
-use crate::mount::attention::leave_place;
 use crate::mount::pages::Pages;
 
 /// How often a hole may turn out to be data before the rest of the file counts as data. A file that others fill as fast as it
@@ -126,9 +126,9 @@ impl Seeking {
         let (queue, waiting) = mpsc::channel();
         let (seeker, alive) = (Arc::clone(&self.seeker), self.alive.clone());
         let device = self.device.lock().take()?;
-        leave_place();
         let thread = thread::Builder::new().name("wardfs-seek".into());
         match thread.spawn(move || {
+            threads::begin();
             seeker.serve(&waiting, device);
             // The vault is held until here; who waits for the end of `alive` closes it.
             drop(seeker);

@@ -8,8 +8,9 @@
 //! of those that are parked, the watcher, looks every [`TICK`] whether all readers are held up by their messages, and becomes
 //! a reader then. While no message comes, the watcher sleeps too.
 //!
-//! Where the process may, the reader does not look, but sits on the core of the program that it serves and steps back for it
-//! (`place`). When that program has nothing to ask for the time of a tick, the watcher calls the reader away from there.
+//! Where the process may, the reader does not look, but sits on the core of the program that it serves, and steps back for it
+//! (`place`). Nobody has a place for longer than messages come: when there is none for the time of a tick, the watcher calls
+//! the reader away.
 //!
 //! ```text
 //! mod      who reads, who is parked     beside   when a place pays
@@ -19,7 +20,7 @@ mod beside;
 mod place;
 mod reader;
 
-pub(super) use reader::{leave_place, step_back};
+pub(super) use reader::about_to_answer;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,6 +31,7 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
+use crate::engine::threads;
 use parking_lot::{Condvar, Mutex};
 use place::Guest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -79,6 +81,7 @@ pub(super) struct Turn<'a>(&'a Arc<Attention>);
 impl Attention {
     /// For `threads` threads that read from the device, of which `device` is another descriptor.
     pub fn new(device: OwnedFd, threads: usize) -> Arc<Attention> {
+        threads::begin_with(place::be_free);
         Arc::new(Attention {
             device,
             threads,
@@ -110,8 +113,8 @@ impl Attention {
     }
 
     /// This reader has a place from now on, until [`Attention::unseat`].
-    fn seat(&self, guest: &Guest) {
-        *self.seated.lock() = Some(guest.clone());
+    fn seat(&self, guest: Guest) {
+        *self.seated.lock() = Some(guest);
         self.is_seated.store(true, SeqCst);
     }
 
@@ -174,7 +177,7 @@ impl Attention {
             return false;
         }
         if let Some(guest) = self.unseat() {
-            // The program works on by itself, and may keep that core for long. Others may have messages.
+            // Whoever wants that core may keep it for long, and with it the reader and what it holds.
             guest.call();
         }
         let busy = self.busy.load(SeqCst);

@@ -5,12 +5,15 @@
 //! answers runs on that very core, it is two switches between threads.
 //!
 //! That takes two things. The thread must be bound to the core, which `/proc` tells. And the scheduler must wake the program
-//! there and not on an idle core elsewhere: it does so if whoever runs there counts as idle. So the thread *steps back* before
-//! it answers: then it runs if nobody else wants to. It comes forward when it runs again. Without privilege a thread may
-//! step back, but never come forward, so there are no places then.
+//! there and not on an idle core elsewhere: it does so if whoever runs there counts as idle. So the thread *steps back*: it
+//! runs if nobody else wants to. Without privilege a thread may step back, but never come forward, so there are no places then.
+//!
+//! A thread with a place may have to wait for its core for as long as others like, whatever it holds. So somebody must be
+//! there who calls it away if it does not get on.
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 use std::thread;
 
 use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_setaffinity};
@@ -22,9 +25,32 @@ pub(super) fn are_allowed() -> bool {
     let may_return = || {
         sys::is_scheduled_as_usual() && sys::step_back().is_ok() && sys::step_forward(None).is_ok()
     };
+    let Ok(everywhere) = sched_getaffinity(None) else {
+        return false;
+    };
+    EVERYWHERE.get_or_init(|| everywhere);
     // On a thread of its own: one that may not come forward ends.
     thread::spawn(may_return).join().unwrap_or(false)
 }
+
+/// The calling thread steps back, at its place. Whoever is to call it away must know of it by now.
+pub(super) fn sit() -> io::Result<()> {
+    sys::step_back()
+}
+
+/// What a thread does first that a thread with a place may have started.
+pub(super) fn be_free() {
+    if let Some(everywhere) = EVERYWHERE.get() {
+        let guest = Guest {
+            thread: gettid(),
+            everywhere: *everywhere,
+        };
+        guest.call();
+    }
+}
+
+/// Where threads of this process may run.
+static EVERYWHERE: OnceLock<CpuSet> = OnceLock::new();
 
 /// The place of a thread.
 pub(super) struct Place {
@@ -34,7 +60,7 @@ pub(super) struct Place {
 }
 
 /// A thread that has or had a place.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) struct Guest {
     thread: Pid,
     /// Where it may run without a place.
@@ -69,8 +95,8 @@ impl Place {
         self.program.id
     }
 
-    pub fn guest(&self) -> &Guest {
-        &self.guest
+    pub fn guest(&self) -> Guest {
+        self.guest
     }
 
     /// Goes where the program is by now. Was that elsewhere?
@@ -95,19 +121,14 @@ impl Guest {
         Ok(sched_setaffinity(Some(self.thread), &only)?)
     }
 
-    /// The thread may run where it could before it took a place.
-    pub fn leave(&self) {
-        if let Err(error) = sched_setaffinity(Some(self.thread), &self.everywhere) {
-            log::debug!("a thread stays on its core: {error}");
-        }
-    }
-
-    /// Calls the thread forward, and away from its place.
+    /// The place is over, or nearly so: the thread is scheduled as others are.
     pub fn call(&self) {
         if let Err(error) = sys::step_forward(Some(self.thread)) {
             log::debug!("a thread cannot be called forward: {error}");
         }
-        self.leave();
+        if let Err(error) = sched_setaffinity(Some(self.thread), &self.everywhere) {
+            log::debug!("a thread stays on its core: {error}");
+        }
     }
 }
 
@@ -164,7 +185,9 @@ mod tests {
                 let id = tell.recv().unwrap().as_raw_nonzero().get();
                 let place = Place::take(u32::try_from(id).unwrap()).unwrap();
                 assert_eq!((place.core, sched_getcpu()), (core, core));
-                place.guest().leave();
+                sit().unwrap();
+                place.guest().call();
+                assert!(sys::is_scheduled_as_usual());
                 assert_eq!(sched_getaffinity(None).unwrap(), everywhere);
                 drop(send);
                 program.join().unwrap();

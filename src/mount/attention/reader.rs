@@ -1,13 +1,12 @@
 //! What one thread does between its messages: read on, look, park, or take a place beside the program that it serves.
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use super::Attention;
 use super::beside::{Advice, Beside};
-use super::place::Place;
-use crate::sys;
+use super::place::{self, Place};
 
 /// So many messages one by one, and a thread may park.
 const CALM: u32 = 16;
@@ -30,6 +29,9 @@ const YIELD: Duration = Duration::from_millis(100);
 /// Pauses of the processor between two looks: about as long as a look takes.
 const PAUSES: u32 = 16;
 
+/// With a place, a message that took longer may have waited for the core.
+const STUCK: Duration = Duration::from_millis(1);
+
 thread_local! {
     static READER: RefCell<Option<Reader>> = const { RefCell::new(None) };
 }
@@ -50,7 +52,8 @@ struct Reader {
     look_from: Duration,
     beside: Beside,
     place: Option<Place>,
-    has_stepped_back: bool,
+    /// The answer is under way.
+    is_answered: bool,
 }
 
 /// A message has come to this thread while `others` were being answered; from the thread `program` of some process, or 0.
@@ -67,14 +70,9 @@ pub(super) fn finish() {
     with(Reader::finish);
 }
 
-/// What follows is the answer, and nothing else: no lock may be held, for this thread may have to wait for its core now.
-pub(in crate::mount) fn step_back() {
-    with(Reader::step_back);
-}
-
-/// Before a thread starts another thread or a process: these would have its place, too.
-pub(in crate::mount) fn leave_place() {
-    with(Reader::leave);
+/// The work is done, and what follows is the answer. Then the program goes on, perhaps instead of this thread.
+pub(in crate::mount) fn about_to_answer() {
+    with(Reader::about_to_answer);
 }
 
 fn with(work: impl FnOnce(&mut Reader)) {
@@ -105,7 +103,7 @@ impl Reader {
             look_from: Duration::ZERO,
             beside: Beside::default(),
             place: None,
-            has_stepped_back: false,
+            is_answered: false,
         }
     }
 
@@ -138,7 +136,8 @@ impl Reader {
     }
 
     fn finish(&mut self) {
-        self.step_forward();
+        self.about_to_answer();
+        self.is_answered = false;
         self.ended = self.attention.start.elapsed();
         if self.place.is_some() {
             // The next message may be there by now, and always is if the program goes on: that is no rush.
@@ -187,10 +186,16 @@ impl Reader {
         let Some(program) = self.beside.wanted(self.ended).filter(|_| may) else {
             return false;
         };
-        self.place = Place::take(program).ok();
-        match &self.place {
-            Some(place) => self.attention.seat(place.guest()),
-            None => self.beside.put_off(self.ended),
+        let Ok(place) = Place::take(program) else {
+            self.beside.put_off(self.ended);
+            return false;
+        };
+        self.attention.seat(place.guest());
+        let sits = place::sit();
+        self.place = Some(place);
+        // Who was called away in between has not heard it.
+        if sits.is_err() || !self.attention.is_seated.load(SeqCst) {
+            self.leave();
         }
         self.place.is_some()
     }
@@ -212,31 +217,24 @@ impl Reader {
 
     fn leave(&mut self) {
         if let Some(place) = self.place.take() {
+            place.guest().call();
             self.attention.unseat();
-            place.guest().leave();
             self.beside.has_left();
         }
     }
 
-    fn step_back(&mut self) {
-        if self.place.is_none() || self.has_stepped_back {
+    /// How long the work took must be known by now: what follows may have to wait for the core.
+    fn about_to_answer(&mut self) {
+        if self.is_answered {
             return;
         }
-        let worked = self.attention.start.elapsed().saturating_sub(self.begun);
+        self.is_answered = true;
+        let now = self.attention.start.elapsed();
+        let worked = now.saturating_sub(self.begun);
         self.beside.is_answered(worked);
-        self.has_stepped_back = true;
-        if let Err(error) = sys::step_back() {
-            log::debug!("a thread keeps its core: {error}");
-        }
-    }
-
-    fn step_forward(&mut self) {
-        if !self.has_stepped_back {
-            return;
-        }
-        self.has_stepped_back = false;
-        if let Err(error) = sys::step_forward(None) {
-            log::warn!("a thread may have to wait for its core: {error}");
+        if worked > STUCK && self.place.is_some() {
+            self.leave();
+            self.beside.put_off(now);
         }
     }
 }
