@@ -28,8 +28,12 @@ const APART_FEW: u32 = 8;
 /// The same after it was found where it had been.
 const APART_MANY: u32 = 64;
 
-/// When no place could be had, this long none is looked for.
-const PAUSE: Duration = Duration::from_millis(100);
+/// When a place was no good, this long none is looked for; each time twice as long.
+const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// After so many answers it is the first time again.
+const GOOD: u32 = 1000;
 
 /// What the messages of a thread say about a place.
 #[derive(Default)]
@@ -45,6 +49,9 @@ pub(super) struct Beside {
     has_stayed: bool,
     /// No place before this time.
     not_before: Duration,
+    /// Places that were no good, and answers since the last of them.
+    bad: u32,
+    good: u32,
 }
 
 /// What to do about the place.
@@ -70,6 +77,7 @@ impl Beside {
     /// The answer has taken so long.
     pub fn is_answered(&mut self, worked: Duration) {
         let is_slow = worked > SLOW;
+        self.good = self.good.saturating_add(1);
         self.quick = if is_slow { 0 } else { self.quick + 1 };
         self.slow = if is_slow { self.slow + 1 } else { 0 };
     }
@@ -79,9 +87,12 @@ impl Beside {
         (self.quick >= QUICK && self.program != 0 && now >= self.not_before).then_some(self.program)
     }
 
-    /// None could be had.
+    /// There was none, or the thread had to wait for its core there.
     pub fn put_off(&mut self, now: Duration) {
-        self.not_before = now + PAUSE;
+        self.bad = if self.good < GOOD { self.bad + 1 } else { 1 };
+        self.good = 0;
+        let pause = PAUSE * (1 << (self.bad - 1).min(16));
+        self.not_before = now + pause.min(PAUSE_MAX);
     }
 
     /// With a place beside `host`, after [`Beside::has_come`].
@@ -116,6 +127,8 @@ impl Beside {
     pub fn has_left(&mut self) {
         *self = Beside {
             not_before: self.not_before,
+            bad: self.bad,
+            good: self.good,
             ..Beside::default()
         };
     }
@@ -177,6 +190,23 @@ mod tests {
         });
         assert_eq!(beside.wanted(PAUSE), None);
         assert_eq!(beside.wanted(AT_ONCE + PAUSE), Some(7));
+    }
+
+    #[test]
+    fn bad_places_are_put_off_longer_and_longer_until_there_are_good_ones() {
+        let mut beside = Beside::default();
+        let mut put_off = || {
+            beside.put_off(Duration::ZERO);
+            beside.not_before
+        };
+        assert_eq!(
+            [put_off(), put_off(), put_off()],
+            [PAUSE, PAUSE * 2, PAUSE * 4]
+        );
+        assert_eq!((0..100).map(|_| put_off()).last(), Some(PAUSE_MAX));
+        (0..GOOD).for_each(|_| beside.is_answered(AT_ONCE));
+        beside.put_off(Duration::ZERO);
+        assert_eq!(beside.not_before, PAUSE);
     }
 
     fn advice(messages: &[(u32, Duration, Duration)]) -> Vec<Advice> {

@@ -14,10 +14,11 @@ use crate::{
         node::{Node, NodeContent},
     },
 };
+use parking_lot::RwLockWriteGuard;
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 
-/// So many frames are written while their file is locked.
-const BATCH: usize = 32;
+/// So many frames are written while their file is locked; then whoever waits for it has its turn.
+const BATCH: usize = 8;
 
 /// A part of what is done to a payload.
 struct Batch<'a> {
@@ -75,6 +76,7 @@ impl Batch<'_> {
             }
             present.index.get_mut().stored(blocks, segment);
         }
+        RwLockWriteGuard::unlock_fair(state);
         Ok(())
     }
 }
