@@ -71,6 +71,20 @@ impl Durability {
     }
 }
 
+/// A flush is going on. However it ends, by a panic too, nobody waits for it any longer.
+struct Running<'a>(&'a Journal);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail("a flush panicked");
+        }
+        let Durability { state, done, .. } = &self.0.durability;
+        state.lock().running = false;
+        done.notify_all();
+    }
+}
+
 impl Journal {
     /// Frames will claim what lies in this payload.
     pub fn depends_on(&self, payload: PayloadId, blob: &Arc<dyn Blob>) {
@@ -90,7 +104,11 @@ impl Journal {
     /// # Errors
     /// What the store says; the journal has failed then.
     pub fn flush(&self) -> Result<(), JournalError> {
-        let target = self.written()?;
+        self.make_durable(self.written()?)
+    }
+
+    /// Waits until so many frames are durable, or sees to it.
+    pub(super) fn make_durable(&self, target: u64) -> Result<(), JournalError> {
         loop {
             if self.durability.durable() >= target {
                 return Ok(());
@@ -98,16 +116,15 @@ impl Journal {
             let mut state = self.durability.state.lock();
             if state.running {
                 self.durability.done.wait(&mut state);
-                drop(state);
-                self.alive()?;
                 continue;
             }
+            // After one that failed, another would find nothing left to sync, and say that all is well. Whoever fails says so
+            // before the next one may run.
+            self.alive()?;
             state.running = true;
             drop(state);
-            let result = self.flush_now();
-            self.durability.state.lock().running = false;
-            self.durability.done.notify_all();
-            result?;
+            let _running = Running(self);
+            self.flush_now()?;
         }
     }
 
@@ -119,7 +136,7 @@ impl Journal {
     }
 
     /// Writes what was pushed; gives how many frames there are.
-    fn written(&self) -> Result<u64, JournalError> {
+    pub(super) fn written(&self) -> Result<u64, JournalError> {
         let mut inner = self.inner.lock();
         inner.check()?;
         self.write_batch(&mut inner)?;
@@ -148,14 +165,22 @@ impl Journal {
 
     fn sync_both(&self, log: &[Arc<dyn Blob>], tentative: &Tentative) -> Result<(), StoreError> {
         std::thread::scope(|scope| {
-            let log = scope.spawn(|| {
+            let on_its_own = || {
                 threads::begin();
                 sync_blobs(log)
-            });
+            };
+            let beside = std::thread::Builder::new().spawn_scoped(scope, on_its_own);
             let payloads = self.sync_tentative(tentative);
-            log.join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                .and(payloads)
+            // Where there may be no more threads, one after the other.
+            let log = beside.map_or_else(
+                |_| sync_blobs(log),
+                |thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                },
+            );
+            log.and(payloads)
         })
     }
 

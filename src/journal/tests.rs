@@ -6,10 +6,13 @@ use super::{
 use crate::{
     crypto::{MasterKey, Suite},
     engine::Pool,
-    format::{FileId, Record, RedoOp, Time, VaultId},
-    store::{Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store},
+    format::{FileId, PayloadId, Record, RedoOp, Time, VaultId},
+    store::{Blob, Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store},
 };
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 fn context() -> JournalContext {
     let key = MasterKey::generate().journal_key(&[7; 16], Suite::Aes256Gcm);
@@ -295,6 +298,49 @@ fn after_a_failed_sync_every_write_fails() {
         journal.commit(&[write(2)]),
         Err(JournalError::Failed { .. })
     ));
+    assert!(matches!(journal.flush(), Err(JournalError::Failed { .. })));
+}
+
+/// A payload whose sync always does what its fault says.
+fn payload(store: &Arc<dyn Store>) -> Arc<dyn Blob> {
+    let blob = store
+        .open(&ObjectPath::new("payload").unwrap(), true)
+        .unwrap();
+    blob.write_at(0, &[1; 100]).unwrap();
+    blob
+}
+
+#[test]
+fn who_comes_after_a_failed_flush_is_not_told_that_all_is_well() {
+    let faults = Arc::new(FaultStore::new(Arc::new(empty_store())));
+    let store: Arc<dyn Store> = faults.clone();
+    let journal = start(&store, &context(), 0);
+    journal.depends_on(PayloadId([1; 16]), &payload(&store));
+    journal.commit(&[write(1)]).unwrap();
+    // Its thread has slept since.
+    let second = journal.written().unwrap();
+    let fault = Fault::io().on(Operation::BlobSync).under("payload");
+    faults.inject(fault.once());
+    assert!(journal.flush().is_err());
+    assert!(matches!(
+        journal.make_durable(second),
+        Err(JournalError::Failed { .. })
+    ));
+}
+
+#[test]
+fn after_a_flush_that_panicked_nobody_waits_for_it() {
+    let faults = Arc::new(FaultStore::new(Arc::new(empty_store())));
+    let store: Arc<dyn Store> = faults.clone();
+    let journal = start(&store, &context(), 0);
+    journal.commit(&[write(1)]).unwrap();
+    let panics = |operation, _: &str| {
+        assert!(operation != Operation::BlobSync, "a planted panic");
+        false
+    };
+    faults.inject(Fault::io().when(panics));
+    assert!(catch_unwind(AssertUnwindSafe(|| journal.flush())).is_err());
+    faults.heal();
     assert!(matches!(journal.flush(), Err(JournalError::Failed { .. })));
 }
 
