@@ -110,7 +110,13 @@ impl RedoWriter {
     pub fn commit(mut self) -> Result<(), JournalError> {
         self.write_frame()?;
         self.content.push(SEAL);
-        self.write_frame()?;
+        let closed = self.write_frame().and_then(|()| self.make_durable());
+        // After a failed sync it may look whole to the next mount, for as long as the kernel remembers it, and not be on the
+        // disk. A sync by that mount would find nothing to do, and the file would be gone after a power cut in its midst.
+        closed.inspect_err(|_| drop(self.store.remove(&redo_path(self.number))))
+    }
+
+    fn make_durable(&self) -> Result<(), JournalError> {
         self.blob.sync()?;
         Ok(self.store.sync_dir(&super::journal_dir())?)
     }

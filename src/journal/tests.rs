@@ -245,6 +245,21 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
 }
 
 #[test]
+fn a_redo_file_that_could_not_be_synced_is_none() {
+    for operation in [Operation::BlobSync, Operation::SyncDir] {
+        let context = context();
+        let faults = Arc::new(FaultStore::new(Arc::new(empty_store())));
+        let store: Arc<dyn Store> = faults.clone();
+        let journal = start(&store, &context, 0);
+        let redo = journal.redo(7).unwrap();
+        faults.inject(Fault::io().on(operation).once());
+        assert!(redo.commit().is_err());
+        let closed = closed_redo_files(&*store, &context).unwrap();
+        assert_eq!(closed, Vec::<u64>::new(), "{operation:?}");
+    }
+}
+
+#[test]
 fn a_redo_file_of_another_number_does_not_open() {
     let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
     let journal = start(&store, &context, 0);
