@@ -236,8 +236,10 @@ impl Core {
     pub fn fail(&self, cause: &str) {
         log::error!("the vault is read-only from now on: {cause}");
         self.failure.lock().get_or_insert_with(|| cause.to_owned());
-        self.read_only.store(true, Relaxed);
+        // Before anybody sees that nothing may be changed: who then has nothing to settle must not find a log that is well, and
+        // take for durable what is in memory alone.
         self.journal.fail(cause);
+        self.read_only.store(true, Relaxed);
     }
 
     pub fn failure(&self) -> Option<String> {
