@@ -281,9 +281,21 @@ impl Vault {
 
     /// fallocate(2).
     pub fn allocate(&self, ino: u64, mode: AllocateMode, offset: u64, len: u64) -> Result<()> {
+        self.allocate_as(ino, mode, (offset, len), WriteMode::default())
+    }
+
+    /// The same for a range of offset and length, with what it does beside; privileges stay in any case.
+    pub fn allocate_as(
+        &self,
+        ino: u64,
+        mode: AllocateMode,
+        range: (u64, u64),
+        write: WriteMode,
+    ) -> Result<()> {
         let node = self.core.node(ino)?;
+        let (offset, len) = range;
         self.core
-            .with_space(|| self.core.allocate(&node, mode, offset, len))
+            .with_space(|| self.core.allocate(&node, mode, offset, len, write))
     }
 
     /// lseek(2) for data and holes.
@@ -300,10 +312,25 @@ impl Vault {
         to_offset: u64,
         len: u64,
     ) -> Result<u64> {
-        let (from, to) = (self.core.node(from)?, self.core.node(to)?);
+        let mode = WriteMode {
+            kill_priv: true,
+            keep_times: false,
+        };
+        self.copy_range_as((from, from_offset), (to, to_offset), len, mode)
+    }
+
+    /// The same between inode numbers with offsets, with all that can be chosen.
+    pub fn copy_range_as(
+        &self,
+        from: (u64, u64),
+        to: (u64, u64),
+        len: u64,
+        mode: WriteMode,
+    ) -> Result<u64> {
+        let nodes = (self.core.node(from.0)?, self.core.node(to.0)?);
         let copied = self
             .core
-            .copy_range((&from, from_offset), (&to, to_offset), len);
+            .copy_range((&nodes.0, from.1), (&nodes.1, to.1), len, mode);
         self.core.wake_log();
         copied
     }

@@ -66,6 +66,8 @@ impl Adapter {
         Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
     }
 
+    /// Does what fallocate(2) says. Where the kernel collects writes, it keeps the times of files itself, and never asks for
+    /// ours: it sets them before this, and tells us later. So ours stay, here and in copies.
     pub(super) fn allocate(
         &self,
         ino: u64,
@@ -73,8 +75,12 @@ impl Adapter {
         offset: u64,
         len: u64,
     ) -> Result<(), Failure> {
+        let write = WriteMode {
+            kill_priv: false,
+            keep_times: self.options.writeback,
+        };
         let mode = kinds::allocate_mode(mode)?;
-        Ok(self.vault.allocate(ino, mode, offset, len)?)
+        Ok(self.vault.allocate_as(ino, mode, (offset, len), write)?)
     }
 
     /// Copies as much as one message may; gives the count.
@@ -82,11 +88,12 @@ impl Adapter {
         if copy.flags != 0 {
             return Err(Errno::EINVAL.into());
         }
-        let ((from, from_offset), (to, to_offset)) = (copy.from, copy.to);
+        let mode = WriteMode {
+            kill_priv: true,
+            keep_times: self.options.writeback,
+        };
         let len = copy.len.min(COPY_LEN_MAX);
-        let count = self
-            .vault
-            .copy_range(from, from_offset, to, to_offset, len)?;
+        let count = self.vault.copy_range_as(copy.from, copy.to, len, mode)?;
         Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
     }
 }

@@ -12,15 +12,12 @@ impl Core {
         from: (&Arc<Node>, u64),
         to: (&Arc<Node>, u64),
         len: u64,
+        mode: WriteMode,
     ) -> Result<u64> {
         // As it is now: a copy within one file must not read on in what it wrote past the end.
         let len = len.min(from.0.state.read().file()?.size.saturating_sub(from.1));
         let mut buffer = vec![0; STEP.min(usize::try_from(len).unwrap_or(STEP))];
         let mut done = 0;
-        let mode = WriteMode {
-            kill_priv: true,
-            keep_times: false,
-        };
         while done < len {
             let want = buffer
                 .len()

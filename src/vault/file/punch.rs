@@ -9,7 +9,7 @@ use crate::{
         core::{Core, now},
         error::Result,
         node::{Node, NodeState},
-        types::AllocateMode,
+        types::{AllocateMode, WriteMode},
     },
 };
 use std::{ops::Range, sync::Arc};
@@ -22,6 +22,7 @@ impl Core {
         mode: AllocateMode,
         offset: u64,
         len: u64,
+        write: WriteMode,
     ) -> Result<()> {
         let end = offset
             .checked_add(len)
@@ -35,7 +36,7 @@ impl Core {
         let promised = super::RECORDS_COST;
         self.journal.promise(promised)?;
         let mut state = node.state.write();
-        let result = self.allocate_locked(node, &mut state, mode, offset..end);
+        let result = self.allocate_locked(node, &mut state, mode, offset..end, write);
         match result {
             Ok(records) if !records.is_empty() && !state.is_orphan(node) => {
                 self.touch(node)?;
@@ -54,8 +55,10 @@ impl Core {
         state: &mut NodeState,
         mode: AllocateMode,
         range: Range<u64>,
+        write: WriteMode,
     ) -> Result<Vec<Record>> {
         let Range { start: offset, end } = range;
+        let before = state.attrs;
         let file = state.file()?;
         let time = now();
         let mut records = Vec::new();
@@ -79,11 +82,18 @@ impl Core {
         if matches!(mode, AllocateMode::Extend | AllocateMode::ZeroRange) && end > size {
             records.extend(self.resize(node, state, end, time)?);
         }
-        if !records.is_empty() {
-            state.attrs.mtime = time;
-            state.attrs.ctime = time;
-            self.mark_dirty(node, state);
+        if records.is_empty() {
+            return Ok(records);
         }
+        (state.attrs.mtime, state.attrs.ctime) = (time, time);
+        if write.keep_times {
+            state.attrs = before;
+            records.push(Record::Attrs {
+                file: node.id,
+                attrs: before,
+            });
+        }
+        self.mark_dirty(node, state);
         Ok(records)
     }
 
