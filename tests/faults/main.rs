@@ -271,6 +271,48 @@ fn a_failed_checkpoint_makes_the_vault_read_only_and_the_next_mount_finishes_it(
         .expect("all of it");
 }
 
+/// A thread that writes a counter and syncs it until that fails; gives the last one that was synced.
+fn count_synced(vault: &Vault, file: u64) -> u64 {
+    let durable = |count: u64| {
+        vault.write(file, 0, &count.to_le_bytes(), false).is_ok() && vault.sync(file, true).is_ok()
+    };
+    (1..)
+        .take_while(|count| durable(*count))
+        .last()
+        .unwrap_or(0)
+}
+
+/// Also by a sync at the very moment of the failure, when nothing may be changed any more.
+#[test]
+fn what_was_synced_while_a_checkpoint_failed_is_there() {
+    const FAILURES: u64 = 400;
+    for round in 0..FAILURES {
+        let (memory, disk, vault, _) = ready();
+        let names = [b"one", b"two"];
+        let files = names.map(|name| {
+            let made = vault.make(ROOT_INO, name, NewKind::File, 0o600, 0, 0);
+            made.expect("a file").ino
+        });
+        disk.inject(Fault::io().on(Operation::Put));
+        let synced = std::thread::scope(|scope| {
+            let vault = &vault;
+            let threads = files.map(|file| scope.spawn(move || count_synced(vault, file)));
+            std::thread::sleep(Duration::from_micros(round * 5));
+            assert!(is_errno(vault.checkpoint(), libc::EIO));
+            threads.map(|thread| thread.join().expect("no panic"))
+        });
+        drop((vault, disk));
+        let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+        for (name, synced) in names.into_iter().zip(synced) {
+            let file = vault.lookup(ROOT_INO, name).expect("a file").ino;
+            let mut found = [0; 8];
+            vault.read(file, 0, &mut found).expect("a read");
+            let found = u64::from_le_bytes(found);
+            assert!(found >= synced, "round {round}: {found} of {synced}");
+        }
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
     let (memory, disk, vault, file) = ready();
