@@ -144,7 +144,8 @@ pub trait Store: Send + Sync {
     /// where it must not be written, the blob can still be read, and its writes give `EROFS`.
     fn open(&self, path: &ObjectPath, create: bool) -> Result<Arc<dyn Blob>, StoreError>;
 
-    /// Everything done to this store before the call is durable on return (syncfs).
+    /// Everything done to this store before the call is durable on return (syncfs). Once this has
+    /// failed it fails for good: nobody knows what was lost.
     fn sync(&self) -> Result<(), StoreError>;
 
     /// The names in this directory are durable on return: which exist, not what they hold. So are

@@ -7,7 +7,8 @@
 //! Objects are files of mode 0600, directories 0700, under any umask. The whole store is one file
 //! system: a mount point inside it would escape [`Store::sync`], so it is refused like a link.
 //!
-//! There are no locks here and no state but the root's descriptor; the kernel orders the calls.
+//! There is no state but the root's descriptor and whether a sync of all has failed, and no lock but
+//! that one's; the kernel orders the calls.
 
 use std::{
     mem::MaybeUninit,
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustix::{
     buffer::spare_capacity,
     fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, Stat},
@@ -65,6 +67,10 @@ const OPEN_DIRECTORY: OFlags = OFlags::CLOEXEC.union(OFlags::DIRECTORY);
 pub struct DirectoryStore {
     root: OwnedFd,
     resolver: Resolver,
+    /// How the last sync of all ended. The kernel tells an error once for each descriptor: whoever
+    /// syncs after that, or beside it, would be told that all is well, though what others wrote is
+    /// lost.
+    synced: Mutex<Result<(), Errno>>,
 }
 
 impl DirectoryStore {
@@ -83,7 +89,11 @@ impl DirectoryStore {
                 }
             })?;
         let resolver = Resolver::best(fd.as_fd());
-        Ok(DirectoryStore { root: fd, resolver })
+        Ok(DirectoryStore {
+            root: fd,
+            resolver,
+            synced: Mutex::new(Ok(())),
+        })
     }
 
     fn open_at(&self, path: &ObjectPath, flags: OFlags) -> io::Result<OwnedFd> {
@@ -303,8 +313,9 @@ impl Store for DirectoryStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        retry_on_intr(|| fs::syncfs(&self.root))
-            .map_err(|errno| StoreError::from_errno("sync", &ObjectPath::root(), errno))
+        let mut synced = self.synced.lock();
+        *synced = synced.and_then(|()| retry_on_intr(|| fs::syncfs(&self.root)));
+        synced.map_err(|errno| StoreError::from_errno("sync", &ObjectPath::root(), errno))
     }
 
     fn sync_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {

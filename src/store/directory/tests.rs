@@ -564,3 +564,13 @@ fn space_is_what_the_file_system_says() {
         (stat.f_frsize, stat.f_blocks)
     );
 }
+
+#[test]
+fn after_a_failed_sync_of_all_there_is_no_good_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(dir.path()).unwrap();
+    store.sync().unwrap();
+    // As the kernel says once, and not again.
+    *store.synced.lock() = Err(Errno::IO);
+    assert!(matches!(store.sync(), Err(StoreError::Io { .. })));
+}
