@@ -47,7 +47,7 @@ impl Core {
         match self.set_attr_locked(&node, &mut state, set) {
             Ok(records) if !state.is_orphan(&node) => {
                 self.touch(&node)?;
-                self.journal.commit_promised(&records, RECORDS_COST)?;
+                self.journaled(self.journal.commit_promised(&records, RECORDS_COST))?;
             }
             other => {
                 self.journal.release(RECORDS_COST);

@@ -114,7 +114,7 @@ impl Core {
     /// Puts everything acknowledged into the log.
     pub fn write_tails(&self) -> super::error::Result<()> {
         self.settle_now()?;
-        Ok(self.journal.write_pushed()?)
+        self.journaled(self.journal.write_pushed())
     }
 
     fn settle_now(&self) -> super::error::Result<()> {
@@ -137,6 +137,6 @@ impl Core {
         if self.writable().is_ok() {
             self.settle_now()?;
         }
-        Ok(self.journal.flush()?)
+        self.journaled(self.journal.flush())
     }
 }

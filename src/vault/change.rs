@@ -168,6 +168,6 @@ impl Core {
     /// # Errors
     /// What the journal says.
     pub fn commit(&self, records: &[Record]) -> Result<()> {
-        Ok(self.journal.commit(records)?)
+        self.journaled(self.journal.commit(records))
     }
 }

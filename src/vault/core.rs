@@ -18,7 +18,7 @@ use crate::{
     crypto::{NameKey, Suite, Tag, ZoneKey},
     engine::Pool,
     format::{ChunkSize, DirId, FileId, PayloadId, Time, VaultId, ZoneId},
-    journal::Journal,
+    journal::{Journal, JournalError},
     store::Store,
 };
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -232,10 +232,25 @@ impl Core {
         self.zone_key
     }
 
+    /// What the journal says of records. If it has failed, no change can be made any more: the vault says so at once, not
+    /// when the next checkpoint finds out.
+    pub fn journaled(&self, done: std::result::Result<(), JournalError>) -> Result<()> {
+        if done.is_err()
+            && let Some(cause) = self.journal.failure()
+        {
+            self.fail(&cause);
+        }
+        Ok(done?)
+    }
+
     /// Stops writing for good.
     pub fn fail(&self, cause: &str) {
-        log::error!("the vault is read-only from now on: {cause}");
-        self.failure.lock().get_or_insert_with(|| cause.to_owned());
+        let mut failure = self.failure.lock();
+        if failure.is_none() {
+            log::error!("the vault is read-only from now on: {cause}");
+            *failure = Some(cause.to_owned());
+        }
+        drop(failure);
         // Before anybody sees that nothing may be changed: who then has nothing to settle must not find a log that is well, and
         // take for durable what is in memory alone.
         self.journal.fail(cause);

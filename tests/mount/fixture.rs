@@ -237,7 +237,12 @@ impl Mount {
         assert_eq!(self.wait().signal(), Some(9));
     }
 
-    /// Mounts again after `kill`.
+    /// Waits for the end of a daemon that could not store all.
+    pub fn wait_failed(&mut self) {
+        assert_eq!(self.wait().code(), Some(13));
+    }
+
+    /// Mounts again after `kill`, or after `wait_failed`.
     pub fn revive(&mut self) {
         if self.daemon.is_some() {
             self.wait_killed();

@@ -24,6 +24,7 @@ mod differences;
 mod directories;
 mod disks;
 mod durability;
+mod failing;
 mod fixture;
 mod full;
 mod holes;

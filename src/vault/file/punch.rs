@@ -40,7 +40,7 @@ impl Core {
         match result {
             Ok(records) if !records.is_empty() && !state.is_orphan(node) => {
                 self.touch(node)?;
-                Ok(self.journal.commit_promised(&records, promised)?)
+                self.journaled(self.journal.commit_promised(&records, promised))
             }
             other => {
                 self.journal.release(promised);

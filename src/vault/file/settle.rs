@@ -29,7 +29,7 @@ impl Core {
             for node in tails {
                 promised += self.render(node, &mut records)?;
             }
-            self.journal.push_promised(&records, promised)?;
+            self.journaled(self.journal.push_promised(&records, promised))?;
             // Only now: had it failed, a later sync must not find nothing to do.
             tails.iter().for_each(|node| forget_unlogged(node));
             Ok(())
