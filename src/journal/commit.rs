@@ -28,6 +28,8 @@ struct FlushState {
 
 /// More objects than this are not synced one by one, nor kept open: one sync of the whole store costs less.
 const TENTATIVE_MAX: usize = 32;
+/// Of what the store lets us keep open, the part that these may take; payloads in use have the most of it.
+const OPEN_SHARE: usize = 4;
 
 #[derive(Default)]
 struct Tentative {
@@ -42,12 +44,12 @@ impl Tentative {
         self.blobs.is_empty() && self.directories.is_empty() && !self.whole_store
     }
 
-    fn add(&mut self, payload: PayloadId, blob: &Arc<dyn Blob>) {
+    fn add(&mut self, payload: PayloadId, blob: &Arc<dyn Blob>, max: usize) {
         if self.whole_store || self.blobs.iter().rev().any(|(known, _)| *known == payload) {
             return;
         }
         self.blobs.push((payload, Arc::clone(blob)));
-        if self.blobs.len() > TENTATIVE_MAX {
+        if self.blobs.len() > max {
             *self = Tentative {
                 whole_store: true,
                 ..Tentative::default()
@@ -88,7 +90,8 @@ impl Drop for Running<'_> {
 impl Journal {
     /// Frames will claim what lies in this payload.
     pub fn depends_on(&self, payload: PayloadId, blob: &Arc<dyn Blob>) {
-        self.durability.tentative.lock().add(payload, blob);
+        let max = TENTATIVE_MAX.min(self.store.open_max() / OPEN_SHARE);
+        self.durability.tentative.lock().add(payload, blob, max);
     }
 
     /// Frames will claim names in this directory.

@@ -356,6 +356,10 @@ impl Store for FaultStore {
         self.inner.sync_dir(path)
     }
 
+    fn open_max(&self) -> usize {
+        self.inner.open_max()
+    }
+
     fn space(&self) -> Result<Space, StoreError> {
         self.faults.check(Operation::Space, &ObjectPath::root())?;
         self.inner.space()

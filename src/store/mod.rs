@@ -155,6 +155,11 @@ pub trait Store: Send + Sync {
     /// How much fits.
     fn space(&self) -> Result<Space, StoreError>;
 
+    /// How many objects one user may keep open for later use. More can be opened, for a moment.
+    fn open_max(&self) -> usize {
+        usize::MAX
+    }
+
     /// Takes the lock of the whole vault, held until this store is dropped, or the process ends in
     /// any way. [`StoreError::Locked`] soon, without waiting for it, when another has it. Locking
     /// again changes the kind; if that fails, the lock held before may be lost.

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Keeps other processes of the user and core dumps away from this one's memory, and allows as much locked
-/// memory as the system lets it have.
+/// memory, and as many open files, as the system lets it have.
 ///
 /// Afterwards no debugger attaches without privilege, `/proc/self/mem` is closed to others, and a crash
 /// leaves no core file. The files under `/proc/self` then belong to root; this process still reads its own.
@@ -33,14 +33,11 @@ pub fn harden() -> io::Result<()> {
             maximum: Some(0),
         },
     )?;
-    let lockable = rustix::process::getrlimit(Resource::Memlock);
-    rustix::process::setrlimit(
-        Resource::Memlock,
-        Rlimit {
-            current: lockable.maximum,
-            ..lockable
-        },
-    )?;
+    for resource in [Resource::Memlock, Resource::Nofile] {
+        let limit = rustix::process::getrlimit(resource);
+        let current = limit.maximum;
+        rustix::process::setrlimit(resource, Rlimit { current, ..limit })?;
+    }
     Ok(())
 }
 

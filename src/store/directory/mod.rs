@@ -24,6 +24,7 @@ use rustix::{
     buffer::spare_capacity,
     fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir, Stat},
     io::{self, Errno, retry_on_intr},
+    process::{Resource, getrlimit},
 };
 
 use super::{
@@ -322,6 +323,14 @@ impl Store for DirectoryStore {
         self.open_at(path, OPEN_DIRECTORY)
             .and_then(|directory| sync_directory(&directory))
             .map_err(|errno| StoreError::from_errno("sync directory", path, errno))
+    }
+
+    fn open_max(&self) -> usize {
+        let limit = getrlimit(Resource::Nofile).current;
+        // The other half is for what is used at once, and for the rest of the process.
+        limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit / 2).unwrap_or(usize::MAX)
+        })
     }
 
     fn space(&self) -> Result<Space, StoreError> {

@@ -310,6 +310,10 @@ impl Store for OverlayStore {
         }
     }
 
+    fn open_max(&self) -> usize {
+        self.base.open_max()
+    }
+
     fn space(&self) -> Result<Space, StoreError> {
         self.base.space()
     }

@@ -13,8 +13,10 @@ use crate::{
 };
 use std::{cell::RefCell, sync::Arc};
 
-/// Payloads kept open: far below the 1,024 descriptors that a process gets by default.
+/// Payloads kept open, unless the store lets us keep fewer: far below the 1,024 descriptors that a process gets by default.
 const OPEN_BLOBS_MAX: usize = 256;
+/// Of what the store lets us keep open, the part for those that wait for a sync (`journal/commit.rs`) and others.
+const OTHERS_SHARE: usize = 2;
 
 thread_local! {
     /// Frames as read, before they are opened. Kept, so that a read does not allocate.
@@ -180,7 +182,7 @@ impl Core {
         let oldest = {
             let mut open = self.open_blobs.lock();
             open.push_back(Arc::downgrade(blob));
-            if open.len() > OPEN_BLOBS_MAX {
+            if open.len() > OPEN_BLOBS_MAX.min(self.store.open_max() / OTHERS_SHARE) {
                 open.pop_front()
             } else {
                 None
