@@ -3,18 +3,18 @@
 use crate::{
     commands::{refused, shell},
     fixture::{mounted, mounted_with},
-    tree::noise,
+    tree::{assert_same, describe, noise},
 };
 use rustix::{
     fs::{
-        AtFlags, CWD, Timespec, Timestamps, XattrFlags, getxattr, listxattr, removexattr, setxattr,
-        utimensat,
+        AtFlags, CWD, FallocateFlags, Timespec, Timestamps, XattrFlags, copy_file_range, fallocate,
+        getxattr, listxattr, removexattr, setxattr, utimensat,
     },
     io::Errno,
 };
 use std::{
     fs::{self, File},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -379,6 +379,43 @@ fn who_writes_into_a_file_takes_its_privileges() {
 
 /// The kernel asks for attributes of a directory while one of its entries comes or goes. Late answers are the older ones, and
 /// would be believed for good.
+/// The kernel has its own times then, and tells them only when they change.
+#[test]
+fn with_writeback_the_kernel_and_the_vault_have_the_same_times() {
+    let take = |file: &File, how: usize| match how {
+        0 => fallocate(
+            file,
+            FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+            100,
+            9000,
+        )
+        .unwrap(),
+        1 => fallocate(file, FallocateFlags::empty(), 0, 90_000).unwrap(),
+        _ => drop(copy_file_range(file, Some(&mut 5000), file, Some(&mut 0), 4000).unwrap()),
+    };
+    mounted_with(&[], "writeback", |mount| {
+        for number in 0..30 {
+            let path = mount.path(format!("file {number}"));
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(path)
+                .unwrap();
+            file.write_all_at(&[1; 30_000], 0).unwrap();
+            // All is told. What follows has mostly the same tick of the kernel's clock.
+            file.sync_all().unwrap();
+            file.set_len(25_000 + number).unwrap();
+            take(&file, usize::try_from(number % 3).unwrap());
+        }
+        let believed = describe(&mount.dir());
+        mount.forget_all();
+        assert_same(&describe(&mount.dir()), &believed);
+        mount.remount();
+        assert_same(&describe(&mount.dir()), &believed);
+    });
+}
+
 #[test]
 fn a_directory_that_changes_while_it_is_looked_at_has_no_old_attributes() {
     mounted(|mount| {

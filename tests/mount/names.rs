@@ -1,10 +1,15 @@
 //! Names: every one that Linux allows, and nothing made of them.
 
-use crate::{commands::refused, fixture::mounted};
+use crate::{
+    commands::{refused, shell},
+    fixture::mounted,
+};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fsync, mkdirat, openat, renameat, unlinkat};
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
     fs,
+    os::fd::OwnedFd,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
@@ -124,6 +129,41 @@ fn a_name_may_become_long_and_short_again() {
             (fs::read(&long).unwrap(), fs::read(&longer).unwrap()),
             (b"content".to_vec(), b"content".to_vec())
         );
+    });
+}
+
+/// The directory that lies so deep, far past the longest path; made, if it is to be.
+fn bottom(top: &Path, depth: u32, make: bool) -> OwnedFd {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+    let mut dir = openat(CWD, top, flags, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        if make {
+            mkdirat(&dir, "d", Mode::from(0o755)).unwrap();
+        }
+        dir = openat(&dir, "d", flags, Mode::empty()).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn directories_five_thousand_deep() {
+    const DEPTH: u32 = 5000;
+    mounted(|mount| {
+        let dir = bottom(&mount.dir(), DEPTH, true);
+        mkdirat(&dir, "reached", Mode::from(0o700)).unwrap();
+        fsync(&dir).unwrap();
+        drop(dir);
+        mount.remount();
+        let dir = bottom(&mount.dir(), DEPTH, false);
+        renameat(&dir, "reached", &dir, "again").unwrap();
+        drop(dir);
+        mount.crash();
+        let dir = bottom(&mount.dir(), DEPTH, false);
+        unlinkat(&dir, "again", AtFlags::REMOVEDIR).unwrap();
+        drop(dir);
+        shell(&mount.dir(), "rm -r d");
+        mount.remount();
+        assert!(listed(&mount.dir()).is_empty());
     });
 }
 

@@ -1,11 +1,14 @@
 //! What the daemon takes of the machine: memory and descriptors, with many files and over a long time.
 
 use crate::{
+    commands::{run, shell},
     fixture::{Mount, mounted},
-    tree::noise,
+    tree::{assert_same, describe, noise},
 };
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -154,6 +157,40 @@ fn a_directory_of_a_hundred_thousand_files_takes_little_memory() {
         modest(mount, "rm, and a checkpoint");
         mount.remount();
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn a_daemon_that_may_open_few_files_loses_nothing() {
+    const COUNT: u64 = 300;
+    mounted(|mount| {
+        run(
+            "prlimit",
+            ["--pid", &mount.pid().to_string(), "--nofile=64:64"],
+        );
+        let dir = mount.dir();
+        let file = |number: u64| dir.join(format!("file {number}"));
+        (0..COUNT).for_each(|number| fs::write(file(number), noise(number, 20_000)).unwrap());
+        shell(&dir, "sync .");
+        for number in 0..COUNT {
+            let file = File::options().write(true).open(file(number)).unwrap();
+            file.write_all_at(&noise(number + 1, 100), 5000).unwrap();
+        }
+        // All of them at once, too: the daemon opens nothing for that.
+        let open: Vec<File> = (0..COUNT)
+            .map(|number| File::open(file(number)).unwrap())
+            .collect();
+        shell(&dir, "sync .");
+        rest(mount);
+        drop(open);
+        let before = describe(&mount.dir());
+        mount.remount();
+        assert_same(&describe(&mount.dir()), &before);
+        for number in 0..COUNT {
+            let mut expected = noise(number, 20_000);
+            expected[5000..5100].copy_from_slice(&noise(number + 1, 100));
+            assert!(fs::read(file(number)).unwrap() == expected, "file {number}");
+        }
     });
 }
 
