@@ -301,7 +301,7 @@ fn recover(
 
 fn run_seeds(budget: &Budget, wrap: Wrap) -> Result<(), String> {
     log_to_stderr();
-    let watchdog = Watchdog::new(Duration::from_secs(240));
+    let watchdog = Watchdog::new(Duration::from_secs(120));
     let mut runs = 0;
     for seed in seeds().take_while(|_| !budget.is_spent()) {
         watchdog.begin(format!("seed {seed}"));

@@ -278,10 +278,11 @@ fn count_synced(vault: &Vault, file: u64) -> u64 {
     let durable = |count: u64| {
         vault.write(file, 0, &count.to_le_bytes(), false).is_ok() && vault.sync(file, true).is_ok()
     };
-    (1..)
-        .take_while(|count| durable(*count))
-        .last()
-        .unwrap_or(0)
+    let mut synced = 0;
+    while durable(synced + 1) {
+        synced += 1;
+    }
+    synced
 }
 
 /// Also by a sync at the very moment of the failure, when nothing may be changed any more.
