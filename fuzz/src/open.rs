@@ -52,7 +52,7 @@ pub(crate) fn same_but_for_extensions(read: &[u8], written: &[u8]) {
 /// A zone file.
 pub fn zone(input: &[u8]) {
     if let Ok(file) = bounded(input.len(), || ZoneFile::decode(input)) {
-        assert_eq!(file.encode(), input);
+        assert_eq!(file.encode(), input[..ZoneFile::LEN]);
         let _ = KEYS
             .master
             .unwrap_zone(&KEYS.vault.0, &file.zone.0, &file.wrapped);

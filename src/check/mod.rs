@@ -9,7 +9,9 @@
 //! ```text
 //! report   what was found, as values       scan     looks at everything
 //! watch    who waits for it                repair   mends
+//! copies   of the header and the keys
 //! ```
+mod copies;
 mod repair;
 mod report;
 mod scan;
@@ -37,7 +39,7 @@ pub fn check(
 ) -> Result<Report, VaultError> {
     let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
     let keys = vault.keys()?;
-    let mut findings = header_findings(&vault);
+    let mut findings = copies::found(&vault);
     let (store, recovery) = vault.look()?;
     findings.extend(journal_finding(&recovery));
     let scanned = scan::scan(&*store, &keys, &Pool::new(None), true, watch);
@@ -50,18 +52,6 @@ pub fn check(
     };
     report.sort();
     Ok(report)
-}
-
-fn header_findings(vault: &Inspected) -> Vec<Finding> {
-    let flaw = vault.header_flaw();
-    let tell = |(path, flaw): (crate::store::ObjectPath, &str)| {
-        Finding::new(
-            Kind::Header,
-            path.as_str(),
-            format!("this copy of the header {flaw}"),
-        )
-    };
-    flaw.map(tell).into_iter().collect()
 }
 
 fn journal_finding(recovery: &Recovery) -> Option<Finding> {

@@ -10,6 +10,8 @@ use std::ops::Range;
 pub enum Kind {
     /// A copy of the header is missing, damaged, older or not this vault's.
     Header,
+    /// A copy of the zone's key is missing or damaged.
+    Zone,
     /// The journal cannot be read or done as a whole.
     Journal,
     /// What lies at an entry does not open, or does not belong there.
@@ -116,6 +118,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Header => "header",
+            Kind::Zone => "zone",
             Kind::Journal => "journal",
             Kind::Guard => "guard",
             Kind::Entries => "entries",
@@ -137,7 +140,7 @@ impl Kind {
     /// What a repair does about it, or what else can be done.
     pub fn remedy(self) -> &'static str {
         match self {
-            Kind::Header => {
+            Kind::Header | Kind::Zone => {
                 "a repair, and any mount that may write, restores it from the other copy"
             }
             Kind::Journal => "a repair keeps what can be replayed and sets the journal aside",

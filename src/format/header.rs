@@ -114,17 +114,17 @@ pub struct ParsedHeader {
 }
 
 impl ParsedHeader {
-    /// Reads a header; its versions come first, so that a later one is named as such whatever its length.
+    /// Reads a header; its versions come first, so that a later one is named as such whatever its length. What lies behind
+    /// the first [`HEADER_LEN`] bytes is none of it, and not looked at.
     ///
     /// # Errors
-    /// Another version, an unknown suite, slot or critical extension, KDF parameters out of bounds, another length,
+    /// Another version, an unknown suite, slot or critical extension, KDF parameters out of bounds, fewer bytes,
     /// padding that is not zero.
     pub fn parse(bytes: &[u8]) -> Result<ParsedHeader, FormatError> {
         decode_versions(&mut Reader::new(bytes))?;
         let mut input = Reader::new(bytes);
         let authenticated = input.take(MAC_AT, WHAT)?;
         let mac = input.array("vault header: MAC")?;
-        input.finish(WHAT)?;
         let mut input = Reader::new(authenticated);
         decode_versions(&mut input)?;
         let mut header = Header::decode_fields(&mut input)?;

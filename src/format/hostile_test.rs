@@ -125,7 +125,7 @@ fn run_alias(bytes: &[u8]) -> Outcome {
 }
 
 fn run_zone(bytes: &[u8]) -> Outcome {
-    ZoneFile::decode(bytes).map(|zone| (bytes.len(), zone.encode()))
+    ZoneFile::decode(bytes).map(|zone| (ZoneFile::LEN, zone.encode()))
 }
 
 fn run_block(bytes: &[u8], level: u8) -> Outcome {

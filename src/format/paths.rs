@@ -18,7 +18,17 @@ pub fn zone_path(zone: &ZoneId) -> ObjectPath {
     path(format!("zones/{}", zone.hex()))
 }
 
-/// `zones`: where they lie.
+/// `zones.copy/<32 hex digits>`: its second copy.
+pub fn zone_copy_path(zone: &ZoneId) -> ObjectPath {
+    path(format!("zones.copy/{}", zone.hex()))
+}
+
+/// `zones.copy`: where the second copies lie.
+pub fn zones_copy_path() -> ObjectPath {
+    path("zones.copy".to_owned())
+}
+
+/// `zones`: where the first copies lie.
 pub fn zones_path() -> ObjectPath {
     path("zones".to_owned())
 }
@@ -130,6 +140,10 @@ mod tests {
             (
                 zone_path(&ZoneId(id())),
                 "zones/00112233445566778899aabbccddeeff",
+            ),
+            (
+                zone_copy_path(&ZoneId(id())),
+                "zones.copy/00112233445566778899aabbccddeeff",
             ),
             (root_guard_path(), "guards/root"),
             (

@@ -255,7 +255,9 @@ fn zone_files_are_as_documented() {
             .map(|_| file)
     };
     each(&vectors!("zone"), read, |block, file| {
-        assert_eq!(file.encode(), block.stored());
+        if block.text("read only").is_none() {
+            assert_eq!(file.encode(), block.stored());
+        }
     });
 }
 

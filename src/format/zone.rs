@@ -25,9 +25,12 @@ pub struct ZoneFile {
 }
 
 impl ZoneFile {
+    /// Bytes of a zone file.
+    pub const LEN: usize = 118;
+
     /// The whole object.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(118);
+        let mut bytes = Vec::with_capacity(Self::LEN);
         let mut out = Writer::new(&mut bytes);
         out.raw(&MAGIC);
         out.u16(FORMAT_VERSION);
@@ -36,7 +39,7 @@ impl ZoneFile {
         bytes
     }
 
-    /// Reads what `encode` writes.
+    /// Reads what `encode` writes. What lies behind the first [`ZoneFile::LEN`] bytes is none of it, and not looked at.
     ///
     /// # Errors
     /// Anything else.
@@ -46,7 +49,6 @@ impl ZoneFile {
         clear::decode_version(&mut input, "zone file: format version")?;
         let zone = ZoneId(input.array("zone file: zone id")?);
         let stanzas = stanza::decode(&mut input, "zone file: count of stanzas")?;
-        input.finish(WHAT)?;
         match stanzas[..] {
             [wrapped] => Ok(ZoneFile { zone, wrapped }),
             _ => Err(FormatError::Invalid {

@@ -16,7 +16,7 @@ use crate::{
 use std::collections::HashMap;
 
 /// What never holds guards.
-const ELSEWHERE: [&str; 3] = ["payloads", "journal", "zones"];
+const ELSEWHERE: [&str; 4] = ["payloads", "journal", "zones", "zones.copy"];
 const GUARDS: &str = "guards";
 /// Objects that are read in one run of the pool.
 const BATCH_LEN: usize = 4096;

@@ -10,6 +10,7 @@ use super::{
     dir::StoredSums,
     error::{Result, VaultError},
     file::{BlobSlot, INLINE_MAX},
+    header::Copies,
     node::Node,
     table::Table,
     types::{OpenOptions, State},
@@ -25,7 +26,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{
             AtomicBool, AtomicU64,
             Ordering::{Relaxed, SeqCst},
@@ -89,6 +90,8 @@ pub(super) struct Core {
     /// Bytes of inline content that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
     pub read_only: AtomicBool,
+    /// Of the header and the zone's key, for a scrub.
+    pub copies: OnceLock<Copies>,
     failure: Mutex<Option<String>>,
 }
 
@@ -195,6 +198,7 @@ impl Core {
             oldest_change: Mutex::new(None),
             signal: Signal::default(),
             read_only: AtomicBool::new(false),
+            copies: OnceLock::new(),
             failure: Mutex::new(None),
             options,
         }

@@ -3,11 +3,14 @@
 //! Who writes one holds the lock of `zones`, and has read both anew under it: the passphrase may be changed while the vault
 //! is mounted. The copy that did not unlock is replaced first, so that one whole copy that opens is there at every moment.
 //! Nothing may be written that the passphrase did not unlock, and no copy may be replaced by an older one.
-use super::error::{Result, VaultError, in_object};
+use super::{
+    error::{Result, VaultError, in_object},
+    zone::{self, ReadZone},
+};
 use crate::{
-    crypto::{KdfParams, MasterKey, SlotKey, ZoneKey, fill_random},
+    crypto::{HeaderKey, KdfParams, MasterKey, SlotKey, ZoneKey, fill_random},
     format::{
-        Header, ParsedHeader, Slot, VaultId, ZoneFile, header_copy_path, header_path, zone_path,
+        HEADER_LEN, Header, ParsedHeader, Slot, VaultId, ZoneId, header_copy_path, header_path,
         zones_path,
     },
     store::{ObjectPath, Store, StoreError},
@@ -24,14 +27,15 @@ pub(super) struct Unlocked {
     pub header: Header,
     pub master: Arc<MasterKey>,
     /// What proves that it is the header of this vault and not of another with the same passphrase.
-    pub zone_key: ZoneKey,
+    pub zone: ReadZone,
     /// The copy it came from: 0 or 1.
     copy: usize,
     /// The slot that the passphrase opened.
     slot: usize,
 }
 
-/// What is wrong with a copy beside the one that unlocked.
+/// What is wrong with a copy of the header beside the one that unlocked, or with one of the zone's key.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
     Missing,
     Damaged,
@@ -40,6 +44,8 @@ pub(super) enum Flaw {
     Older,
     /// The passphrase opened the older one.
     Newer,
+    /// It is whole, and there are bytes behind its end.
+    Longer,
 }
 
 /// A new slot for a passphrase.
@@ -124,13 +130,13 @@ impl<'a> Unlocker<'a> {
             let opened = parsed
                 .verify(&key)
                 .map_err(|_| VaultError::WrongPassphrase)
-                .and_then(|header| Ok((read_zone(store, &header, &master)?, header)));
+                .and_then(|header| Ok((zone::read(store, &header, &master)?, header)));
             match opened {
-                Ok((zone_key, header)) => {
+                Ok((zone, header)) => {
                     return Ok(Unlocked {
                         header,
                         master,
-                        zone_key,
+                        zone,
                         copy,
                         slot,
                     });
@@ -225,6 +231,8 @@ fn newest_generation(store: &dyn Store, unlocked: &Unlocked) -> Result<u64> {
 /// Looks at the copy that did not unlock. One that is missing, damaged or older is told, and replaced by the one that did
 /// if the store is to be written. A newer one stays: its passphrase is another.
 pub(super) fn mend(store: &dyn Store, unlocked: &Unlocked, write: bool) {
+    zone::mend(store, &unlocked.zone, write);
+    mend_used(store, unlocked, write);
     if flaw(store, unlocked).is_none() {
         return;
     }
@@ -250,18 +258,62 @@ pub(super) fn mend(store: &dyn Store, unlocked: &Unlocked, write: bool) {
     }
 }
 
-/// Path and flaw of the copy that did not unlock, if it has one.
-pub(super) fn flawed(store: &dyn Store, unlocked: &Unlocked) -> Option<(ObjectPath, Flaw)> {
-    let [first, second] = paths();
-    let other = if unlocked.copy == 0 { second } else { first };
-    flaw(store, unlocked).map(|flaw| (other, flaw))
+/// The copy that unlocked is whole; there may be bytes behind its end.
+fn mend_used(store: &dyn Store, unlocked: &Unlocked, write: bool) {
+    let used = &paths()[unlocked.copy];
+    match (is_used_longer(store, unlocked), write) {
+        (false, _) => {}
+        (true, false) => log::warn!("{used} {}", Flaw::Longer.text()),
+        (true, true) => match cut_used(store, unlocked) {
+            Ok(()) => log::warn!("{used} {}; they are cut off", Flaw::Longer.text()),
+            Err(error) => {
+                log::warn!(
+                    "{used} {} and cannot be restored: {error}",
+                    Flaw::Longer.text()
+                );
+            }
+        },
+    }
+}
+
+fn is_used_longer(store: &dyn Store, unlocked: &Unlocked) -> bool {
+    let bytes = store.get(&paths()[unlocked.copy]);
+    bytes.is_ok_and(|bytes| bytes.len() > HEADER_LEN)
+}
+
+/// Takes away what lies behind the end of the copy that unlocked.
+fn cut_used(store: &dyn Store, unlocked: &Unlocked) -> Result<()> {
+    let _held = store.lock_dir(&zones_path())?;
+    let path = &paths()[unlocked.copy];
+    // Somebody may just have changed the passphrase: what is there now stays.
+    let bytes = store.get(path)?;
+    match bytes.get(..HEADER_LEN) {
+        Some(header) if header.len() < bytes.len() => Ok(store.replace(path, header)?),
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with the copies of the header.
+pub(super) fn flaws(store: &dyn Store, unlocked: &Unlocked) -> Vec<(ObjectPath, Flaw)> {
+    let paths = paths();
+    let used = is_used_longer(store, unlocked).then_some((unlocked.copy, Flaw::Longer));
+    let other = flaw(store, unlocked).map(|flaw| (1 - unlocked.copy, flaw));
+    used.into_iter()
+        .chain(other)
+        .map(|(copy, flaw)| (paths[copy].clone(), flaw))
+        .collect()
+}
+
+/// Mends the copies of the header, but for one that is newer than the one that unlocked.
+pub(super) fn mend_all(store: &dyn Store, unlocked: &Unlocked) -> Result<()> {
+    if is_used_longer(store, unlocked) {
+        cut_used(store, unlocked)?;
+    }
+    replace_other(store, unlocked).map(drop)
 }
 
 /// Gives what was wrong, and whether it was mended.
-pub(super) fn replace_other(
-    store: &dyn Store,
-    unlocked: &Unlocked,
-) -> Result<Option<(Flaw, bool)>> {
+fn replace_other(store: &dyn Store, unlocked: &Unlocked) -> Result<Option<(Flaw, bool)>> {
     let _held = store.lock_dir(&zones_path())?;
     let paths = paths();
     // Somebody may just have changed the passphrase. Then the copy that unlocked is another, or both are the same.
@@ -276,7 +328,7 @@ pub(super) fn replace_other(
     };
     let mend = !matches!(flaw, Flaw::Newer);
     if mend {
-        store.replace(&paths[1 - unlocked.copy], &bytes)?;
+        store.replace(&paths[1 - unlocked.copy], &bytes[..HEADER_LEN])?;
     }
     Ok(Some((flaw, mend)))
 }
@@ -298,7 +350,7 @@ fn flaw(store: &dyn Store, unlocked: &Unlocked) -> Option<Flaw> {
     // Of two with the same count, made by a program that did not count, the first was written before the second.
     let age = |header: &Header, copy: usize| (header.generation, 1 - copy);
     if found == *header {
-        None
+        (bytes.len() > HEADER_LEN).then_some(Flaw::Longer)
     } else if age(&found, other) < age(header, unlocked.copy) {
         Some(Flaw::Older)
     } else {
@@ -307,34 +359,96 @@ fn flaw(store: &dyn Store, unlocked: &Unlocked) -> Option<Flaw> {
 }
 
 impl Flaw {
-    pub(super) fn text(&self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Flaw::Missing => "was missing",
             Flaw::Damaged => "was damaged",
             Flaw::Foreign => "was not made with this vault's key",
             Flaw::Older => "was older",
             Flaw::Newer => "was newer",
+            Flaw::Longer => "had bytes behind its end",
         }
     }
 }
 
+/// The key of the root zone.
 pub(super) fn read_zone(store: &dyn Store, header: &Header, master: &MasterKey) -> Result<ZoneKey> {
-    let path = zone_path(&header.root_zone);
-    let damaged = |what| VaultError::Damaged {
-        object: path.as_str().to_owned(),
-        what,
-    };
-    let bytes = store.get(&path).map_err(|error| match error {
-        StoreError::NotFound(_) => damaged("the root zone's key is missing"),
-        other => other.into(),
-    })?;
-    let file = in_object(path.as_str(), ZoneFile::decode(&bytes))?;
-    if file.zone != header.root_zone {
-        return Err(damaged("it is another zone's key"));
+    zone::read(store, header, master).map(|zone| zone.key)
+}
+
+/// What an open vault needs to know to look at the copies again.
+pub(super) struct Copies {
+    header_key: HeaderKey,
+    vault: VaultId,
+    root_zone: ZoneId,
+    /// A whole zone file.
+    zone: Vec<u8>,
+}
+
+impl Copies {
+    pub(super) fn of(unlocked: &Unlocked) -> Copies {
+        let header = &unlocked.header;
+        Copies {
+            header_key: unlocked.master.header_key(&header.vault.0),
+            vault: header.vault,
+            root_zone: header.root_zone,
+            zone: unlocked.zone.bytes.clone(),
+        }
     }
-    master
-        .unwrap_zone(&header.vault.0, &header.root_zone.0, &file.wrapped)
-        .map_err(|_| damaged("the zone's key does not open with the master key"))
+
+    /// What is wrong with the copies of the header and of the zone's key. The passphrase may have been changed since the vault was
+    /// opened; if that is under way, it is waited for.
+    pub(super) fn flaws(&self, store: &dyn Store) -> Result<Vec<VaultError>> {
+        if self.look(store).is_empty() {
+            return Ok(Vec::new());
+        }
+        let _held = store.lock_dir(&zones_path())?;
+        Ok(self.look(store))
+    }
+
+    fn look(&self, store: &dyn Store) -> Vec<VaultError> {
+        let damaged = |path: &ObjectPath, what| VaultError::Damaged {
+            object: path.as_str().to_owned(),
+            what,
+        };
+        let mut flaws = Vec::new();
+        let mut generations = Vec::new();
+        for path in paths() {
+            match self.generation(store, &path) {
+                Ok((generation, HEADER_LEN)) => generations.push((generation, path)),
+                Ok(_) => flaws.push(damaged(&path, "there are bytes behind its end")),
+                Err(error) => flaws.push(error),
+            }
+        }
+        if let [(first, one), (second, two)] = &generations[..]
+            && first != second
+        {
+            let older = if first < second { one } else { two };
+            flaws.push(damaged(older, "it is older than the other copy"));
+        }
+        for path in zone::paths(&self.root_zone) {
+            match store.get(&path) {
+                Ok(bytes) if bytes == self.zone => {}
+                Ok(_) => flaws.push(damaged(&path, "it is not the zone's key as it was stored")),
+                Err(error) => flaws.push(error.into()),
+            }
+        }
+        flaws
+    }
+
+    /// And the length.
+    fn generation(&self, store: &dyn Store, path: &ObjectPath) -> Result<(u64, usize)> {
+        let bytes = store.get(path)?;
+        let verified = ParsedHeader::parse(&bytes).and_then(|it| it.verify(&self.header_key));
+        let header = in_object(path.as_str(), verified)?;
+        if header.vault != self.vault {
+            return Err(VaultError::Damaged {
+                object: path.as_str().to_owned(),
+                what: "it is another vault's",
+            });
+        }
+        Ok((header.generation, bytes.len()))
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     keyring::Keyring,
     open::{Opening, SHOWN_MEMORY_MAX, lock_for_reading},
     types::OpenOptions,
+    zone,
 };
 use crate::{
     crypto::ZoneKey,
@@ -75,18 +76,37 @@ impl Inspected {
         }
     }
 
-    /// Path and flaw of the copy of the header that did not unlock, if it has one.
-    pub fn header_flaw(&self) -> Option<(ObjectPath, &'static str)> {
-        header::flawed(&*self.store, &self.unlocked).map(|(path, flaw)| (path, flaw.text()))
+    /// What is wrong with the copies of the header, with their paths.
+    pub fn header_flaws(&self) -> Vec<(ObjectPath, &'static str)> {
+        let flaws = header::flaws(&*self.store, &self.unlocked);
+        flaws
+            .into_iter()
+            .map(|(path, flaw)| (path, flaw.text()))
+            .collect()
     }
 
-    /// Replaces that copy by the one that unlocked, unless it is the newer one. Gives whether it was.
+    /// Restores them from the copy that unlocked, but for one that is newer. What stays is wrong afterwards, too.
     ///
     /// # Errors
     /// What the store says.
-    pub fn mend_header(&self) -> Result<bool> {
-        let mended = header::replace_other(&*self.store, &self.unlocked)?;
-        Ok(mended.is_some_and(|(_, mended)| mended))
+    pub fn mend_header(&self) -> Result<()> {
+        header::mend_all(&*self.store, &self.unlocked)
+    }
+
+    /// What is wrong with the copies of the zone's key, with their paths.
+    pub fn zone_flaws(&self) -> Vec<(ObjectPath, &'static str)> {
+        let flaws = self.unlocked.zone.flaws.iter();
+        flaws
+            .map(|(path, flaw)| (path.clone(), flaw.text()))
+            .collect()
+    }
+
+    /// Restores one of them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn mend_zone(&self, path: &ObjectPath) -> Result<()> {
+        zone::replace(&*self.store, &self.unlocked.zone, path)
     }
 
     /// The keys of the vault's tree.

@@ -31,6 +31,7 @@ mod strict;
 mod table;
 mod tree;
 mod types;
+mod zone;
 
 pub use error::{Result, VaultError};
 pub use file::index::IndexSource;

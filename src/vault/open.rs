@@ -4,8 +4,9 @@ use super::{
     dir::StoredSums,
     error::{Result, VaultError},
     guard::{GuardOpener, ReadGuard},
-    header::{self, Unlocked},
+    header::{self, Copies, Unlocked},
     types::{InitOptions, OpenOptions},
+    zone,
 };
 use crate::{
     crypto::{FileKey, MasterKey, SetHash, ZoneKey},
@@ -13,7 +14,6 @@ use crate::{
     format::{
         Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, Place, SLOTS,
         Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path, seal_guard,
-        zone_path,
     },
     journal::{self, Journal, JournalContext, JournalError, Recovered},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
@@ -53,7 +53,6 @@ pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Resu
     let zone = ZoneKey::generate();
     for dir in [
         ObjectPath::new("guards")?,
-        ObjectPath::new("zones")?,
         new_payload_dir(),
         journal::journal_dir(),
     ] {
@@ -63,7 +62,7 @@ pub fn init(store: &dyn Store, passphrase: &[u8], options: &InitOptions) -> Resu
         zone: root_zone,
         wrapped: master.wrap_zone(&vault.0, &root_zone.0, &zone),
     };
-    store.replace(&zone_path(&root_zone), &zone_file.encode())?;
+    zone::write_new(store, &root_zone, &zone_file.encode())?;
     store.replace(&root_guard_path(), &root_guard(&header, &zone, options))?;
     store.sync()?;
     // The header last: what has one is a whole vault.
@@ -139,12 +138,14 @@ pub(super) fn open(
     }
     let unlocked = unlock(&*store)?;
     header::mend(&*store, &unlocked, !options.read_only);
+    let copies = Copies::of(&unlocked);
     let Unlocked {
         header,
         master,
-        zone_key,
+        zone,
         ..
     } = unlocked;
+    let zone_key = zone.key;
     let context = JournalContext {
         key: Arc::new(master.journal_key(&header.vault.0, header.suite)),
         vault: header.vault,
@@ -156,10 +157,13 @@ pub(super) fn open(
         context,
         options,
     };
-    if opening.options.read_only {
-        return opening.show(zone_key);
-    }
-    opening.recover(zone_key)
+    let core = if opening.options.read_only {
+        opening.show(zone_key)?
+    } else {
+        opening.recover(zone_key)?
+    };
+    core.copies.get_or_init(|| copies);
+    Ok(core)
 }
 
 /// Where there are no locks (read-only media of some kinds) a vault can still be looked at.

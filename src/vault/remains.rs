@@ -53,9 +53,10 @@ impl Remains {
         let Unlocked {
             header,
             master,
-            zone_key,
+            zone,
             ..
         } = unlocked;
+        let zone_key = zone.key;
         if journal::is_empty(&*store).is_ok_and(|empty| empty) {
             let remains = Remains {
                 store,

@@ -199,6 +199,7 @@ fn blocks_are_whole(source: &super::IndexSource<'_>, root: &IndexRoot) -> Result
 
 impl Scrub<'_> {
     fn all(&mut self) -> Result<()> {
+        self.copies();
         let root = self.core.node(ROOT_INO)?;
         self.node(&root, b"/");
         self.linked();
@@ -219,6 +220,18 @@ impl Scrub<'_> {
 
     fn tell(&mut self, path: &[u8], range: Option<Range<u64>>, error: &VaultError) {
         self.watch.found(path, range, &error.to_string());
+    }
+
+    /// The header and the zone's key.
+    fn copies(&mut self) {
+        let Some(copies) = self.core.copies.get() else {
+            return;
+        };
+        let flaws = copies.flaws(&*self.core.store);
+        let flaws = flaws.unwrap_or_else(|error| vec![error]);
+        flaws
+            .iter()
+            .for_each(|flaw| self.tell(b"(the keys of the vault)", None, flaw));
     }
 
     /// The guards that lie apart.

@@ -276,6 +276,82 @@ fn either_copy_of_the_header_is_told_and_restored() {
 }
 
 #[test]
+fn either_copy_of_the_zones_key_is_told_and_restored() {
+    for victim in victims() {
+        for object in &victim.now().map.zones {
+            let dir = object.split('/').next().expect("a directory").to_owned();
+            for change in [
+                flip(object, 60),
+                Change::Remove {
+                    object: object.clone(),
+                },
+                Change::Cut {
+                    object: object.clone(),
+                    len: 100,
+                },
+                Change::Extend {
+                    object: object.clone(),
+                    by: 100,
+                },
+                Change::MakeDirOf {
+                    object: object.clone(),
+                },
+                Change::RemoveDir { dir: dir.clone() },
+            ] {
+                restores(victim, &change, Kind::Zone, object);
+            }
+        }
+    }
+}
+
+/// Of all copies at once: there is nothing to restore them from but themselves.
+#[test]
+fn bytes_behind_the_end_of_all_keys_are_told_and_cut_off() {
+    let victim = &victims()[0];
+    let mut objects = victim.now().objects.clone();
+    let copies = victim.now().map.zones.iter().map(String::as_str);
+    for object in copies.chain(crate::map::HEADERS) {
+        let bytes = objects.get_mut(object).expect("it is there");
+        bytes.extend_from_slice(b"more");
+    }
+    let report = checked(&objects);
+    let kinds: Vec<_> = report.findings.iter().map(|found| found.kind).collect();
+    assert_eq!(
+        kinds,
+        [Kind::Header, Kind::Header, Kind::Zone, Kind::Zone],
+        "{:?}",
+        told(&report)
+    );
+    let (report, store) = repaired(&objects).expect("their beginnings are whole");
+    assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+    assert!(without_quarantine(&store) == victim.now().objects);
+}
+
+fn without_quarantine(store: &wardfs::store::MemoryStore) -> Objects {
+    let mut objects = objects(store);
+    objects.retain(|name, _| !name.starts_with("quarantine"));
+    objects
+}
+
+fn restores(victim: &Victim, change: &Change, kind: Kind, object: &str) {
+    let mut objects = victim.now().objects.clone();
+    change.apply(victim, &mut objects);
+    let report = checked(&objects);
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|found| (found.kind, found.object.as_str()))
+        .collect();
+    assert_eq!(found, [(kind, object)], "{change:?}");
+    let (report, store) = repaired(&objects).expect("one copy is whole");
+    assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+    assert!(
+        without_quarantine(&store) == victim.now().objects,
+        "{change:?}"
+    );
+}
+
+#[test]
 fn leaked_content_is_told_and_set_aside() {
     let victim = &victims()[0];
     let leaked = "payloads/00/112233445566778899aabbccddeeff";

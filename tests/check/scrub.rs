@@ -3,7 +3,7 @@ use crate::{
     map::MappedBody,
     paths,
     vaults::{
-        image::{Image, open, options},
+        image::{Image, PASSPHRASE, open, options},
         objects::{objects, path},
         op::Fill,
     },
@@ -21,7 +21,9 @@ use std::{
 };
 use wardfs::{
     store::Store,
-    vault::{NewKind, OpenOptions, ROOT_INO, RenameMode, ScrubWatch, SetAttr, Vault},
+    vault::{
+        NewKind, OpenOptions, ROOT_INO, RenameMode, ScrubWatch, SetAttr, Vault, change_passphrase,
+    },
 };
 
 /// Notes what is found; ends after so many bytes.
@@ -104,6 +106,49 @@ fn damage_that_comes_while_the_vault_is_open_is_found_and_named() {
             }
         }
     }
+}
+
+#[test]
+fn copies_of_the_keys_that_rot_while_the_vault_is_open_are_found() {
+    let victim = &victims()[0];
+    let zones = victim.now().map.zones.iter().map(String::as_str);
+    for object in zones.chain(crate::map::HEADERS) {
+        for change in 0..3 {
+            let store = copy_of(&victim.now().objects);
+            let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+            let mut bytes = store.get(&path(object)).expect("it is there");
+            match change {
+                0 => bytes[40] ^= 1,
+                1 => bytes.push(0),
+                _ => bytes.clear(),
+            }
+            store.put(&path(object), &bytes).expect("in memory");
+            let found = scrubbed(&vault).found;
+            let named = |(_, _, what): &(Vec<u8>, Option<Range<u64>>, String)| {
+                what.starts_with(&format!("{object} ")) || what.starts_with(&format!("{object}:"))
+            };
+            assert!(found.len() == 1 && named(&found[0]), "{object}: {found:?}");
+        }
+    }
+}
+
+/// Between the two copies a scrub would meet one that is older.
+#[test]
+fn a_passphrase_that_is_changed_meanwhile_is_no_alarm() {
+    let store = copy_of(&victims()[0].now().objects);
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..30 {
+                change_passphrase(&store, PASSPHRASE, PASSPHRASE, None).expect("it is right");
+            }
+            is_done.store(true, SeqCst);
+        });
+        while !is_done.load(SeqCst) {
+            assert_eq!(scrubbed(&vault).found, []);
+        }
+    });
 }
 
 #[test]

@@ -251,9 +251,13 @@ fn one_copy_of_the_header_will_do_and_without_any_the_keys_are_gone() {
         }
         let mut objects = victim.now().objects.clone();
         objects.retain(|path, _| !map::HEADERS.contains(&path.as_str()));
-        let zone = &victim.now().map.zone;
+        let zones = &victim.now().map.zones;
+        for zone in zones {
+            let report = without(victim.now(), &|path| path == zone).unwrap();
+            assert!(report.is_whole());
+        }
         let mut without_zone = victim.now().objects.clone();
-        without_zone.remove(zone);
+        without_zone.retain(|path, _| !zones.contains(path));
         for objects in [objects, without_zone] {
             let place = tempfile::tempdir().unwrap();
             let out = place.path().join("out");

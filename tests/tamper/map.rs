@@ -8,7 +8,7 @@ use wardfs::{
         Alias, Body, ChunkSize, Content, Data, DirId, FRAME_OVERHEAD, FileId, FileState,
         INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, ParsedHeader, PayloadId, Slot,
         StoredGuard, VaultId, ZoneFile, guard_path, index_path, link_guard_path, payload_path,
-        zone_path,
+        zone_copy_path, zone_path,
     },
     vault::ROOT_INO,
 };
@@ -20,8 +20,8 @@ pub const ROOT_GUARD: &str = "guards/root";
 pub struct Map {
     /// By inode number.
     pub nodes: BTreeMap<u64, Mapped>,
-    /// Path of the zone's key.
-    pub zone: String,
+    /// Paths of the copies of the zone's key.
+    pub zones: [String; 2],
     /// Guards that lie apart though only one entry leads to them, by the place of that entry. Such a guard says the same at
     /// either place, so that moved there it tells no lie.
     pub lonely: BTreeMap<String, String>,
@@ -106,7 +106,7 @@ impl Map {
             .expect("the zone key");
         let map = Map {
             nodes: BTreeMap::new(),
-            zone: path,
+            zones: [path, zone_copy_path(&header.root_zone).as_str().to_owned()],
             lonely: BTreeMap::new(),
         };
         let (vault, suite) = (header.vault, header.suite);

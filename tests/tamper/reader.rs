@@ -102,14 +102,26 @@ impl<'a> Expected<'a> {
         matches!(self.version(path), Version::Whole(_))
     }
 
+    /// The same of what has a length of its own: nobody reads on.
+    fn begins_whole(&self, path: &str) -> bool {
+        let Some(now) = self.objects.get(path) else {
+            return false;
+        };
+        let begins = |moment: &Moment| {
+            let then = moment.objects.get(path);
+            then.is_some_and(|then| now.starts_with(then))
+        };
+        self.moments.iter().any(begins)
+    }
+
     /// Must the vault open? Else, what the error may name.
     pub fn opens(&self) -> std::result::Result<(), Vec<&str>> {
-        let zone = self.moments[0].map.zone.as_str();
-        if !HEADERS.iter().any(|path| self.is_whole(path)) {
+        let zones = self.moments[0].map.zones.each_ref().map(String::as_str);
+        if !HEADERS.iter().any(|path| self.begins_whole(path)) {
             // A header that is not whole may be one for another passphrase.
             Err(vec!["header", HEADERS[0]])
-        } else if !self.is_whole(zone) {
-            Err(vec![zone])
+        } else if !zones.iter().any(|path| self.begins_whole(path)) {
+            Err(zones.to_vec())
         } else if !self.is_whole(ROOT_GUARD) {
             Err(vec![ROOT_GUARD])
         } else {

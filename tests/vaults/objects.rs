@@ -16,7 +16,7 @@ pub fn objects(store: &dyn Store) -> Objects {
 
 /// The header, the zone's key and all guards and aliases: everything but content, which may be longer than memory.
 pub fn guards(store: &dyn Store) -> Objects {
-    let mut found = objects_below(store, &["zones", "guards"]);
+    let mut found = objects_below(store, &["zones", "zones.copy", "guards"]);
     let header = header_path();
     let bytes = store.get(&header).expect("a header");
     found.insert(header.as_str().to_owned(), bytes);
@@ -103,7 +103,7 @@ pub fn left_over(store: &dyn Store) -> Vec<String> {
         let parts: Vec<&str> = name.split('/').collect();
         match parts[..] {
             ["wardfs.vault" | "wardfs.vault.copy"] | ["guards", "root"] => true,
-            ["zones", _] => true,
+            ["zones" | "zones.copy", _] => true,
             // Directories that spread what lies in them stay.
             ["guards" | "payloads", _, ""] | [_, ""] => true,
             _ => false,

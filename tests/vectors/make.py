@@ -495,7 +495,7 @@ def header_file():
     refused("byte in the padding", "invalid, vault header: padding", at_4063=u8(1))
     refused("cut", "truncated, vault header: MAC", cut=4095)
     refused("empty", "truncated, vault header: magic", cut=0)
-    refused("a byte too many", "trailing, vault header", append=u8(0))
+    out.block("a byte behind the end", like=base, append=u8(7), read_only="yes")
     refused("another vault", "authentication, vault header", at_16=u8(0xFF))
     refused("another root zone", "authentication, vault header", at_32=u8(0xFF))
     refused("another salt", "authentication, vault header", at_96=u8(0))
@@ -505,7 +505,7 @@ def header_file():
 
 
 def zone_file():
-    out = Vectors("zone", "zones/<zone id>, wrapped by the master key of keys.txt. Section 7.")
+    out = Vectors("zone", "zones/<zone id> and zones.copy/<zone id>, wrapped by the master key of keys.txt. Section 7.")
     fields = [
         (b"WFSZ", "magic"),
         (u16(0), "format version"),
@@ -531,7 +531,7 @@ def zone_file():
     refused("unknown type", "invalid, stanza: type", at_23=u8(2))
     refused("another length", "invalid, stanza: length", at_24=u16(91))
     refused("cut", "truncated, stanza: wrapped key", cut=117)
-    refused("a byte too many", "trailing, zone file", append=u8(0))
+    out.block("a byte behind the end", like=base, append=u8(7), read_only="yes")
     refused("another zone", "authentication, zone key", at_6=u8(0xFF))
     refused("another commitment", "authentication, zone key", at_26=u8(WRAPPED_ZONE[0] ^ 1))
     refused("another tag", "authentication, zone key", at_117=u8(WRAPPED_ZONE[-1] ^ 1))

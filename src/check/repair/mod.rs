@@ -12,9 +12,11 @@ mod give_back;
 mod plan;
 mod quarantine;
 
-use self::{plan::Plan, quarantine::Quarantine};
+pub(super) use self::quarantine::Quarantine;
+
+use self::plan::Plan;
 use super::{
-    Watch, header_findings, journal_finding,
+    Watch, copies, journal_finding,
     report::{Finding, Kind, Outcome, Report},
     scan::{self, Scanned},
 };
@@ -47,7 +49,7 @@ pub fn repair(
     let store = Arc::clone(vault.store());
     let keys = vault.keys()?;
     let mut quarantine = Quarantine::new(&*store, name)?;
-    let mut findings = mended_header(&vault)?;
+    let mut findings = copies::mended(&vault, &mut quarantine)?;
     let recovery = vault.recover(&mut || quarantine.keep_journal())?;
     findings.extend(journal_finding(&recovery).map(after_recovery));
     let mut repair = Repair {
@@ -126,21 +128,6 @@ impl Repair<'_> {
         journal::clean(store, number)?;
         Ok(true)
     }
-}
-
-fn mended_header(vault: &Inspected) -> Result<Vec<Finding>, VaultError> {
-    let mut findings = header_findings(vault);
-    if !findings.is_empty() {
-        let outcome = if vault.mend_header()? {
-            Outcome::Mended
-        } else {
-            Outcome::Stays
-        };
-        findings
-            .iter_mut()
-            .for_each(|found| found.outcome = outcome);
-    }
-    Ok(findings)
 }
 
 /// What the journal could not do is set aside; what it could is done.

@@ -11,7 +11,7 @@ use super::super::scan::QUARANTINE;
 const COPY_LEN: usize = 1 << 20;
 
 /// One repair's quarantine. Its directory is made when something is put there.
-pub(super) struct Quarantine<'a> {
+pub(in crate::check) struct Quarantine<'a> {
     store: &'a dyn Store,
     dir: ObjectPath,
     is_used: bool,

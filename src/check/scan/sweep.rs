@@ -19,9 +19,11 @@ impl Scan<'_> {
     pub(super) fn sweep(&self, _pool: &Pool) {
         self.sweep_payloads();
         self.sweep_new_payloads();
-        for name in self.names_in("zones") {
-            if ZoneId::from_hex(name.as_bytes()) != Some(self.keys.zone()) {
-                self.stray(&format!("zones/{name}"));
+        for dir in ["zones", "zones.copy"] {
+            for name in self.names_in(dir) {
+                if ZoneId::from_hex(name.as_bytes()) != Some(self.keys.zone()) {
+                    self.stray(&format!("{dir}/{name}"));
+                }
             }
         }
         for name in self.names_in("journal") {
@@ -35,8 +37,8 @@ impl Scan<'_> {
         }
         for name in self.names_in("") {
             match name.as_str() {
-                "wardfs.vault" | "wardfs.vault.copy" | "guards" | "zones" | "payloads"
-                | "journal" => {}
+                "wardfs.vault" | "wardfs.vault.copy" | "guards" | "zones" | "zones.copy"
+                | "payloads" | "journal" => {}
                 QUARANTINE => self.tell_quarantine(),
                 _ => self.stray(&name),
             }

@@ -256,6 +256,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
     vec![
         ("changed", changed),
         ("one passphrase", one.clone()),
+        ("a byte behind the end", one.clone()),
         ("two passphrases, other settings", two),
         ("unknown extensions", one),
     ]
