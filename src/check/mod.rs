@@ -49,6 +49,8 @@ pub fn check(
         seen: scanned.seen,
         findings,
         kept_in: None,
+        lost: 0,
+        nameless: 0,
     };
     report.sort();
     Ok(report)

@@ -45,14 +45,20 @@ pub enum Kind {
 }
 
 /// What became of a finding.
+///
+/// In the order of what is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// No damage: nothing needs to be done.
     Note,
     /// A repair can mend it.
     Mendable,
-    /// A repair has mended it.
+    /// A repair has mended it: all that was there is there again.
     Mended,
+    /// A repair has accepted what is there, which is not what was stored last.
+    Accepted,
+    /// A repair has made the rest fit together; what was hit is lost. What is left of it is in the quarantine.
+    Lost,
     /// It cannot be mended: what is lost stays an error when it is read.
     Stays,
 }
@@ -87,6 +93,10 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Where a repair has put what it replaced or removed.
     pub kept_in: Option<String>,
+    /// Files and directories that are not there any more after a repair, at least.
+    pub lost: u64,
+    /// Files and directories that a repair has found without their names, and brought into `lost+found`.
+    pub nameless: u64,
 }
 
 /// How much was looked at.
@@ -107,9 +117,9 @@ pub struct Seen {
 pub enum Verdict {
     /// No damage.
     Clean,
-    /// There was damage, and none is left.
+    /// There was damage, none is left, and everything that the vault had is there again.
     Repaired,
-    /// There is damage.
+    /// There is damage, or there was some by which something is lost.
     Damaged,
 }
 
@@ -172,6 +182,8 @@ impl Outcome {
             Outcome::Note => "note",
             Outcome::Mendable => "mendable",
             Outcome::Mended => "mended",
+            Outcome::Accepted => "accepted",
+            Outcome::Lost => "lost",
             Outcome::Stays => "stays",
         }
     }
@@ -205,6 +217,11 @@ impl Finding {
         self
     }
 
+    /// Is something of what the vault had not there, or not known to be?
+    fn is_loss(&self) -> bool {
+        self.is_open() || matches!(self.outcome, Outcome::Accepted | Outcome::Lost)
+    }
+
     /// Is it damage that is still there?
     pub fn is_open(&self) -> bool {
         matches!(self.outcome, Outcome::Mendable | Outcome::Stays)
@@ -212,9 +229,15 @@ impl Finding {
 }
 
 impl Report {
+    /// Findings that a repair has accepted as they are.
+    pub fn accepted(&self) -> u64 {
+        let accepted = |finding: &&Finding| finding.outcome == Outcome::Accepted;
+        self.findings.iter().filter(accepted).count() as u64
+    }
+
     /// The result in a word.
     pub fn verdict(&self) -> Verdict {
-        if self.findings.iter().any(Finding::is_open) {
+        if self.findings.iter().any(Finding::is_loss) {
             Verdict::Damaged
         } else if self
             .findings

@@ -17,6 +17,9 @@ pub fn show(vault: &Path, report: &Report) -> String {
             "bytes": report.seen.bytes,
         },
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "lost": report.lost,
+        "nameless": report.nameless,
+        "accepted": report.accepted(),
         "quarantine": report.kept_in,
     });
     format!("{object:#}\n")

@@ -42,6 +42,8 @@ fn paragraph(finding: &Finding) -> String {
     }
     line(match finding.outcome {
         Outcome::Mended => "repaired".to_owned(),
+        Outcome::Accepted => "accepted as it is: compare with a backup".to_owned(),
+        Outcome::Lost => "lost: copy it from a backup; what was left of it is set aside".to_owned(),
         Outcome::Note | Outcome::Mendable => finding.kind.remedy().to_owned(),
         Outcome::Stays => format!("stays; {}", finding.kind.remedy()),
     });
@@ -79,14 +81,16 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
         report.findings.iter().filter(has).count()
     };
     let (mended, mendable, stays) = (
-        count(Outcome::Mended),
+        count(Outcome::Mended) + count(Outcome::Accepted) + count(Outcome::Lost),
         count(Outcome::Mendable),
         count(Outcome::Stays),
     );
     let verdict = match report.verdict() {
         Verdict::Clean => "no damage\n".to_owned(),
         Verdict::Repaired => format!("damage: {mended} repaired, none left\n"),
-        Verdict::Damaged if repaired => format!("damage: {mended} repaired, {stays} left\n"),
+        Verdict::Damaged if repaired => {
+            format!("damage: {mended} repaired, {stays} left\n") + &losses(report)
+        }
         Verdict::Damaged => format!("damage: {mendable} can be repaired (--repair), {stays} not\n"),
     };
     let kept = report.kept_in.as_ref().map_or(String::new(), |kept| {
@@ -94,6 +98,36 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
         format!("what was replaced or removed is in {kept}\n")
     });
     seen + &verdict + &kept
+}
+
+/// What a repair could not bring back.
+fn losses(report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |count: u64, one: &str, more: &str| {
+        let words = match count {
+            0 => return,
+            1 => one.to_owned(),
+            count => more.replace('N', &count.to_string()),
+        };
+        text.push_str(&words);
+        text.push('\n');
+    };
+    line(
+        report.lost,
+        "lost: 1 file or directory",
+        "lost: N files and directories",
+    );
+    line(
+        report.nameless,
+        "without its name, in lost+found: 1 file or directory",
+        "without their names, in lost+found: N files and directories",
+    );
+    line(
+        report.accepted(),
+        "accepted as it is, though it was not stored last: 1 directory",
+        "accepted as they are, though they were not stored last: N directories",
+    );
+    text
 }
 
 #[cfg(test)]

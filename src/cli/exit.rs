@@ -51,7 +51,7 @@ pub enum Exit {
     Memory = 15,
     /// What could be done was done, and damage is left.
     DamageLeft = 16,
-    /// There was damage, and all of it was mended.
+    /// There was damage, and everything that the vault had is there again.
     Repaired = 17,
 }
 
@@ -110,7 +110,7 @@ impl Exit {
             Exit::NoFuse => "FUSE is missing or refused",
             Exit::Memory => "not enough memory",
             Exit::DamageLeft => "damage is left: something is lost or cannot be read",
-            Exit::Repaired => "check: there was damage, and all of it was repaired",
+            Exit::Repaired => "check: there was damage, and everything is there again",
         }
     }
 

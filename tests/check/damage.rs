@@ -405,7 +405,9 @@ fn a_damaged_journal_is_told_and_what_is_before_the_damage_is_kept() {
             .any(|found| found.kind == Kind::Journal && found.is_open())
     );
     let (report, store) = repaired(&damaged).expect("the journal is no obstacle");
-    assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+    // What is behind the damage is lost.
+    assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+    assert!(report.findings.iter().all(|found| !found.is_open()));
     let after = objects(&store);
     assert_eq!(after[&format!("quarantine/now/{log}")], damaged[&log]);
     let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");

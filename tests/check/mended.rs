@@ -14,7 +14,10 @@ use crate::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 use wardfs::{
     check::{Finding, Kind, Outcome, Report, Verdict},
@@ -234,6 +237,70 @@ fn a_second_repair_finds_nothing_to_do() {
     });
 }
 
+/// What is said with exit code 17.
+#[test]
+fn repaired_is_said_only_if_everything_is_there_again() {
+    let count = AtomicUsize::new(0);
+    each_case(|case| {
+        let is_past = matches!(case.change, Change::PutBackAll { .. });
+        if case.report.verdict() == Verdict::Damaged || is_past {
+            return Ok(());
+        }
+        if case.report.verdict() == Verdict::Repaired {
+            count.fetch_add(1, SeqCst);
+        }
+        let store = copy_of(&case.after());
+        let vault = open(Arc::new(store), options(1 << 40)).map_err(|error| error.to_string())?;
+        let dump = Dump::of(&vault)?;
+        let differs = case.victim.now().dump.difference(&dump);
+        differs.map_or(Ok(()), |what| Err(format!("it is another vault: {what}")))
+    });
+    assert!(count.into_inner() > 20);
+}
+
+#[test]
+fn files_that_are_lost_are_counted_and_the_next_check_has_nothing_to_say() {
+    for victim in victims() {
+        let map = &victim.now().map;
+        let entries = map.nodes.keys().filter_map(|ino| map.dir(*ino));
+        let files: Vec<&String> = entries
+            .flat_map(|dir| dir.entries.values())
+            .filter(|entry| entry.apart.is_none() && map.dir(entry.ino).is_none())
+            .map(|entry| &entry.path)
+            .collect();
+        for some in files.chunks(3) {
+            let mut damaged = victim.now().objects.clone();
+            for (number, object) in some.iter().enumerate() {
+                match number {
+                    0 => drop(damaged.remove(*object)),
+                    _ => damaged.get_mut(*object).expect("a guard")[300] ^= 1,
+                }
+            }
+            let (report, store) = repaired(&damaged).expect("a vault that opens");
+            assert_eq!(report.lost, some.len() as u64, "{:?}", told(&report));
+            assert_eq!(report.verdict(), Verdict::Damaged);
+            let again = checked(&objects(&store));
+            assert_eq!(again.verdict(), Verdict::Clean, "{:?}", told(&again));
+        }
+    }
+}
+
+/// A guard that an entry has no more of is none that is lost.
+#[test]
+fn what_was_added_is_set_aside_and_nothing_is_lost() {
+    let victim = &victims()[0];
+    let map = &victim.now().map;
+    let entry = &map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]];
+    let mut damaged = victim.now().objects.clone();
+    let copy = damaged[&entry.path].clone();
+    damaged.insert(format!("{}x", entry.path), copy.clone());
+    let (dir, _) = entry.path.rsplit_once('/').expect("a path");
+    let key = dir.to_owned() + "/";
+    assert!(damaged.contains_key(&key));
+    let (report, _) = repaired(&damaged).expect("a vault that opens");
+    assert_eq!(report.lost, 0, "{:?}", told(&report));
+}
+
 #[test]
 fn what_no_entry_leads_to_is_found_again_in_lost_and_found() {
     let victim = &victims()[0];
@@ -244,7 +311,9 @@ fn what_no_entry_leads_to_is_found_again_in_lost_and_found() {
     let mut damaged = victim.now().objects.clone();
     damaged.remove(&dir);
     let (report, store) = repaired(&damaged).expect("a vault that opens");
-    assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+    // The directory's name is lost.
+    assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+    assert_eq!((report.lost, report.nameless), (1, 1));
     let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");
     let lost = vault.lookup(ROOT_INO, b"lost+found").expect("it was made");
     assert_eq!(lost.mode, 0o700);

@@ -11,17 +11,22 @@ mod adopt;
 mod give_back;
 mod plan;
 mod quarantine;
+mod settle;
 
 pub(super) use self::quarantine::Quarantine;
 
-use self::plan::Plan;
+use self::{
+    plan::Plan,
+    settle::{Done, Settled},
+};
 use super::{
-    Watch, copies, journal_finding,
+    Unwatched, Watch, copies, journal_finding,
     report::{Finding, Kind, Outcome, Report},
     scan::{self, Scanned},
 };
 use crate::{
     engine::Pool,
+    format::RedoOp,
     journal,
     store::{Lock, Store},
     vault::{Inspected, Keyring, Recovery, VaultError},
@@ -65,9 +70,12 @@ pub fn repair(
         seen: first.seen,
         findings,
         kept_in: None,
+        lost: 0,
+        nameless: 0,
     };
-    let (found, left) = repair.rounds(first, watch)?;
-    report.findings.extend(settled(found, left));
+    let (settled, left) = repair.rounds(first)?;
+    (report.lost, report.nameless) = settled.counts();
+    report.findings.extend(settled.finish(left));
     report.kept_in = repair.quarantine.used();
     report.sort();
     Ok(report)
@@ -83,87 +91,71 @@ struct Repair<'a> {
 }
 
 impl Repair<'_> {
-    /// Gives what was found in all rounds, and what there is after them.
-    fn rounds(
-        &mut self,
-        first: Scanned,
-        watch: &dyn Watch,
-    ) -> Result<(Vec<Finding>, Vec<Finding>), VaultError> {
+    /// Gives what became of what was found in all rounds, and what there is after them.
+    fn rounds(&mut self, first: Scanned) -> Result<(Settled, Vec<Finding>), VaultError> {
         let mut scanned = first;
-        let mut found = Vec::new();
+        let mut settled = Settled::default();
         for _ in 0..ROUNDS_MAX {
-            found.extend(scanned.findings.clone());
-            if scanned.stopped || !self.round(&scanned)? {
+            let done = if scanned.stopped {
+                Done::Nothing
+            } else {
+                self.round(&scanned)?
+            };
+            settled.take(&scanned, &done);
+            if matches!(done, Done::Nothing) {
                 break;
             }
-            let store = &**self.vault.store();
-            scanned = scan::scan(store, self.keys, &self.pool, false, watch);
+            scanned = self.scan();
         }
-        Ok((found, scanned.findings))
+        Ok((settled, scanned.findings))
     }
 
-    /// Mends what one scan found; gives whether there was anything to do.
-    fn round(&mut self, scanned: &Scanned) -> Result<bool, VaultError> {
+    /// How the vault fits together now. What is in its files was looked at before.
+    fn scan(&self) -> Scanned {
+        let store = &**self.vault.store();
+        scan::scan(store, self.keys, &self.pool, false, &Unwatched)
+    }
+
+    /// Mends what one scan found.
+    fn round(&mut self, scanned: &Scanned) -> Result<Done, VaultError> {
         let Some(root) = &scanned.root else {
-            return Ok(false);
+            return Ok(Done::Nothing);
         };
         let store = &**self.vault.store();
         let mut plan = Plan::new(store, self.keys, &mut self.quarantine, scanned, root);
         if std::mem::take(&mut self.is_cut) {
             plan.drop_journal()?;
         }
-        plan.make()?;
+        let losses = plan.make()?;
         let Some((number, ops)) = plan.finish()? else {
-            return Ok(false);
+            return Ok(Done::Nothing);
         };
+        self.write(number, &ops)?;
+        Ok(losses.map_or(Done::GivenBack, Done::All))
+    }
+
+    /// Does all of it, or nothing.
+    fn write(&self, number: u64, ops: &[RedoOp]) -> Result<(), VaultError> {
+        let store = self.vault.store();
         store.make_dir(&journal::journal_dir())?;
         // What is set aside, and the directories that the redo file moves things to.
         store.sync()?;
         let context = self.vault.journal();
-        let mut redo =
-            journal::begin_redo(Arc::clone(self.vault.store()), context.clone(), number)?;
+        let mut redo = journal::begin_redo(Arc::clone(store), context.clone(), number)?;
         ops.iter().try_for_each(|op| redo.add(op))?;
         redo.commit()?;
-        journal::execute_redo_file(store, &context, &self.pool, number)?;
-        journal::clean(store, number)?;
-        Ok(true)
+        journal::execute_redo_file(&**store, &context, &self.pool, number)?;
+        Ok(journal::clean(&**store, number)?)
     }
 }
 
 /// What the journal could not do is set aside; what it could is done.
 fn after_recovery(mut finding: Finding) -> Finding {
     if finding.kind == Kind::Journal {
-        finding.outcome = Outcome::Mended;
+        finding.outcome = Outcome::Lost;
     } else {
         "the vault was not unmounted cleanly; what its journal held was done"
             .clone_into(&mut finding.what);
     }
     finding
-}
-
-/// What became of all that was found: what the last scan does not find any more is mended.
-fn settled(found: Vec<Finding>, left: Vec<Finding>) -> Vec<Finding> {
-    let is_left = |finding: &Finding| {
-        left.iter()
-            .any(|other| (other.kind, &other.object) == (finding.kind, &finding.object))
-    };
-    let mut settled: Vec<Finding> = found
-        .into_iter()
-        .filter(|finding| finding.outcome != Outcome::Note)
-        .map(|mut finding| {
-            if finding.outcome == Outcome::Mendable {
-                finding.outcome = if is_left(&finding) {
-                    Outcome::Stays
-                } else {
-                    Outcome::Mended
-                };
-            }
-            finding
-        })
-        .collect();
-    settled.extend(
-        left.into_iter()
-            .filter(|finding| finding.outcome == Outcome::Note),
-    );
-    settled
 }

@@ -7,6 +7,7 @@ use super::{
         dir::{Dir, Reached, Sums},
     },
     quarantine::Quarantine,
+    settle::Losses,
 };
 use crate::{
     crypto::{NameKey, Tag},
@@ -79,14 +80,15 @@ impl<'p, 'a> Plan<'p, 'a> {
         Ok(())
     }
 
-    /// Everything that there is to do.
-    pub fn make(&mut self) -> Result<(), VaultError> {
+    /// Everything that there is to do. Gives what is lost by it; nothing if objects are only given back.
+    pub fn make(&mut self) -> Result<Option<Losses>, VaultError> {
         let scanned = self.scanned;
         let all = scanned.dirs.iter().chain(&scanned.links);
         let usable: Vec<Arc<Dir>> = all.filter(|dir| !self.is_cut_off(dir)).cloned().collect();
         if self.give_back(&usable)? {
-            return Ok(());
+            return Ok(None);
         }
+        let losses = Losses::of(&usable, scanned);
         for dir in &usable {
             self.begin(dir)?;
         }
@@ -112,7 +114,8 @@ impl<'p, 'a> Plan<'p, 'a> {
             .filter(|dir| !dir.is_orphan() && matches!(dir.reached, Reached::Entry { .. }))
             .collect();
         dirs.sort_by_key(|dir| Reverse(dir.depth()));
-        dirs.into_iter().try_for_each(|dir| self.seal(dir))
+        dirs.into_iter().try_for_each(|dir| self.seal(dir))?;
+        Ok(Some(losses))
     }
 
     /// What is to be done, and the number of the redo file; `None`: nothing.
@@ -131,10 +134,7 @@ impl<'p, 'a> Plan<'p, 'a> {
     /// Takes over the sums that were found, and moves aside what does not belong.
     fn begin(&mut self, dir: &Arc<Dir>) -> Result<(), VaultError> {
         let present = dir.present.lock().clone();
-        let stored = match &dir.reached {
-            Reached::Links => self.stored_links(),
-            _ => dir.stored.as_ref().map(|(_, state, _)| Sums::of(state)),
-        };
+        let stored = self.scanned.stored_sums(dir);
         let sums = match stored {
             // Not all was read: as far as is known, all is well.
             Some(stored) if present.unread => stored,
@@ -160,7 +160,8 @@ impl<'p, 'a> Plan<'p, 'a> {
         let links = usable
             .iter()
             .find(|dir| matches!(dir.reached, Reached::Links));
-        if let (Some(_), Some(sums)) = (links, self.stored_links()) {
+        let sums = links.and_then(|links| self.scanned.stored_sums(links));
+        if let Some(sums) = sums {
             self.sums.insert(DirId::LINKS, sums);
         }
         if let Some((_, state, _)) = &self.root.stored {
@@ -175,17 +176,6 @@ impl<'p, 'a> Plan<'p, 'a> {
             Reached::Links => self.root.id,
             _ => dir.id,
         }
-    }
-
-    fn stored_links(&self) -> Option<Sums> {
-        let (_, state, _) = self.root.stored.as_ref()?;
-        let links = state.links?;
-        Some(Sums {
-            entries: links.entries,
-            subdirs: 0,
-            names: links.names,
-            states: links.states,
-        })
     }
 
     /// Is it reached by an entry that is set aside in this round?

@@ -2,7 +2,7 @@
 use super::super::report::orphan_path;
 use crate::{
     crypto::{NameKey, SetHash, Tag},
-    format::{DirId, DirState, FileId, Name},
+    format::{DirId, DirState, FileId, LinksState, Name},
 };
 use parking_lot::Mutex;
 use std::sync::{
@@ -71,6 +71,16 @@ impl Sums {
             subdirs: state.subdirs,
             names: state.names,
             states: state.states,
+        }
+    }
+
+    /// Of `guards/links`, as the root's guard has them.
+    pub fn of_links(links: &LinksState) -> Sums {
+        Sums {
+            entries: links.entries,
+            subdirs: 0,
+            names: links.names,
+            states: links.states,
         }
     }
 

@@ -155,6 +155,10 @@ impl Scan<'_> {
     fn lost_guards(&self) {
         let lost = std::mem::take(&mut *self.aliases.lock());
         for (file, aliases) in lost {
+            let object = link_guard_path(&file);
+            let count = aliases.len() as u64;
+            let known = (object.as_str().to_owned(), count);
+            self.fixes.lock().lost.push(known);
             for alias in aliases {
                 let key = self.keys.name_key(&alias.dir.id);
                 let stored = key.stored_name(alias.name.as_bytes());
@@ -163,7 +167,6 @@ impl Scan<'_> {
                 present.bad.push(stored);
                 drop(present);
                 let what = "the guard that this entry leads to is missing or damaged";
-                let object = link_guard_path(&file);
                 let finding = Finding::new(Kind::Links, object.as_str(), what).at(alias.path());
                 self.find(finding.with(Outcome::Mendable));
             }

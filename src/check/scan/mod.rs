@@ -98,6 +98,8 @@ pub(super) struct Fixes {
     pub adopted: Vec<FileId>,
     /// Objects and directories that nobody names.
     pub leaks: Vec<ObjectPath>,
+    /// Guards that lay apart and are gone, and how many entries lead to each.
+    pub lost: Vec<(String, u64)>,
 }
 
 /// What a scan has found.
@@ -150,6 +152,19 @@ pub(super) fn scan(
     let links = scan.scan_links(root.as_ref(), pool);
     scan.sweep(pool);
     scan.finish(root.map(|(root, _)| root), links)
+}
+
+impl Scanned {
+    /// What the guard of a directory says of its entries; nothing of an orphan.
+    pub fn stored_sums(&self, dir: &Dir) -> Option<Sums> {
+        match dir.reached {
+            Reached::Links => {
+                let (_, state, _) = self.root.as_ref()?.stored.as_ref()?;
+                state.links.as_ref().map(Sums::of_links)
+            }
+            _ => dir.stored.as_ref().map(|(_, state, _)| Sums::of(state)),
+        }
+    }
 }
 
 impl Scan<'_> {
@@ -249,12 +264,7 @@ impl Scan<'_> {
                     links: Some(links), ..
                 },
             ) if guard.body.links.is_empty() => {
-                let sums = Sums {
-                    entries: links.entries,
-                    subdirs: 0,
-                    names: links.names,
-                    states: links.states,
-                };
+                let sums = Sums::of_links(links);
                 let stored = Some((guard.head.file, *state, guard.tag));
                 let dir = Dir::new(state.id, Reached::Root, stored);
                 self.files
