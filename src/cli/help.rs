@@ -122,7 +122,7 @@ was. What no entry leads to comes into the directory `lost+found`. Whatever is r
 until you remove it. Make a copy of the vault before, if you can.
 
 Damage is told on standard output, with the names of the files that it hits. The exit code says what there is: 0 no damage, 16 \
-damage, 17 there was damage and all of it was repaired.";
+damage, 17 there was damage and everything is there again.";
 
 /// Below the options of `wardfs check --help`.
 pub const CHECK_EXAMPLES: &str = "\
