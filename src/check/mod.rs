@@ -21,6 +21,7 @@ pub use repair::repair;
 pub use report::{Finding, Kind, Outcome, Report, Seen, Verdict};
 pub use watch::{Unwatched, Watch};
 
+use self::scan::Contents;
 use crate::{
     engine::Pool,
     store::{Lock, Store},
@@ -42,7 +43,7 @@ pub fn check(
     let mut findings = copies::found(&vault);
     let (store, recovery) = vault.look()?;
     findings.extend(journal_finding(&recovery));
-    let scanned = scan::scan(&*store, &keys, &Pool::new(None), true, watch);
+    let scanned = scan::scan(&*store, &keys, &Pool::new(None), Contents::All, watch);
     findings.extend(scanned.findings);
     let mut report = Report {
         vault: keys.vault(),

@@ -30,6 +30,8 @@ pub enum Kind {
     Content,
     /// A part of a file's index does not authenticate or is not there.
     Index,
+    /// Bytes in an object of a file that nothing names. No damage.
+    Tail,
     /// A directory or file that no entry leads to.
     Orphan,
     /// Stored content that no guard names, or what is left of something that is gone.
@@ -138,6 +140,7 @@ impl Kind {
             Kind::Double => "double",
             Kind::Content => "content",
             Kind::Index => "index",
+            Kind::Tail => "tail",
             Kind::Orphan => "orphan",
             Kind::Leak => "leak",
             Kind::Unreadable => "unreadable",
@@ -165,6 +168,7 @@ impl Kind {
             Kind::Content | Kind::Index => {
                 "the rest of the file can be read; copy this part from a backup over it"
             }
+            Kind::Tail => "a repair moves them to the quarantine",
             Kind::Orphan => "a repair brings it into lost+found",
             Kind::Leak => "a repair sets it aside",
             Kind::Unreadable => "copy the vault to another disk, then check the copy",
@@ -201,7 +205,7 @@ impl Finding {
             what: what.into(),
             outcome: match kind {
                 Kind::Content | Kind::Index | Kind::Unreadable => Outcome::Stays,
-                Kind::Unclean | Kind::Stray | Kind::Quarantine => Outcome::Note,
+                Kind::Tail | Kind::Unclean | Kind::Stray | Kind::Quarantine => Outcome::Note,
                 _ => Outcome::Mendable,
             },
         }
@@ -242,7 +246,7 @@ impl Report {
         } else if self
             .findings
             .iter()
-            .any(|finding| finding.outcome == Outcome::Mended)
+            .any(|finding| finding.outcome == Outcome::Mended && finding.kind != Kind::Tail)
         {
             Verdict::Repaired
         } else {

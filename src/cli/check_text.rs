@@ -1,7 +1,7 @@
 //! `wardfs check` for people. Programs use `--json`; this may change.
 
 use super::{progress, report::shown};
-use crate::check::{Finding, Outcome, Report, Seen, Verdict};
+use crate::check::{Finding, Kind, Outcome, Report, Seen, Verdict};
 use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Path};
 
 /// A paragraph for each finding, and the result.
@@ -41,6 +41,7 @@ fn paragraph(finding: &Finding) -> String {
         ));
     }
     line(match finding.outcome {
+        Outcome::Mended if finding.kind == Kind::Tail => "moved to the quarantine".to_owned(),
         Outcome::Mended => "repaired".to_owned(),
         Outcome::Accepted => "accepted as it is: compare with a backup".to_owned(),
         Outcome::Lost => "lost: copy it from a backup; what was left of it is set aside".to_owned(),

@@ -40,6 +40,7 @@ const CLAIMS: &[fn(Opener<'_>)] = &[
     blob_writes_extend_with_zeros,
     blob_lengths_are_set,
     blobs_are_punched,
+    next_data_passes_over_no_byte,
     blobs_are_allocated,
     blobs_survive_their_names,
     blobs_are_shared_by_all_who_open,
@@ -552,6 +553,38 @@ fn blobs_are_punched(open: Opener<'_>) {
         expected[offset.min(20_000)..(offset + len).min(20_000)].fill(0);
         assert!(content(&*blob) == expected, "{offset} {len}");
         store.remove(&path("x")).unwrap();
+    }
+}
+
+/// It may stop where zeros are, and never goes past anything else.
+fn next_data_passes_over_no_byte(open: Opener<'_>) {
+    let store = with_directories(open);
+    let blob = store.open(&path("a/data"), true).unwrap();
+    assert_eq!(blob.next_data(0).unwrap(), None);
+    blob.set_len(3 << 20).unwrap();
+    for at in [0, 4095, 70_000, (1 << 20) + 1, (3 << 20) - 1] {
+        blob.write_at(at, &[7]).unwrap();
+    }
+    blob.punch(65_536, 8192).unwrap();
+    let bytes = content(&*blob);
+    for from in [
+        0,
+        1,
+        4096,
+        65_536,
+        70_001,
+        1 << 20,
+        2 << 20,
+        3 << 20,
+        4 << 20,
+    ] {
+        let next = blob.next_data(from).unwrap();
+        assert!(next.is_none_or(|next| from <= next && next < 3 << 20));
+        let until = next.unwrap_or(3 << 20);
+        let place = |at: u64| usize::try_from(at).unwrap();
+        let passed = bytes.get(place(from)..place(until)).unwrap_or_default();
+        assert!(passed.iter().all(|byte| *byte == 0), "{from} {next:?}");
+        assert!(next.is_some() || from >= 3 << 20, "{from}");
     }
 }
 

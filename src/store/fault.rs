@@ -395,6 +395,11 @@ impl Blob for FaultBlob {
             })
     }
 
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        self.faults.check(Operation::BlobRead, &self.path)?;
+        self.inner.next_data(offset)
+    }
+
     fn len(&self) -> Result<u64, StoreError> {
         self.faults.check(Operation::BlobLen, &self.path)?;
         self.inner.len()

@@ -191,6 +191,12 @@ pub trait Blob: Send + Sync {
     /// Writes all of `bytes` at `offset`, and extends the object as needed.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError>;
 
+    /// Where the next bytes from `offset` on are that may be others than zeros; `None` if all up to the end are zeros. A store
+    /// that does not know may say `offset` wherever the object goes on.
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        Ok((offset < self.len()?).then_some(offset))
+    }
+
     /// The length in bytes.
     fn len(&self) -> Result<u64, StoreError>;
 

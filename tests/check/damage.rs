@@ -14,7 +14,7 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 use wardfs::{
     check::{self, Finding, Kind, Outcome, Report, Unwatched, Verdict},
-    store::{Fault, FaultStore, Operation},
+    store::{Fault, FaultStore, Operation, Store},
     vault::{NewKind, ROOT_INO},
 };
 
@@ -349,6 +349,134 @@ fn restores(victim: &Victim, change: &Change, kind: Kind, object: &str) {
         without_quarantine(&store) == victim.now().objects,
         "{change:?}"
     );
+}
+
+/// What nothing names takes space and is no damage: the vault is clean.
+#[test]
+fn bytes_behind_the_end_of_a_file_s_objects_are_told_and_taken_away() {
+    for victim in victims() {
+        for (names, payload) in payloads(victim) {
+            for object in &payload.objects {
+                let Some(before) = victim.now().objects.get(object) else {
+                    continue;
+                };
+                let mut damaged = victim.now().objects.clone();
+                // Behind the slot of the last frame.
+                let slot = usize::try_from(payload.chunk_len).expect("small") + 32;
+                let end = before.len().next_multiple_of(slot).max(before.len());
+                let bytes = damaged.get_mut(object).expect("it is there");
+                bytes.resize(end, 0);
+                bytes.extend_from_slice(b"a torn tail");
+                let report = checked(&damaged);
+                assert_eq!(report.verdict(), Verdict::Clean);
+                let [finding] = &report.findings[..] else {
+                    panic!("{:?}", told(&report));
+                };
+                assert_eq!(finding.kind, Kind::Tail);
+                assert!(names.contains(finding.path.as_ref().expect("a path")));
+                assert_eq!(
+                    finding.object_range,
+                    Some(end as u64..damaged[object].len() as u64)
+                );
+                let (report, store) = repaired(&damaged).expect("a vault that opens");
+                assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+                let after = objects(&store);
+                assert!(after[object].len() <= end);
+                assert_eq!(
+                    after[&format!("quarantine/now/{object}.from-{end}")],
+                    b"a torn tail"
+                );
+                let again = checked(&after);
+                let kinds: Vec<_> = again.findings.iter().map(|found| found.kind).collect();
+                assert_eq!(kinds, [Kind::Quarantine], "{:?}", told(&again));
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_in_a_hole_are_told_and_punched_out() {
+    let store = Image::Small.in_memory();
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a new vault");
+    let file = vault.make(ROOT_INO, b"sparse", NewKind::File, 0o644, 0, 0);
+    let file = file.expect("a healthy vault").ino;
+    for offset in [0, 1 << 40, (1 << 40) + 100_000] {
+        vault
+            .write(file, offset, &[7; 20_000], false)
+            .expect("a healthy vault");
+    }
+    vault.close().expect("a healthy vault");
+    let payload = wardfs::store::ObjectPath::new("payloads").expect("a path");
+    let found = payload_of(&store, &payload);
+    let blob = store.open(&found, false).expect("the payload");
+    blob.write_at(1 << 30, b"flipped").expect("in memory");
+    drop(blob);
+    let check = || check::check(Arc::new(store.clone()), PASSPHRASE, &Unwatched);
+    let report = check().expect("a vault that opens");
+    assert_eq!(
+        report.findings[0].object_range,
+        Some(1 << 30..(1 << 30) + 7),
+        "{:?}",
+        told(&report)
+    );
+    let repair = check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched);
+    assert_eq!(repair.expect("it opens").verdict(), Verdict::Clean);
+    let again = check().expect("a vault that opens");
+    assert!(
+        again
+            .findings
+            .iter()
+            .all(|found| found.kind == Kind::Quarantine)
+    );
+    let mut zeros = [1; 7];
+    let blob = store.open(&found, false).expect("the payload");
+    blob.read_at(1 << 30, &mut zeros).expect("in memory");
+    assert_eq!(zeros, [0; 7]);
+}
+
+/// The one payload of a vault.
+fn payload_of(store: &dyn Store, top: &wardfs::store::ObjectPath) -> wardfs::store::ObjectPath {
+    let names = |dir: &wardfs::store::ObjectPath| store.list(dir).expect("a directory");
+    let text = |name: &[u8]| String::from_utf8(name.to_vec()).expect("a name");
+    for first in names(top)
+        .iter()
+        .map(|name| text(name))
+        .filter(|name| name != "new")
+    {
+        let dir = top.join(&first).expect("a path");
+        for rest in names(&dir).iter().map(|name| text(name)) {
+            if !rest.ends_with(".index") {
+                return dir.join(&rest).expect("a path");
+            }
+        }
+    }
+    panic!("no payload")
+}
+
+/// What a killed mount wrote and did not log lies in slots that nothing names.
+#[test]
+fn what_a_crash_leaves_in_a_payload_is_no_damage() {
+    let store = Image::Small.in_memory();
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a new vault");
+    let file = vault.make(ROOT_INO, b"file", NewKind::File, 0o644, 0, 0);
+    let file = file.expect("a healthy vault").ino;
+    vault
+        .write(file, 0, &[7; 100_000], false)
+        .expect("a healthy vault");
+    vault.sync_all().expect("a healthy vault");
+    vault.close().expect("a healthy vault");
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+    let file = vault.lookup(ROOT_INO, b"file").expect("it is there").ino;
+    vault
+        .write(file, 1 << 20, &[9; 300_000], false)
+        .expect("a healthy vault");
+    // Killed: nothing of that was logged.
+    drop(vault);
+    let check = check::check(Arc::new(store.clone()), PASSPHRASE, &Unwatched);
+    assert_eq!(check.expect("it opens").verdict(), Verdict::Clean);
+    let repair = check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched);
+    let report = repair.expect("it opens");
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
 }
 
 #[test]

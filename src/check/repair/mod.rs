@@ -8,6 +8,7 @@
 //! Where the disk gives errors, nothing is taken for lost: neither are entries of such a directory dropped, nor is anything
 //! that it may lead to.
 mod adopt;
+mod excess;
 mod give_back;
 mod plan;
 mod quarantine;
@@ -22,7 +23,7 @@ use self::{
 use super::{
     Unwatched, Watch, copies, journal_finding,
     report::{Finding, Kind, Outcome, Report},
-    scan::{self, Scanned},
+    scan::{self, Contents, Scanned},
 };
 use crate::{
     engine::Pool,
@@ -63,8 +64,9 @@ pub fn repair(
         pool: Pool::new(None),
         quarantine,
         is_cut: matches!(recovery, Recovery::Cut { .. }),
+        has_written: false,
     };
-    let first = scan::scan(&*store, &keys, &repair.pool, true, watch);
+    let first = scan::scan(&*store, &keys, &repair.pool, Contents::All, watch);
     let mut report = Report {
         vault: keys.vault(),
         seen: first.seen,
@@ -73,9 +75,12 @@ pub fn repair(
         lost: 0,
         nameless: 0,
     };
+    let has_excess = !first.fixes.excess.is_empty();
     let (settled, left) = repair.rounds(first)?;
     (report.lost, report.nameless) = settled.counts();
     report.findings.extend(settled.finish(left));
+    let excess = repair.take_excess(&report.findings, has_excess)?;
+    report.findings.extend(excess);
     report.kept_in = repair.quarantine.used();
     report.sort();
     Ok(report)
@@ -88,6 +93,8 @@ struct Repair<'a> {
     quarantine: Quarantine<'a>,
     /// Not all of the journal was done: what is left of it must go.
     is_cut: bool,
+    /// Some round has changed what guards there are.
+    has_written: bool,
 }
 
 impl Repair<'_> {
@@ -105,15 +112,16 @@ impl Repair<'_> {
             if matches!(done, Done::Nothing) {
                 break;
             }
-            scanned = self.scan();
+            self.has_written = true;
+            scanned = self.scan(Contents::None);
         }
         Ok((settled, scanned.findings))
     }
 
     /// How the vault fits together now. What is in its files was looked at before.
-    fn scan(&self) -> Scanned {
+    fn scan(&self, contents: Contents) -> Scanned {
         let store = &**self.vault.store();
-        scan::scan(store, self.keys, &self.pool, false, &Unwatched)
+        scan::scan(store, self.keys, &self.pool, contents, &Unwatched)
     }
 
     /// Mends what one scan found.

@@ -6,6 +6,7 @@ use crate::{
 };
 
 use super::super::scan::QUARANTINE;
+use std::ops::Range;
 
 /// How much of a file is copied at a time.
 const COPY_LEN: usize = 1 << 20;
@@ -71,6 +72,27 @@ impl<'a> Quarantine<'a> {
             self.copy(&journal_dir().join(&name)?)?;
         }
         Ok(self.store.sync()?)
+    }
+
+    /// Copies a part of an object, as `<object>.from-<its first byte>`. Where it is zeros it takes no space.
+    pub fn keep_part(&mut self, object: &ObjectPath, part: &Range<u64>) -> Result<(), StoreError> {
+        let from = self.store.open(object, false)?;
+        let name = ObjectPath::new(format!("{}.from-{}", object.as_str(), part.start))?;
+        let to = self.store.open(&self.place(&name)?, true)?;
+        let mut bytes = Vec::new();
+        let mut at = part.start;
+        while let Some(next) = from.next_data(at)?.filter(|next| *next < part.end) {
+            let len = usize::try_from(part.end - next).map_or(COPY_LEN, |len| len.min(COPY_LEN));
+            bytes.resize(len, 0);
+            match from.read_at(next, &mut bytes)? {
+                0 => break,
+                got => {
+                    to.write_at(next - part.start, &bytes[..got])?;
+                    at = next + got as u64;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn copy(&mut self, object: &ObjectPath) -> Result<(), StoreError> {

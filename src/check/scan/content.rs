@@ -4,7 +4,7 @@
 //! as ranges when the last block was looked at.
 use super::{
     super::report::{Finding, Kind},
-    Scan, Task,
+    Contents, Scan, Task,
     dir::Dir,
     entry::text,
     kind_of,
@@ -25,7 +25,7 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -47,6 +47,10 @@ pub(super) struct FileAt {
     /// For index blocks.
     key: FileKey,
     bad: Mutex<Vec<Bad>>,
+    /// Chunks that are stored, in runs, as far as the index was read.
+    stored: Mutex<Vec<Range<u64>>>,
+    /// Where the last block of the index ends.
+    index_end: AtomicU64,
     /// Blocks that are not done.
     left: AtomicUsize,
 }
@@ -85,6 +89,8 @@ impl FileAt {
             codec,
             key,
             bad: Mutex::default(),
+            stored: Mutex::default(),
+            index_end: AtomicU64::new(0),
             left: AtomicUsize::new(1),
         })
     }
@@ -137,6 +143,8 @@ impl Scan<'_> {
         let aead = || self.keys.index_aead(&file.key);
         let source = self.keys.index(self.store, &aead, file.id, file.payload);
         self.has_read(IndexBlock::STORED_LEN as u64);
+        let end = IndexBlock::offset(level, number).saturating_add(IndexBlock::STORED_LEN as u64);
+        file.index_end.fetch_max(end, SeqCst);
         match source.block(level, number, &entry) {
             Ok(block) => {
                 let first = number.saturating_mul(INDEX_FANOUT as u64);
@@ -165,6 +173,10 @@ impl Scan<'_> {
 
     fn chunks(&self, file: &FileAt, first: u64, entries: &[IndexEntry]) {
         if entries.iter().all(|entry| !entry.present) {
+            return;
+        }
+        file.note_stored(first, entries);
+        if self.contents != Contents::All {
             return;
         }
         let blob = match self.store.open(&payload_path(&file.payload), false) {
@@ -239,9 +251,12 @@ impl Scan<'_> {
 
     fn block_done(&self, file: &FileAt) {
         if file.left.fetch_sub(1, SeqCst) == 1 {
-            file.merged()
-                .into_iter()
-                .for_each(|bad| self.tell(file, bad));
+            let bad = file.merged();
+            // Where a part of the index cannot be read, nobody knows what belongs to it.
+            if bad.iter().all(|bad| bad.kind == Kind::Content) {
+                self.excess(file);
+            }
+            bad.into_iter().for_each(|bad| self.tell(file, bad));
         }
     }
 
@@ -255,12 +270,52 @@ impl Scan<'_> {
         let mut finding = Finding::new(bad.kind, object.as_str(), bad.what);
         finding.object_range = Some(bad.object);
         finding.file_range = Some(range.start.min(file.size)..range.end.min(file.size));
-        let (dir, name) = &file.at;
-        self.find(finding.at(dir.path_of(name.as_bytes())));
+        self.find(finding.at(file.path()));
     }
 }
 
 impl FileAt {
+    fn note_stored(&self, first: u64, entries: &[IndexEntry]) {
+        let mut runs = self.stored.lock();
+        for (chunk, _) in (first..).zip(entries).filter(|(_, entry)| entry.present) {
+            match runs.last_mut() {
+                Some(last) if last.end == chunk => last.end += 1,
+                _ => runs.push(chunk..chunk + 1),
+            }
+        }
+    }
+
+    /// Ranges of the payload in which nothing is stored: the slots of holes, and all behind the last slot.
+    pub fn unnamed(&self) -> Vec<Range<u64>> {
+        let mut runs = std::mem::take(&mut *self.stored.lock());
+        runs.sort_unstable_by_key(|run| run.start);
+        let offset = |chunk| self.chunk().frame_offset(chunk);
+        let mut unnamed = Vec::new();
+        let mut at = 0;
+        for run in runs {
+            if at < run.start {
+                unnamed.push(offset(at)..offset(run.start));
+            }
+            at = run.end;
+        }
+        unnamed.push(offset(at)..u64::MAX);
+        unnamed
+    }
+
+    /// The same of its index, which has no holes that anybody cares for.
+    pub fn unnamed_of_index(&self) -> Range<u64> {
+        self.index_end.load(SeqCst)..u64::MAX
+    }
+
+    pub fn payload(&self) -> PayloadId {
+        self.payload
+    }
+
+    pub fn path(&self) -> Vec<u8> {
+        let (dir, name) = &self.at;
+        dir.path_of(name.as_bytes())
+    }
+
     fn is_bad(&self, chunk: u64, entry: &IndexEntry, kind: Kind, what: String) {
         self.bad.lock().push(Bad {
             chunks: chunk..chunk + 1,

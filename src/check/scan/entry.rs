@@ -1,7 +1,7 @@
 //! One entry of a directory: a guard or an alias, and whether it belongs there.
 use super::{
     super::report::{Finding, Kind},
-    Scan,
+    Contents, Scan,
     content::FileAt,
     dir::{Dir, DirWork, Reached},
     kind_of_vault,
@@ -142,7 +142,7 @@ impl Scan<'_> {
                     return;
                 };
                 self.payloads.lock().insert(*id);
-                if self.contents {
+                if self.contents != Contents::None {
                     let codec = self.keys.codec(head.file, &key, *id, state.chunk);
                     let at = (Arc::clone(dir), name.clone());
                     let file = FileAt::new(at, head.file, *id, &state, codec, key);

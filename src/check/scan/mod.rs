@@ -7,10 +7,12 @@
 //! ```text
 //! work    what waits        dir     a directory and its sums      entry   one entry: a guard or an alias
 //! content chunks, index     links   guards that lie apart         orphans, sweep   what nobody leads to
+//! excess  bytes beside those
 //! ```
 mod content;
 pub(super) mod dir;
 mod entry;
+mod excess;
 mod links;
 mod orphans;
 mod sweep;
@@ -48,7 +50,7 @@ use std::{
     },
 };
 
-pub(super) use self::sweep::QUARANTINE;
+pub(super) use self::{excess::Excess, sweep::QUARANTINE};
 
 /// Entries that one worker takes at a time.
 const BATCH: usize = 64;
@@ -61,13 +63,23 @@ enum Task {
     Block(Arc<FileAt>, Block),
 }
 
+/// What of files' content is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// Nothing but that guards name it.
+    None,
+    /// The index, and bytes that it does not name.
+    Layout,
+    /// Every frame, too.
+    All,
+}
+
 /// A scan under way.
 pub(super) struct Scan<'a> {
     store: &'a dyn Store,
     keys: &'a Keyring,
     watch: &'a dyn Watch,
-    /// Are contents of payloads looked at?
-    contents: bool,
+    contents: Contents,
     work: Work<Task>,
     stopped: AtomicBool,
     /// The disk did not read some guard or listing: what seems to be missing may be there.
@@ -98,6 +110,8 @@ pub(super) struct Fixes {
     pub adopted: Vec<FileId>,
     /// Objects and directories that nobody names.
     pub leaks: Vec<ObjectPath>,
+    /// Bytes in objects that nothing names.
+    pub excess: Vec<Excess>,
     /// Guards that lay apart and are gone, and how many entries lead to each.
     pub lost: Vec<(String, u64)>,
 }
@@ -121,7 +135,7 @@ pub(super) fn scan(
     store: &dyn Store,
     keys: &Keyring,
     pool: &Pool,
-    contents: bool,
+    contents: Contents,
     watch: &dyn Watch,
 ) -> Scanned {
     let scan = Scan {

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{self, FallocateFlags},
+    fs::{self, FallocateFlags, SeekFrom},
     io::{self, Errno, retry_on_intr},
 };
 
@@ -86,6 +86,19 @@ impl Blob for DirectoryBlob {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         self.change("write", || write_all(&self.file, bytes, offset))
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        match retry_on_intr(|| fs::seek(&self.file, SeekFrom::Data(offset))) {
+            Ok(next) => Ok(Some(next)),
+            // Nothing but a hole up to the end.
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                let len = self.file_len().map_err(self.error("get the length of"))?;
+                Ok((offset < len).then_some(offset))
+            }
+            Err(errno) => Err(self.error("look for data in")(errno)),
+        }
     }
 
     fn len(&self) -> Result<u64, StoreError> {

@@ -368,6 +368,10 @@ impl Blob for OverlayBlob {
         self.object.write_at(&self.path, offset, bytes)
     }
 
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        self.object.next_data(offset)
+    }
+
     fn len(&self) -> Result<u64, StoreError> {
         Ok(self.object.len())
     }

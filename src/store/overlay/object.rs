@@ -91,6 +91,18 @@ impl Object {
         self.layers.read().upper.len()
     }
 
+    /// Of what lies below, that may be covered.
+    pub fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        let layers = self.layers.read();
+        let above = layers.upper.next_data(offset);
+        let below = match &self.base {
+            Some(base) if offset < layers.base_len => base.next_data(offset)?,
+            _ => None,
+        };
+        let below = below.filter(|next| *next < layers.base_len);
+        Ok([above, below].into_iter().flatten().min())
+    }
+
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError> {
         self.read_layers(&self.layers.read(), offset, into)
     }

@@ -50,6 +50,12 @@ impl<M: Medium> Blob for TreeBlob<M> {
         self.run("write", |state| state.write(self.node, offset, bytes))
     }
 
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        self.run("look for data in", |state| {
+            Ok(state.tree.object(self.node)?.next_data(offset))
+        })
+    }
+
     fn len(&self) -> Result<u64, StoreError> {
         self.run("get the length of", |state| {
             Ok(state.tree.object(self.node)?.len())

@@ -40,6 +40,12 @@ impl Content {
             .collect()
     }
 
+    /// Where the next page from an offset on is.
+    pub fn next_data(&self, offset: u64) -> Option<u64> {
+        let (&page, _) = self.pages.range(offset / PAGE_LEN..).next()?;
+        Some(offset.max(page * PAGE_LEN)).filter(|next| *next < self.len)
+    }
+
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
         let len = usize::try_from(self.len.saturating_sub(offset))
             .map_or(into.len(), |left| left.min(into.len()));
