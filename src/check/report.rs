@@ -12,6 +12,8 @@ pub enum Kind {
     Header,
     /// A copy of the zone's key is missing or damaged.
     Zone,
+    /// Something else lies where a directory of the store belongs.
+    Place,
     /// The journal cannot be read or done as a whole.
     Journal,
     /// What lies at an entry does not open, or does not belong there.
@@ -131,6 +133,7 @@ impl Kind {
         match self {
             Kind::Header => "header",
             Kind::Zone => "zone",
+            Kind::Place => "place",
             Kind::Journal => "journal",
             Kind::Guard => "guard",
             Kind::Entries => "entries",
@@ -156,6 +159,7 @@ impl Kind {
             Kind::Header | Kind::Zone => {
                 "a repair, and any mount that may write, restores it from the other copy"
             }
+            Kind::Place => "a repair sets it aside; what was in the directory is told by itself",
             Kind::Journal => "a repair keeps what can be replayed and sets the journal aside",
             Kind::Guard => {
                 "a repair puts it back where it belongs, or sets it aside, so that the name is free again"

@@ -3,7 +3,7 @@ use crate::{
     change::Change,
     checked,
     map::{Map, MappedBody, MappedPayload, Piece},
-    paths, repaired, told,
+    only_ranges, paths, repaired, told,
     vaults::{
         image::{Image, PASSPHRASE, open, options},
         objects::{Objects, objects},
@@ -351,6 +351,40 @@ fn restores(victim: &Victim, change: &Change, kind: Kind, object: &str) {
     );
 }
 
+/// A file lies where a directory was. What was in it is lost, and the vault can be used.
+#[test]
+fn what_lies_in_the_place_of_a_directory_is_told_and_set_aside() {
+    let victim = &victims()[0];
+    let now = &victim.now().objects;
+    let dirs = now.keys().filter_map(|name| name.strip_suffix('/'));
+    let dirs = dirs.filter(|dir| !["guards", "zones", "zones.copy"].contains(dir));
+    let mut count = 0;
+    for dir in dirs {
+        let mut damaged = now.clone();
+        damaged.retain(|name, _| !name.starts_with(&format!("{dir}/")));
+        damaged.insert(dir.to_owned(), b"something else".to_vec());
+        let report = checked(&damaged);
+        let is_it = |found: &&Finding| found.kind == Kind::Place && found.object == dir;
+        assert_eq!(report.findings.iter().filter(is_it).count(), 1, "{dir}");
+        let (report, store) = repaired(&damaged).expect("a vault that opens");
+        assert!(only_ranges(&report), "{dir}: {:?}", told(&report));
+        let after = objects(&store);
+        assert_eq!(after[&format!("quarantine/now/{dir}")], b"something else");
+        assert!(only_ranges(&checked(&after)), "{dir}");
+        let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");
+        for name in [&b"new"[..], b"newer"] {
+            let file = vault.make(ROOT_INO, name, NewKind::File, 0o644, 0, 0);
+            let file = file.expect("it can be used").ino;
+            vault
+                .write(file, 0, &[1; 50_000], false)
+                .expect("it can be used");
+        }
+        vault.close().expect("it can be used");
+        count += 1;
+    }
+    assert!(count > 20);
+}
+
 /// What nothing names takes space and is no damage: the vault is clean.
 #[test]
 fn bytes_behind_the_end_of_a_file_s_objects_are_told_and_taken_away() {
@@ -445,7 +479,7 @@ fn payload_of(store: &dyn Store, top: &wardfs::store::ObjectPath) -> wardfs::sto
     {
         let dir = top.join(&first).expect("a path");
         for rest in names(&dir).iter().map(|name| text(name)) {
-            if !rest.ends_with(".index") {
+            if rest.len() == 30 {
                 return dir.join(&rest).expect("a path");
             }
         }

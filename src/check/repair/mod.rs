@@ -27,9 +27,9 @@ use super::{
 };
 use crate::{
     engine::Pool,
-    format::RedoOp,
+    format::{RedoOp, new_payload_dir},
     journal,
-    store::{Lock, Store},
+    store::{Lock, Store, StoreError},
     vault::{Inspected, Keyring, Recovery, VaultError},
 };
 use std::sync::Arc;
@@ -56,6 +56,7 @@ pub fn repair(
     let keys = vault.keys()?;
     let mut quarantine = Quarantine::new(&*store, name)?;
     let mut findings = copies::mended(&vault, &mut quarantine)?;
+    findings.extend(free_for_recovery(&*store, &mut quarantine)?);
     let recovery = vault.recover(&mut || quarantine.keep_journal())?;
     findings.extend(journal_finding(&recovery).map(after_recovery));
     let mut repair = Repair {
@@ -155,6 +156,30 @@ impl Repair<'_> {
         journal::execute_redo_file(&**store, &context, &self.pool, number)?;
         Ok(journal::clean(&**store, number)?)
     }
+}
+
+/// A recovery needs these directories. What lies in their place is set aside; what was in them is gone.
+fn free_for_recovery(
+    store: &dyn Store,
+    quarantine: &mut Quarantine<'_>,
+) -> Result<Vec<Finding>, VaultError> {
+    let mut findings = Vec::new();
+    for dir in [
+        journal::journal_dir(),
+        new_payload_dir().parent(),
+        new_payload_dir(),
+    ] {
+        if !matches!(store.list(&dir), Err(StoreError::NotAnObject { .. })) {
+            continue;
+        }
+        let to = quarantine.place(&dir)?;
+        store.rename(&dir, &to)?;
+        store.make_dir(&dir)?;
+        let what = "a directory of the vault belongs here, and something else lay in its place";
+        let found = Finding::new(Kind::Place, dir.as_str(), what);
+        findings.push(found.with(Outcome::Accepted));
+    }
+    Ok(findings)
 }
 
 /// What the journal could not do is set aside; what it could is done.

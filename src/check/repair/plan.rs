@@ -85,7 +85,7 @@ impl<'p, 'a> Plan<'p, 'a> {
         let scanned = self.scanned;
         let all = scanned.dirs.iter().chain(&scanned.links);
         let usable: Vec<Arc<Dir>> = all.filter(|dir| !self.is_cut_off(dir)).cloned().collect();
-        if self.give_back(&usable)? {
+        if self.free_places(&usable)? || self.give_back(&usable)? {
             return Ok(None);
         }
         let losses = Losses::of(&usable, scanned);
@@ -153,6 +153,19 @@ impl<'p, 'a> Plan<'p, 'a> {
             self.set_aside(&guard_path(&dir.id, stored))?;
         }
         Ok(())
+    }
+
+    /// Sets aside what lies where directories belong. A round of its own, like that of `give_back`: until then nothing can be put
+    /// there.
+    fn free_places(&mut self, usable: &[Arc<Dir>]) -> Result<bool, VaultError> {
+        let blocked = &self.scanned.fixes.blocked;
+        for place in blocked {
+            self.set_aside(place)?;
+        }
+        if !blocked.is_empty() {
+            self.keep_sums(usable);
+        }
+        Ok(!blocked.is_empty())
     }
 
     /// The root's guard is sealed with the sums that it has.

@@ -7,8 +7,9 @@
 //! ```text
 //! work    what waits        dir     a directory and its sums      entry   one entry: a guard or an alias
 //! content chunks, index     links   guards that lie apart         orphans, sweep   what nobody leads to
-//! excess  bytes beside those
+//! excess  bytes beside those        blocked something else in the place of a directory
 //! ```
+mod blocked;
 mod content;
 pub(super) mod dir;
 mod entry;
@@ -110,6 +111,8 @@ pub(super) struct Fixes {
     pub adopted: Vec<FileId>,
     /// Objects and directories that nobody names.
     pub leaks: Vec<ObjectPath>,
+    /// What lies where a directory belongs.
+    pub blocked: Vec<ObjectPath>,
     /// Bytes in objects that nothing names.
     pub excess: Vec<Excess>,
     /// Guards that lay apart and are gone, and how many entries lead to each.
@@ -339,6 +342,10 @@ impl Scan<'_> {
         let names = match self.store.list(&path) {
             Ok(names) => names,
             Err(StoreError::NotFound(_)) => Vec::new(),
+            Err(StoreError::NotAnObject { .. }) => {
+                self.blocked(&path);
+                Vec::new()
+            }
             Err(error) => {
                 let kind = kind_of(&error);
                 self.find(Finding::new(kind, path.as_str(), error.to_string()).at(dir.path()));

@@ -108,7 +108,9 @@ impl Scan<'_> {
             Ok(names) => names,
             Err(StoreError::NotFound(_)) => Vec::new(),
             Err(StoreError::NotAnObject { .. }) => {
-                self.stray(path);
+                ObjectPath::new(path)
+                    .iter()
+                    .for_each(|path| self.blocked(path));
                 Vec::new()
             }
             Err(error) => {
