@@ -32,6 +32,8 @@ pub enum Kind {
     Content,
     /// A part of a file's index does not authenticate or is not there.
     Index,
+    /// A repair was not done, since it would have damaged something.
+    Refused,
     /// Bytes in an object of a file that nothing names. No damage.
     Tail,
     /// A directory or file that no entry leads to.
@@ -80,6 +82,8 @@ pub struct Finding {
     pub object_range: Option<Range<u64>>,
     /// Bytes of the file that cannot be read.
     pub file_range: Option<Range<u64>>,
+    /// Those are all that it has.
+    pub is_whole_file: bool,
     /// What is wrong.
     pub what: String,
     /// What became of it.
@@ -143,6 +147,7 @@ impl Kind {
             Kind::Double => "double",
             Kind::Content => "content",
             Kind::Index => "index",
+            Kind::Refused => "refused",
             Kind::Tail => "tail",
             Kind::Orphan => "orphan",
             Kind::Leak => "leak",
@@ -154,12 +159,14 @@ impl Kind {
     }
 
     /// What a repair does about it, or what else can be done.
-    pub fn remedy(self) -> &'static str {
+    fn remedy(self) -> &'static str {
         match self {
             Kind::Header | Kind::Zone => {
                 "a repair, and any mount that may write, restores it from the other copy"
             }
-            Kind::Place => "a repair sets it aside; what was in the directory is told by itself",
+            Kind::Place => {
+                "if the directory was moved, move it back; a repair sets aside what is here, and accepts that the directory is gone"
+            }
             Kind::Journal => "a repair keeps what can be replayed and sets the journal aside",
             Kind::Guard => {
                 "a repair puts it back where it belongs, or sets it aside, so that the name is free again"
@@ -172,6 +179,7 @@ impl Kind {
             Kind::Content | Kind::Index => {
                 "the rest of the file can be read; copy this part from a backup over it"
             }
+            Kind::Refused => "nothing was written; `wardfs salvage` copies out what can be read",
             Kind::Tail => "a repair moves them to the quarantine",
             Kind::Orphan => "a repair brings it into lost+found",
             Kind::Leak => "a repair sets it aside",
@@ -206,12 +214,32 @@ impl Finding {
             object: object.to_owned(),
             object_range: None,
             file_range: None,
+            is_whole_file: false,
             what: what.into(),
             outcome: match kind {
-                Kind::Content | Kind::Index | Kind::Unreadable => Outcome::Stays,
+                Kind::Content | Kind::Index | Kind::Unreadable | Kind::Refused => Outcome::Stays,
                 Kind::Tail | Kind::Unclean | Kind::Stray | Kind::Quarantine => Outcome::Note,
                 _ => Outcome::Mendable,
             },
+        }
+    }
+
+    /// What a repair does about it, or what else can be done.
+    pub fn remedy(&self) -> &'static str {
+        match (self.kind, self.outcome) {
+            (Kind::Content | Kind::Index, _) if self.is_whole_file => {
+                "nothing of the file can be read; copy it from a backup over it"
+            }
+            (Kind::Content | Kind::Index | Kind::Unreadable | Kind::Refused, _) => {
+                self.kind.remedy()
+            }
+            (Kind::Header, Outcome::Stays) => {
+                "it opens with another passphrase: `wardfs passwd` makes both copies the same"
+            }
+            (_, Outcome::Stays) => {
+                "a repair cannot mend it; `wardfs salvage` copies out what is left"
+            }
+            _ => self.kind.remedy(),
         }
     }
 

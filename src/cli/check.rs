@@ -53,7 +53,21 @@ fn look(args: &CheckArgs, passphrase: &Passphrase) -> Result<Report, CliError> {
     } else {
         check::check(store, passphrase.bytes(), &progress)
     };
-    report.map_err(|source| failed(&args.vault, source))
+    report.map_err(|source| CliError::Vault {
+        action: action(&source, args.repair),
+        path: args.vault.clone(),
+        source,
+    })
+}
+
+/// What was being done when an error came.
+fn action(error: &VaultError, is_repair: bool) -> &'static str {
+    match error {
+        VaultError::Store(StoreError::Locked { .. }) => OPEN,
+        VaultError::Store(_) | VaultError::Journal(_) if is_repair => "repair the vault",
+        VaultError::Store(_) | VaultError::Journal(_) => "check the vault",
+        _ => OPEN,
+    }
 }
 
 /// What can be refused is refused before the passphrase is asked for.

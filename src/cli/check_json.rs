@@ -47,7 +47,7 @@ fn finding(finding: &Finding) -> Value {
         "object": finding.object,
         "object_range": finding.object_range.as_ref().map(range),
         "what": finding.what,
-        "remedy": finding.kind.remedy(),
+        "remedy": finding.remedy(),
     })
 }
 

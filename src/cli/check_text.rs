@@ -45,8 +45,8 @@ fn paragraph(finding: &Finding) -> String {
         Outcome::Mended => "repaired".to_owned(),
         Outcome::Accepted => "accepted as it is: compare with a backup".to_owned(),
         Outcome::Lost => "lost: copy it from a backup; what was left of it is set aside".to_owned(),
-        Outcome::Note | Outcome::Mendable => finding.kind.remedy().to_owned(),
-        Outcome::Stays => format!("stays; {}", finding.kind.remedy()),
+        Outcome::Note | Outcome::Mendable => finding.remedy().to_owned(),
+        Outcome::Stays => format!("stays; {}", finding.remedy()),
     });
     text
 }

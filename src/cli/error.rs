@@ -217,6 +217,7 @@ impl CliError {
             CliError::Unmount(UnmountError::NotCutOff { dir, .. }) => {
                 Some(format!("root can: `umount -f {}`", typed(dir)))
             }
+            CliError::Scrub(ScrubError::Refused { source, .. }) => scrub_hint(source),
             CliError::Salvage {
                 source: SalvageError::KeysGone(_),
                 ..
@@ -254,6 +255,22 @@ fn killed_hint(pid: u32, vault: &Path) -> String {
     format!(
         "process {pid} was killed and cannot end; `wardfs unmount {dir}` helps it, and then the vault can be mounted"
     )
+}
+
+/// What a mount means that does not let itself be asked.
+fn scrub_hint(refused: &io::Error) -> Option<String> {
+    let errno = Errno::from_io_error(refused)?;
+    let hint = match errno {
+        Errno::PERM | Errno::ACCESS => {
+            "only the user who serves the mount, and root, may scrub it or ask about a scrub"
+        }
+        Errno::ROFS => "a mount to read alone cannot be scrubbed; `wardfs check` works beside it",
+        Errno::OPNOTSUPP | Errno::NOSYS => {
+            "a mount with `-o noxattr` cannot be scrubbed; `wardfs check` can be used when it is unmounted"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn exit_hint(exit: Exit) -> Option<&'static str> {

@@ -72,7 +72,12 @@ fn losses(text: &mut String, report: &Report) {
             } else {
                 &one.path
             };
-            format!("{}: {} of {} found", shown(path), one.found, one.expected)
+            let (path, found, expected) = (shown(path), one.found, one.expected);
+            if found > expected {
+                format!("{path}: {found} found where its guard sums up {expected}")
+            } else {
+                format!("{path}: {found} of {expected} found")
+            }
         },
     );
     section(

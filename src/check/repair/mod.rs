@@ -12,6 +12,7 @@ mod excess;
 mod give_back;
 mod plan;
 mod quarantine;
+mod rehearse;
 mod settle;
 
 pub(super) use self::quarantine::Quarantine;
@@ -66,6 +67,7 @@ pub fn repair(
         quarantine,
         is_cut: matches!(recovery, Recovery::Cut { .. }),
         has_written: false,
+        refused: None,
     };
     let first = scan::scan(&*store, &keys, &repair.pool, Contents::All, watch);
     let mut report = Report {
@@ -80,6 +82,9 @@ pub fn repair(
     let (settled, left) = repair.rounds(first)?;
     (report.lost, report.nameless) = settled.counts();
     report.findings.extend(settled.finish(left));
+    report
+        .findings
+        .extend(repair.refused.as_deref().map(refusal));
     let excess = repair.take_excess(&report.findings, has_excess)?;
     report.findings.extend(excess);
     report.kept_in = repair.quarantine.used();
@@ -96,6 +101,8 @@ struct Repair<'a> {
     is_cut: bool,
     /// Some round has changed what guards there are.
     has_written: bool,
+    /// What a round would have harmed that was not done.
+    refused: Option<String>,
 }
 
 impl Repair<'_> {
@@ -136,9 +143,18 @@ impl Repair<'_> {
             plan.drop_journal()?;
         }
         let losses = plan.make()?;
+        let sound = plan.usable();
         let Some((number, ops)) = plan.finish()? else {
             return Ok(Done::Nothing);
         };
+        let harmed = match self.rehearse(&ops)? {
+            Some(after) => rehearse::harm(scanned, &sound, &after),
+            None => None,
+        };
+        if let Some(object) = harmed {
+            self.refused = Some(object);
+            return Ok(Done::Nothing);
+        }
         self.write(number, &ops)?;
         Ok(losses.map_or(Done::GivenBack, Done::All))
     }
@@ -156,6 +172,12 @@ impl Repair<'_> {
         journal::execute_redo_file(&**store, &context, &self.pool, number)?;
         Ok(journal::clean(&**store, number)?)
     }
+}
+
+fn refusal(object: &str) -> Finding {
+    let what =
+        "a repair would have damaged this, which is whole, and was not done: please report it";
+    Finding::new(Kind::Refused, object, what)
 }
 
 /// A recovery needs these directories. What lies in their place is set aside; what was in them is gone.

@@ -80,11 +80,16 @@ impl<'p, 'a> Plan<'p, 'a> {
         Ok(())
     }
 
+    /// The directories that are reached, and not by what is set aside.
+    pub fn usable(&self) -> Vec<Arc<Dir>> {
+        let all = self.scanned.dirs.iter().chain(&self.scanned.links);
+        all.filter(|dir| !self.is_cut_off(dir)).cloned().collect()
+    }
+
     /// Everything that there is to do. Gives what is lost by it; nothing if objects are only given back.
     pub fn make(&mut self) -> Result<Option<Losses>, VaultError> {
         let scanned = self.scanned;
-        let all = scanned.dirs.iter().chain(&scanned.links);
-        let usable: Vec<Arc<Dir>> = all.filter(|dir| !self.is_cut_off(dir)).cloned().collect();
+        let usable = self.usable();
         if self.free_places(&usable)? || self.give_back(&usable)? {
             return Ok(None);
         }

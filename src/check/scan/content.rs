@@ -269,7 +269,9 @@ impl Scan<'_> {
         let range = bad.chunks.start.saturating_mul(len)..bad.chunks.end.saturating_mul(len);
         let mut finding = Finding::new(bad.kind, object.as_str(), bad.what);
         finding.object_range = Some(bad.object);
-        finding.file_range = Some(range.start.min(file.size)..range.end.min(file.size));
+        let range = range.start.min(file.size)..range.end.min(file.size);
+        finding.is_whole_file = range == (0..file.size);
+        finding.file_range = Some(range);
         self.find(finding.at(file.path()));
     }
 }

@@ -258,9 +258,7 @@ impl Scan<'_> {
     fn root(&self) -> Option<(Arc<Dir>, Sums)> {
         let path = root_guard_path();
         let broken = |what: String| {
-            let what = format!(
-                "{what}; nothing can be reached through it: `wardfs salvage` copies out what is left"
-            );
+            let what = format!("{what}; nothing can be reached through it");
             self.find(Finding::new(Kind::Guard, path.as_str(), what).at(b"/".to_vec()));
             None
         };
