@@ -5,7 +5,7 @@ use crate::{
     vaults::{
         draw::Seeded,
         dump::{Dump, FoundBody, read_file},
-        image::{open, options},
+        image::{Image, open, options},
         objects::{Objects, objects},
         run::{number, on_all_cores, seeds},
     },
@@ -21,7 +21,7 @@ use std::{
 };
 use wardfs::{
     check::{Finding, Kind, Outcome, Report, Verdict},
-    vault::{DirEntry, NewKind, ROOT_INO},
+    vault::{DirEntry, NewKind, ROOT_INO, RenameMode},
 };
 
 #[test]
@@ -364,6 +364,45 @@ fn what_no_entry_leads_to_is_found_again_in_lost_and_found() {
         paths
     };
     assert_eq!(below(&found, top.ino), below(before, ino));
+}
+
+/// A directory that was removed is there again, and all that is in it is the old guard of a file that was moved out of it before.
+#[test]
+fn an_old_guard_alone_in_a_directory_that_nothing_leads_to_is_set_aside() {
+    let store = Image::Small.in_memory();
+    let vault = || open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+    let first = vault();
+    let dir = first.make(ROOT_INO, b"dir", NewKind::Directory, 0o755, 0, 0);
+    let dir = dir.expect("a healthy vault").ino;
+    let made = first.make(dir, b"file", NewKind::File, 0o644, 0, 0);
+    made.expect("a healthy vault");
+    first.close().expect("a healthy vault");
+    let before = objects(&store);
+    let then = vault();
+    let dir = then.lookup(ROOT_INO, b"dir").expect("it is there").ino;
+    let moved = then.rename(dir, b"file", ROOT_INO, b"file", RenameMode::Replace);
+    moved.expect("a healthy vault");
+    then.remove_dir(ROOT_INO, b"dir").expect("it is empty");
+    then.close().expect("a healthy vault");
+    let mut damaged = objects(&store);
+    let dirs: Vec<&String> = before.keys().filter(|name| name.ends_with('/')).collect();
+    let removed = |dir: &&&String| !damaged.contains_key(**dir);
+    let removed = (*dirs.iter().find(removed).expect("it was removed")).clone();
+    for (name, bytes) in &before {
+        if name.starts_with(&removed) {
+            damaged.insert(name.clone(), bytes.clone());
+        }
+    }
+    let (report, store) = repaired(&damaged).expect("a vault that opens");
+    let open = |found: &&Finding| found.is_open();
+    assert_eq!(
+        report.findings.iter().filter(open).count(),
+        0,
+        "{:?}",
+        told(&report)
+    );
+    let again = checked(&objects(&store));
+    assert_eq!(again.verdict(), Verdict::Clean, "{:?}", told(&again));
 }
 
 fn as_before(case: &Case) -> Result<(), String> {

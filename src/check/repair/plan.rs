@@ -147,8 +147,8 @@ impl<'p, 'a> Plan<'p, 'a> {
         };
         self.sums.insert(dir.id, sums);
         let is_top = matches!(dir.reached, Reached::Orphan);
-        // An orphan with nothing in it that opens is set aside as a whole.
-        if present.unread || (is_top && sums.entries == 0) {
+        // An orphan with nothing in it that opens is set aside as a whole, once no old guard leads astray any more.
+        if present.unread || (is_top && sums.entries == 0 && !self.has_doubles()) {
             return Ok(());
         }
         if !is_top && stored != Some(sums) {
