@@ -269,7 +269,13 @@ impl Store for DirectoryStore {
             retry_on_intr(|| fs::renameat(&from_parent, from_name, &to_parent, to_name))
         });
         match renamed {
-            Err(Errno::NOENT) if self.exists(to)? => Ok(()),
+            // Whatever it is that was moved.
+            Err(Errno::NOENT)
+                if retry_on_intr(|| fs::statat(&to_parent, to_name, AtFlags::SYMLINK_NOFOLLOW))
+                    .is_ok() =>
+            {
+                Ok(())
+            }
             other => other.map_err(|errno| StoreError::from_errno("rename", from, errno)),
         }
     }

@@ -333,6 +333,26 @@ fn list_gives_names_that_are_not_text_and_hides_temporary_files() {
     }
 }
 
+/// A redo file that sets a link aside may be done again.
+#[test]
+fn a_link_is_moved_as_it_is_and_may_be_moved_again() {
+    let place = Place::new();
+    for store in place.stores() {
+        store.make_dir(&path("a/aside")).unwrap();
+        for target in ["nowhere".into(), place.outside("")] {
+            symlink(&target, place.vault("a/link")).unwrap();
+            for _ in 0..2 {
+                store
+                    .rename(&path("a/link"), &path("a/aside/link"))
+                    .unwrap();
+            }
+            let moved = std::fs::read_link(place.vault("a/aside/link")).unwrap();
+            assert_eq!(moved, target);
+            store.remove(&path("a/aside/link")).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_failed_replace_leaves_the_old_object_and_no_litter() {
     let place = Place::new();
