@@ -414,6 +414,9 @@ fn bytes_behind_the_end_of_a_file_s_objects_are_told_and_taken_away() {
                 );
                 let (report, store) = repaired(&damaged).expect("a vault that opens");
                 assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+                let tails = report.findings.iter().filter(|it| it.kind == Kind::Tail);
+                let outcomes: Vec<_> = tails.map(|tail| tail.outcome).collect();
+                assert_eq!(outcomes, [Outcome::Mended]);
                 let after = objects(&store);
                 assert!(after[object].len() <= end);
                 assert_eq!(

@@ -78,7 +78,7 @@ pub fn repair(
         lost: 0,
         nameless: 0,
     };
-    let has_excess = !first.fixes.excess.is_empty();
+    let has_excess = !first.stopped && !first.fixes.excess.is_empty();
     let (settled, left) = repair.rounds(first)?;
     (report.lost, report.nameless) = settled.counts();
     report.findings.extend(settled.finish(left));

@@ -167,9 +167,10 @@ impl Settled {
                 finding.outcome = Outcome::Stays;
             }
         }
-        let notes = last
-            .into_iter()
-            .filter(|finding| finding.outcome == Outcome::Note);
+        // What nothing names is looked for once more afterwards.
+        let is_last =
+            |finding: &Finding| finding.outcome == Outcome::Note && finding.kind != Kind::Tail;
+        let notes = last.into_iter().filter(is_last);
         self.findings.extend(notes);
         self.findings
     }
