@@ -8,6 +8,7 @@ pub mod format;
 pub mod journal;
 pub mod mount;
 pub mod salvage;
+pub mod speed;
 pub mod store;
 pub mod sys;
 pub mod vault;

@@ -90,4 +90,5 @@ transcripts! {
     salvage
     salvage_refused
     salvage_user
+    speed
 }

@@ -56,6 +56,9 @@ pub enum Command {
     /// Copy what can still be read out of a damaged vault
     #[command(long_about = help::SALVAGE, after_help = help::SALVAGE_EXAMPLES)]
     Salvage(SalvageArgs),
+    /// Measure what this machine reaches, and recommend options for init
+    #[command(long_about = help::SPEED, after_help = help::SPEED_EXAMPLES)]
+    Speed(SpeedArgs),
     /// Started by a mount itself: it has the kernel write back its pages
     #[command(hide = true, name = pages::ARGUMENT)]
     WriteBackPages,
@@ -296,6 +299,14 @@ pub struct SalvageArgs {
     /// Empty or new directory for what is found
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
+}
+
+/// `wardfs speed`
+#[derive(Args, Debug)]
+pub struct SpeedArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

@@ -167,6 +167,20 @@ Examples:
   wardfs salvage ~/vault ~/saved
   wardfs salvage --json --passfile key /media/usb/vault saved > report.json";
 
+/// `wardfs speed --help`
+pub const SPEED: &str = "\
+Measure how fast this machine encrypts and compresses, on one core and on all, and how long it takes to try a passphrase; \
+then recommend options for `wardfs init`.
+
+It takes some seconds, works in memory alone and needs no vault. A mount has more to do: what it reaches depends on the disk, \
+and for many small files on the kernel. Where these figures are far above the disk's, they do not matter.";
+
+/// Below the options of `wardfs speed --help`.
+pub const SPEED_EXAMPLES: &str = "\
+Examples:
+  wardfs speed
+  wardfs speed --json";
+
 #[cfg(test)]
 mod tests {
     use super::*;

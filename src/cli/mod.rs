@@ -18,6 +18,7 @@
 //! exit         the exit codes                          progress     a sign of life
 //! report       how errors are told                     output       how results are told
 //! salvage      a command; two ways to print its report in salvage_text and salvage_json
+//! speed        a command; the same in speed_text and speed_json
 //! ```
 
 mod args;
@@ -50,6 +51,9 @@ mod salvage_text;
 mod scrub;
 mod signals;
 mod size;
+mod speed;
+mod speed_json;
+mod speed_text;
 mod terminal;
 mod unmount;
 mod users;
@@ -97,6 +101,7 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Check(args) => return check::run(args),
         Command::Scrub(args) => return scrub::run(args),
         Command::Salvage(args) => salvage::run(args),
+        Command::Speed(args) => speed::run(args),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
     .map(|()| Exit::Ok)

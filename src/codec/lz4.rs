@@ -43,6 +43,9 @@ pub fn pack<R>(plain: &[u8], len_max: usize, take: impl FnOnce(&[u8]) -> R) -> O
 
 /// Has `open` fill a buffer of `len` with a compressed form, and writes its plaintext to the start
 /// of `into`; gives the plaintext's length.
+///
+/// # Errors
+/// What `open` says, or what is wrong with the compressed form.
 pub fn unpack(
     len: usize,
     open: impl FnOnce(&mut [u8]) -> Result<(), &'static str>,

@@ -40,7 +40,8 @@ pub enum Suite {
 }
 
 impl Suite {
-    const ALL: [Suite; 2] = [Suite::Aes256Gcm, Suite::Aes256GcmSiv];
+    /// Every suite, the default first.
+    pub const ALL: [Suite; 2] = [Suite::Aes256Gcm, Suite::Aes256GcmSiv];
 
     /// The suite that a stored byte names.
     pub fn from_byte(byte: u8) -> Option<Suite> {

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "mount",
             "check",
             "salvage",
+            "speed",
             "vault",
             "stream",
             "journal::JournalError",
@@ -40,6 +41,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "salvage",
         &["vault", "codec", "engine", "format", "crypto", "store"],
     ),
+    ("speed", &["codec", "engine", "format", "crypto"]),
     ("stream", &["codec", "engine", "format", "crypto"]),
     (
         "vault",
