@@ -7,6 +7,7 @@
 //! ```text
 //! fixture     vaults, mounts, their ends      commands    running what people run
 //! tree        trees of files to compare       machine, needs    an ordinary user, what the machine can do: the cli's
+//! trace       the daemon's system calls
 //! ```
 //!
 //! The other files hold the tests, by topic.
@@ -42,4 +43,6 @@ mod programs;
 mod resources;
 mod sparse;
 mod storm;
+mod system_calls;
+mod trace;
 mod tree;

@@ -6,14 +6,9 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted_with},
+    trace::traced,
 };
-use std::{
-    collections::BTreeMap,
-    fs,
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 /// Opcodes of the kernel (`enum fuse_opcode`) that these tests are about.
 const NAMES: [(u32, &str); 25] = [
@@ -65,41 +60,10 @@ impl Messages {
 
 /// Runs a script on the mount and counts messages.
 fn count(mount: &Mount, script: &str) -> Messages {
-    let trace = mount.outside("trace");
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-P",
-        "/dev/fuse",
-        "-e",
-        "trace=read",
-        "-xx",
-        "-s",
-        "8",
-        "-p",
-        &mount.pid().to_string(),
-        "-o",
-    ]);
-    let mut strace = strace
-        .arg(&trace)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("strace is there");
-    wait_for("strace to attach", || {
-        threads(mount.pid()).all(|status| !status.contains("TracerPid:\t0\n"))
-    });
-    shell(&mount.dir(), script);
-    // What nobody waited for comes a moment later.
-    thread::sleep(Duration::from_millis(100));
-    shell(&mount.outside(""), &format!("kill -INT {}", strace.id()));
-    strace.wait().unwrap();
+    let arguments = ["-P", "/dev/fuse", "-e", "trace=read", "-xx", "-s", "8"];
+    let trace = traced(mount, &arguments, script);
     let mut messages = Messages::default();
-    for opcode in fs::read_to_string(&trace)
-        .unwrap()
-        .lines()
-        .filter_map(opcode)
-    {
+    for opcode in trace.lines().filter_map(opcode) {
         let name = NAMES.iter().find(|(code, _)| *code == opcode).map_or_else(
             || format!("opcode {opcode}"),
             |(_, name)| (*name).to_owned(),
@@ -107,23 +71,6 @@ fn count(mount: &Mount, script: &str) -> Messages {
         *messages.0.entry(name).or_default() += 1;
     }
     messages
-}
-
-/// `/proc/PID/task/*/status`.
-fn threads(pid: u32) -> impl Iterator<Item = String> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap())
-}
-
-fn wait_for(what: &str, done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "waited too long for {what}"
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// The opcode in a line such as `7 read(5, "\x38\x00\x00\x00\x01\x00\x00\x00"..., 1052672) = 56`.
@@ -185,6 +132,12 @@ fn common_work_sends_few_messages() {
                 "for i in $(seq 50); do echo line >> tree/1/1; done",
             );
             counted("ls -lR, warm", 4, "ls -lR > /dev/null");
+            counted("cp -r", 176, "cp -r tree copy");
+            counted(
+                "git add, commit",
+                720,
+                "cd tree; git init -q .; git add .; git -c user.name=n -c user.email=e -c gc.auto=0 commit -qm c; git status --short",
+            );
             let total = |name: &str| {
                 sent.iter()
                     .map(|(.., messages)| messages.of(name))

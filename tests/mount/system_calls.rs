@@ -1,0 +1,120 @@
+//! How many system calls reach the stored files while somebody waits: the journal writes one frame an operation or a tenth
+//! of a second, and content goes in whole runs of chunks.
+//!
+//! Counted by strace: calls that name a file of the vault or a descriptor of one. Calls at `/dev/fuse` and those that threads
+//! wait with do not count, nor does a checkpoint, which comes when it comes.
+
+use crate::{
+    commands::shell,
+    fixture::{Mount, mounted},
+    trace::traced,
+};
+use std::collections::BTreeMap;
+
+type Calls = BTreeMap<String, usize>;
+
+/// Threads that do a checkpoint, as far as the kernel keeps their names.
+const CHECKPOINT: [&str; 2] = ["wardfs-checkpoi", "wardfs-pool-"];
+
+/// Made by debug builds alone, before a descriptor is closed.
+const DEBUG_ONLY: &str = "fcntl";
+
+/// Runs a script on the mount; counts the calls by name.
+fn count(mount: &Mount, script: &str) -> Calls {
+    let vault = mount.vault();
+    let vault = vault.to_str().unwrap();
+    let arguments = ["-y", "-Y", "-s", "0", "-e", "trace=%file,%desc"];
+    let trace = traced(mount, &arguments, script);
+    let mut calls = Calls::new();
+    for name in trace.lines().filter_map(|line| name_of_call(line, vault)) {
+        *calls.entry(name.to_owned()).or_default() += 1;
+    }
+    calls
+}
+
+/// The name in a line such as `7<fuser-0> pwrite64(9</vault/journal/log.1>, ""..., 4096, 0) = 4096` of a call into the vault.
+/// What was interrupted by another line counts once.
+fn name_of_call<'a>(line: &'a str, vault: &str) -> Option<&'a str> {
+    let (thread, call) = line.trim_start().split_once('>')?;
+    let (_, thread) = thread.split_once('<')?;
+    let call = call.trim_start();
+    let (name, _) = call.split_once('(')?;
+    let within = call.contains(&format!("{vault}/")) || call.contains(&format!("{vault}>"));
+    let counts = within && name != DEBUG_ONLY && !call.starts_with("<...");
+    (counts && !CHECKPOINT.iter().any(|name| thread.starts_with(name))).then_some(name)
+}
+
+#[test]
+fn a_traced_call_is_told_from_others() {
+    let of = |line| name_of_call(line, "/v");
+    assert_eq!(
+        of("7<fuser-0>  pwrite64(9</v/journal/log.1>, \"\"..., 4096, 0) = 4096"),
+        Some("pwrite64")
+    );
+    assert_eq!(
+        of("7<wardfs-log> openat(3</v>, \"guards\", O_RDONLY <unfinished ...>"),
+        Some("openat")
+    );
+    for other in [
+        "7<fuser-0> <... openat resumed>) = 5</v/guards>",
+        "7<fuser-0> read(5</dev/fuse>, \"\"..., 1052672) = 56",
+        "7<fuser-0> openat(3</vvv>, \"x\") = 7",
+        "7<fuser-0> fcntl(3</v/guards>, F_GETFD) = 1",
+        "7<wardfs-checkpoi> fdatasync(3</v/journal/log.1>) = 0",
+        "7<wardfs-pool-2> pwrite64(3</v/payloads/x>, \"\", 0, 0) = 0",
+        "",
+    ] {
+        assert_eq!(of(other), None, "{other}");
+    }
+}
+
+/// What may be called in all, for each piece of work.
+#[test]
+fn common_work_takes_few_system_calls() {
+    mounted(|mount| {
+        shell(&mount.dir(), "mkdir dir");
+        let made = "for i in $(seq 100); do echo $i > dir/$i; done";
+        let synced = "for i in $(seq 100); do echo $i > dir/s$i; sync dir/s$i; done";
+        let appended = "for i in $(seq 100); do echo line >> dir/log; done";
+        let renamed = "for i in $(seq 100); do mv dir/$i dir/r$i; done";
+        // Beside what each takes: a frame of the log every tenth of a second, for as long as that takes on a busy machine.
+        for (what, limit, forgotten, script) in [
+            ("100 files made", 160, false, made),
+            ("100 appends", 60, false, appended),
+            ("100 files made and synced", 360, false, synced),
+            ("100 renames", 160, false, renamed),
+            ("100 files removed", 160, false, "rm dir/r*"),
+            (
+                "64 MiB written",
+                120,
+                false,
+                "dd if=/dev/urandom of=large bs=1M count=64 status=none",
+            ),
+            (
+                "64 MiB written in small pieces",
+                4400,
+                false,
+                "dd if=/dev/urandom of=small bs=4K count=16384 status=none",
+            ),
+            ("64 MiB read", 640, true, "cat large > /dev/null"),
+            (
+                "100 files looked up and read",
+                330,
+                true,
+                "cat dir/s* > /dev/null",
+            ),
+            ("the same again", 0, false, "cat dir/s* > /dev/null"),
+        ] {
+            if forgotten {
+                mount.forget_all();
+            }
+            let calls = count(mount, script);
+            let total: usize = calls.values().sum();
+            println!("{what}: {total} {calls:?}");
+            assert!(
+                total <= limit,
+                "{what}: {total} calls where {limit} are enough: {calls:?}"
+            );
+        }
+    });
+}
