@@ -1,0 +1,327 @@
+"""How the cost of an entry grows with the number of entries in its directory. Started by scripts/scale.
+
+For each count, on a vault of its own: that many empty files are made in one directory, listed, looked up in a random
+order, and unlinked. Before each of these but the first the vault is mounted anew and all caches are dropped. The plain
+directory beside the vault goes through the same, so that what the store itself costs is seen.
+
+What is waited for is measured in this process by the calls alone, without the loop around them as far as that can be.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+MOUNTS = 5
+LOOKUPS_MAX = 100_000
+OPERATIONS = ["create", "lookup", "list", "list with attributes", "unlink"]
+
+
+def call(*command):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"scale: {command[0]} {command[1]}: {done.stderr.strip()}")
+
+
+def timed(work):
+    start = time.monotonic()
+    result = work()
+    return time.monotonic() - start, result
+
+
+class Plain:
+    """The directory that vaults lie in, used without one."""
+
+    def __init__(self, back, _wardfs):
+        self.back, self.dir = back, f"{back}/plain"
+        os.mkdir(self.dir)
+
+    def again(self):
+        drop_caches(self.back)
+
+    def peak(self):
+        return None
+
+    def cpu(self):
+        return None
+
+    def mount_ms(self):
+        return None
+
+    def settle(self):
+        pass
+
+    def remove(self):
+        shutil.rmtree(self.dir)
+
+
+class Vault:
+    """A vault with the cheapest KDF, since that is not what is measured."""
+
+    def __init__(self, back, wardfs):
+        self.back, self.wardfs, self.key = back, wardfs, f"{back}/key"
+        self.vault, self.mount, self.dir = f"{back}/vault", f"{back}/mount", f"{back}/mount/entries"
+        with open(self.key, "w", encoding="ascii") as key:
+            key.write("not a secret\n")
+        os.mkdir(self.mount)
+        kdf = ["--kdf-memory", 8, "--kdf-time", 1, "--kdf-lanes", 1]
+        call(wardfs, "init", *kdf, "--passfile", self.key, self.vault)
+        self.open()
+        os.mkdir(self.dir)
+
+    def open(self):
+        self.mount_it()
+        info = subprocess.check_output([self.wardfs, "info", "--json", self.mount])
+        self.pid = json.loads(info)["mount"]["pid"]
+
+    def mount_it(self):
+        call(self.wardfs, "mount", "--passfile", self.key, self.vault, self.mount)
+
+    def close(self):
+        call(self.wardfs, "unmount", self.mount)
+
+    def again(self):
+        self.close()
+        drop_caches(self.back)
+        call(self.wardfs, "--version")
+        self.open()
+
+    def peak(self):
+        """MiB that the daemon has held at most."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as status:
+            line = next(line for line in status if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+    def cpu(self):
+        """Seconds that the daemon has had a processor."""
+        tasks = f"/proc/{self.pid}/task"
+        total = 0
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/schedstat", encoding="ascii") as stat:
+                total += int(stat.read().split()[0])
+        return total / 1e9
+
+    def mount_ms(self):
+        """Median over some mounts, each with nothing in a cache."""
+        times = []
+        for _ in range(MOUNTS):
+            self.close()
+            drop_caches(self.back)
+            call(self.wardfs, "--version")
+            times.append(timed(self.mount_it)[0])
+        self.again()
+        return 1000 * statistics.median(times)
+
+    def settle(self):
+        """Everything that was done is stored."""
+        self.close()
+        self.open()
+
+    def remove(self):
+        self.close()
+        os.rmdir(self.mount)
+        shutil.rmtree(self.vault)
+        os.remove(self.key)
+
+
+def drop_caches(back):
+    """What lies in memory anyway has no cache; and the machine's others are spared."""
+    if subprocess.check_output(["stat", "-f", "-c", "%T", back]).strip() == b"tmpfs":
+        return
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as caches:
+        caches.write("3")
+
+
+def create(names):
+    for name in names:
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+
+
+def stat_all(names):
+    for name in names:
+        os.stat(name)
+
+
+def list_names():
+    return os.listdir(".")
+
+
+def list_attributes():
+    with os.scandir(".") as entries:
+        return sum(entry.stat(follow_symlinks=False).st_nlink for entry in entries)
+
+
+def unlink(names):
+    for name in names:
+        os.unlink(name)
+
+
+def measure(kind, back, wardfs, count):
+    """One row: microseconds an entry for each operation, and more."""
+    system = kind(back, wardfs)
+    names = [f"entry-{number:08}" for number in range(count)]
+    row, home = {"count": count}, os.getcwd()
+
+    def per_entry(name, entries, work):
+        os.chdir(system.dir)
+        cpu = system.cpu()
+        took, result = timed(work)
+        row[name] = 1e6 * took / entries
+        if cpu is not None:
+            row[f"{name}, daemon"] = 1e6 * (system.cpu() - cpu) / entries
+        row["peak MiB"] = max(row.get("peak MiB") or 0, system.peak() or 0) or None
+        os.chdir(home)
+        return result
+
+    def stored(name, entries):
+        row[name] = 1e6 * timed(system.settle)[0] / entries
+
+    per_entry("create", count, lambda: create(names))
+    stored("create, stored", count)
+    row["mount ms"] = system.mount_ms()
+    system.again()
+    os.chdir(system.dir)
+    row["first lookup ms"] = 1000 * timed(lambda: os.stat(names[count // 2]))[0]
+    os.chdir(home)
+    some = random.Random(1).sample(names, min(count, LOOKUPS_MAX))
+    per_entry("lookup", len(some), lambda: stat_all(some))
+    system.again()
+    found = per_entry("list", count, list_names)
+    assert sorted(found) == names, "the listing is not what was made"
+    system.again()
+    per_entry("list with attributes", count, list_attributes)
+    system.again()
+    os.chdir(system.dir)
+    order = list_names()
+    os.chdir(home)
+    per_entry("unlink", count, lambda: unlink(order))
+    stored("unlink, stored", count)
+    assert not os.listdir(system.dir), "something is left"
+    system.remove()
+    return row
+
+
+COLUMNS = [
+    ("create", "create"),
+    ("create, stored", "stored"),
+    ("lookup", "lookup"),
+    ("first lookup ms", "first lookup, ms"),
+    ("list", "list"),
+    ("list with attributes", "list -l"),
+    ("unlink", "unlink"),
+    ("unlink, stored", "stored"),
+    ("mount ms", "mount, ms"),
+    ("peak MiB", "memory, MiB"),
+]
+
+
+def shown(value):
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def both(row, key):
+    """The time, and behind it what the daemon has worked in it."""
+    daemon = row.get(f"{key}, daemon")
+    return shown(row[key]) + ("" if daemon is None else f" ({shown(daemon)})")
+
+
+def table(results):
+    print("| | entries | " + " | ".join(title for _, title in COLUMNS) + " |")
+    print("| --- " * (len(COLUMNS) + 2) + "|")
+    for kind, rows in results.items():
+        for row in rows:
+            cells = [both(row, key) for key, _ in COLUMNS]
+            print(f"| {kind} | {row['count']:,} | " + " | ".join(cells) + " |")
+
+
+COLORS = ["#0b62a4", "#c2410c", "#15803d", "#7e22ce", "#b91c1c"]
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 420, 60, 50, 190, 50
+
+
+def plot(results, path):
+    """Both axes by powers of ten: what grows with n is a slope of one, what n log n costs per entry nearly flat."""
+    counts = [row["count"] for row in results["wardfs"]]
+    values = [row[name] for rows in results.values() for row in rows for name in OPERATIONS]
+    low_x, high_x = math.log10(min(counts)), math.log10(max(counts))
+    low_y, high_y = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+
+    def x_of(count):
+        return LEFT + (math.log10(count) - low_x) / max(high_x - low_x, 1) * (WIDTH - LEFT - RIGHT)
+
+    def y_of(value):
+        share = (math.log10(value) - low_y) / max(high_y - low_y, 1)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<text x="{LEFT}" y="24" font-size="15">Microseconds an entry, by the entries of its directory</text>',
+        f'<text x="{LEFT}" y="40" fill="#555">wardfs; dotted: the same in the plain directory that the vault lies in</text>',
+    ]
+    for power in range(low_y, high_y + 1):
+        y = y_of(10**power)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
+    for count in counts:
+        parts.append(f'<text x="{x_of(count):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{count:,}</text>')
+    ends = sorted((y_of(results["wardfs"][-1][name]), name) for name in OPERATIONS)
+    labels, last = {}, -math.inf
+    for y, name in ends:
+        last = labels[name] = max(y, last + 14)
+    for name, color in zip(OPERATIONS, COLORS):
+        for kind, rows in results.items():
+            points = " ".join(f"{x_of(row['count']):.1f},{y_of(row[name]):.1f}" for row in rows)
+            style = "" if kind == "wardfs" else ' stroke-dasharray="2 4" opacity="0.7"'
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"{style}/>')
+        y = y_of(results["wardfs"][-1][name])
+        end = WIDTH - RIGHT
+        parts.append(f'<path d="M{end + 2} {y:.1f}L{end + 14} {labels[name]:.1f}" stroke="{color}" opacity="0.5"/>')
+        parts.append(f'<text x="{end + 18}" y="{labels[name] + 4:.1f}" fill="{color}">{name}</text>')
+    parts.append("</svg>\n")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("\n".join(parts))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/scale", description=__doc__)
+    parser.add_argument("--wardfs", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--back", help="where vaults are made (default: the directory for temporary files)")
+    parser.add_argument("--svg", help="write a plot there")
+    parser.add_argument("--json", help="write the figures there")
+    parser.add_argument("--vault-only", action="store_true", help="leave the plain directory out")
+    parser.add_argument("counts", nargs="*", type=int, default=[1000, 10_000, 100_000, 1_000_000])
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    kinds = {"wardfs": Vault} if args.vault_only else {"wardfs": Vault, "plain": Plain}
+    results = {kind: [] for kind in kinds}
+    back = tempfile.mkdtemp(prefix="wardfs-scale.", dir=args.back)
+    try:
+        for count in args.counts:
+            for kind, make in kinds.items():
+                row = measure(make, back, args.wardfs, count)
+                results[kind].append(row)
+                print(f"# {kind}: {row}", file=sys.stderr, flush=True)
+    finally:
+        if os.path.ismount(f"{back}/mount"):
+            subprocess.run(["umount", "-l", f"{back}/mount"], check=False)
+        shutil.rmtree(back, ignore_errors=True)
+    table(results)
+    if args.svg:
+        plot(results, args.svg)
+    if args.json:
+        with open(args.json, "w", encoding="ascii") as out:
+            json.dump(results, out, indent=1)
+
+
+main()
