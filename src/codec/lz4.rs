@@ -58,8 +58,8 @@ pub fn unpack(
     })
 }
 
-/// Strict: the block must give exactly the length that stands before it.
-fn unpack_block(packed: &[u8], into: &mut [u8]) -> Result<usize, &'static str> {
+/// Strict: the block must give exactly the length that stands before it, which is the one it gives back.
+pub fn unpack_block(packed: &[u8], into: &mut [u8]) -> Result<usize, &'static str> {
     let (plain_len, block) = packed.split_first_chunk().ok_or("it has no length")?;
     let plain_len = u32::from_le_bytes(*plain_len) as usize;
     let plain = into

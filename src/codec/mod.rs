@@ -12,6 +12,7 @@
 mod effort;
 mod lz4;
 mod pace;
+mod packer;
 mod pieces;
 mod place;
 mod run;
@@ -23,6 +24,7 @@ use effort::Effort;
 /// For who measures them; everybody else has them done by [`ChunkCodec`].
 pub use lz4::{pack as compress, unpack as decompress};
 use pace::Pace;
+pub use packer::Packer;
 pub use pieces::{Piece, write_pieces};
 pub use place::FramePlace;
 

@@ -3,7 +3,7 @@
 //! Two suites, each by one of two libraries: `aws_lc.rs` (cargo feature `aws-lc`) and `rust_crypto.rs`.
 //! Both give the same bytes; which one works is decided here and shows nowhere else. Nonces are the
 //! caller's, by [`Nonce::random`]; none may be made out of a counter or a chunk number, because chunks are
-//! rewritten in place.
+//! rewritten in place. The one exception, with a suite that stands it, is `stream.rs`.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;

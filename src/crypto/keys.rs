@@ -42,7 +42,7 @@ secret_keys! {
     FileKey;
 }
 
-fn random_key() -> Secret {
+pub(super) fn random_key() -> Secret {
     let mut key = Secret::zeroed();
     fill_key(key.expose_mut());
     key

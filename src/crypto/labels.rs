@@ -50,6 +50,14 @@ labels! {
     CHUNK: 32 = "wardfs chunk";
     /// File key, of a suite: seals index blocks.
     INDEX: 32 = "wardfs index";
+    /// Lock key, of a stream: wraps the stream key.
+    WRAP_STREAM: 64 = "wardfs wrap stream";
+    /// Stream key: authenticates the stream's header.
+    STREAM_HEADER: 32 = "wardfs stream header";
+    /// Stream key, of the shape that the header gives: seals the stream's parts.
+    STREAM_PART: 32 = "wardfs stream part";
+    /// Master key, of a vault: the lock key of streams that the vault opens.
+    VAULT_STREAMS: 32 = "wardfs vault streams";
 }
 
 #[cfg(test)]
@@ -61,7 +69,7 @@ mod tests {
     fn labels_are_all_distinct() {
         let texts: HashSet<_> = ALL.iter().collect();
         assert_eq!(texts.len(), ALL.len());
-        assert!(ALL.len() >= 14);
+        assert!(ALL.len() >= 18);
     }
 
     #[test]

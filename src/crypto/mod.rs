@@ -14,6 +14,7 @@ mod passphrase;
 mod random;
 mod set_hash;
 mod siv;
+mod stream;
 #[cfg(test)]
 pub(crate) mod vectors;
 mod wrap;
@@ -24,4 +25,5 @@ pub use names::NameKey;
 pub use passphrase::{KdfError, KdfParams, SlotKey};
 pub use random::fill_random;
 pub use set_hash::{SetHash, SetItem};
+pub use stream::{LockKey, StreamAead, StreamKey, StreamPart};
 pub use wrap::{WRAPPED_KEY_LEN, WrappedKey};

@@ -18,6 +18,11 @@ fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
 }
 
+/// The master key of these bytes, for vectors of other floors.
+pub(crate) fn master(bytes: &[u8; 32]) -> MasterKey {
+    MasterKey(Secret::copied(bytes))
+}
+
 fn name_key() -> NameKey {
     NameKey::derive(&Secret::copied(&[1; 32]), &[2; 16])
 }
