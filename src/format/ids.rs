@@ -68,6 +68,10 @@ id! {
     /// A subtree with its own key.
     ZoneId
 }
+id! {
+    /// A stream: binds its wrapped keys to it.
+    StreamId
+}
 
 impl FileId {
     /// The inode number: the first 8 bytes little-endian with the top bit cleared. 0 (no inode) and 1 (the root's number)

@@ -26,6 +26,9 @@ mod record;
 mod record_bytes;
 mod redo;
 mod stanza;
+mod stream;
+mod stream_frame;
+mod stream_layout;
 mod xattrs;
 mod zone;
 
@@ -54,7 +57,7 @@ pub use frame::{
 pub use guard::{GUARD_LEN_MAX, GUARD_STEP, GuardHead, SealedGuard, StoredGuard, seal_guard};
 pub use header::{HEADER_LEN, Header, ParsedHeader, SLOTS};
 pub use header_slot::{SLOT_LEN, Slot};
-pub use ids::{DirId, FileId, PayloadId, VaultId, ZoneId};
+pub use ids::{DirId, FileId, PayloadId, StreamId, VaultId, ZoneId};
 pub use index::{
     INDEX_ENTRY_LEN, INDEX_FANOUT, INDEX_HEIGHT_MAX, IndexEntry, IndexRoot, ROOT_ENTRIES_MAX,
 };
@@ -64,6 +67,15 @@ pub use paths::*;
 pub use record::{NewNode, Place, Record};
 pub use redo::{OBJECT_PATH_LEN_MAX, RedoOp};
 pub use stanza::STANZAS_MAX;
+pub use stream::{
+    ParsedStreamHeader, STREAM_CHUNK_LOG2_MAX, STREAM_DRAFT, STREAM_HEADER_LEN_MAX,
+    STREAM_PREFIX_LEN, StreamHeader, StreamStanza,
+};
+pub use stream_frame::{
+    STREAM_END_LEN, STREAM_ENTRY_LEN, STREAM_FANOUT, STREAM_FRAME_HEAD_LEN, StreamEnd,
+    StreamFrameHead, StreamFrameKind,
+};
+pub use stream_layout::StreamLayout;
 pub use xattrs::{
     XATTR_COUNT_MAX, XATTR_NAME_LEN_MAX, XATTR_VALUE_LEN_MAX, XATTRS_LEN_MAX, Xattrs,
 };

@@ -5,8 +5,10 @@ use super::{
     FILE_SIZE_MAX, FORMAT_DRAFT, FORMAT_VERSION, FRAME_HEAD_LEN, FRAME_OVERHEAD, GUARD_LEN_MAX,
     GUARD_STEP, HEADER_LEN, INDEX_ENTRY_LEN, INDEX_FANOUT, INDEX_HEIGHT_MAX, INLINE_LEN_MAX,
     IndexBlock, IndexRoot, LINKS_MAX, NAME_LEN_MAX, OBJECT_PATH_LEN_MAX, ROOT_ENTRIES_MAX,
-    SLOT_LEN, SLOTS, STANZAS_MAX, TARGET_LEN_MAX, XATTR_COUNT_MAX, XATTR_NAME_LEN_MAX,
-    XATTR_VALUE_LEN_MAX, XATTRS_LEN_MAX,
+    SLOT_LEN, SLOTS, STANZAS_MAX, STREAM_CHUNK_LOG2_MAX, STREAM_DRAFT, STREAM_END_LEN,
+    STREAM_ENTRY_LEN, STREAM_FANOUT, STREAM_FRAME_HEAD_LEN, STREAM_HEADER_LEN_MAX,
+    STREAM_PREFIX_LEN, StreamEnd, StreamLayout, TARGET_LEN_MAX, XATTR_COUNT_MAX,
+    XATTR_NAME_LEN_MAX, XATTR_VALUE_LEN_MAX, XATTRS_LEN_MAX,
 };
 use crate::crypto::{KEY_LEN, KdfParams, NONCE_LEN, Suite, TAG_LEN, WRAPPED_KEY_LEN};
 use std::collections::BTreeMap;
@@ -64,6 +66,14 @@ fn the_constants_of_the_page_are_those_of_the_code() {
         SLOT_LEN,
         SLOTS,
         STANZAS_MAX,
+        STREAM_CHUNK_LOG2_MAX,
+        STREAM_DRAFT,
+        STREAM_END_LEN,
+        STREAM_ENTRY_LEN,
+        STREAM_FANOUT,
+        STREAM_FRAME_HEAD_LEN,
+        STREAM_HEADER_LEN_MAX,
+        STREAM_PREFIX_LEN,
         TAG_LEN,
         TARGET_LEN_MAX,
         WRAPPED_KEY_LEN,
@@ -189,6 +199,29 @@ fn the_worked_payload_is_as_the_page_says() {
     assert_eq!(
         chunk.frame_offset(2) + (FRAME_OVERHEAD + 40_000 - 2 * 16_384) as u64,
         40_096
+    );
+}
+
+#[test]
+fn the_worked_lengths_of_streams_are_those_of_the_code() {
+    let number = |cell: &str| cell.replace(',', "").parse::<u64>().expect("a number");
+    let chunk = ChunkSize::from_log2(16).expect("within bounds");
+    let layout = StreamLayout::new(161, chunk);
+    let rows = table("| Plaintext | Chunks | Stream |");
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let (len, stream) = (number(row[0]), row[2].rsplit(" = ").next().expect("a sum"));
+        assert_eq!(layout.chunk_count(len), number(row[1]), "{row:?}");
+        assert_eq!(layout.stream_len(len), Some(number(stream)), "{row:?}");
+    }
+    assert_eq!(
+        (layout.frame_at(7), chunk.within(500_000)),
+        (Some(459_025), 41_248)
+    );
+    assert_eq!(layout.plaintext_len(65_714), None);
+    assert_eq!(
+        (StreamEnd::way(0, 2500), StreamEnd::way(1, 2500)),
+        ((2, 452), (0, 2))
     );
 }
 
