@@ -10,5 +10,11 @@ pub mod mount;
 pub mod salvage;
 pub mod speed;
 pub mod store;
+pub mod stream;
 pub mod sys;
 pub mod vault;
+
+/// The tutorial, whose examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/streams.md")]
+mod streams_page {}

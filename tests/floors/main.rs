@@ -42,7 +42,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &["vault", "codec", "engine", "format", "crypto", "store"],
     ),
     ("speed", &["codec", "engine", "format", "crypto"]),
-    ("stream", &["codec", "engine", "format", "crypto"]),
+    ("stream", &["codec", "format", "crypto"]),
     (
         "vault",
         &["journal", "codec", "engine", "format", "crypto", "store"],

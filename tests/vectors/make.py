@@ -13,6 +13,7 @@ from blake3 import blake3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV, AESSIV
 
 DRAFT = 1
+STREAM_DRAFT = 1
 VAULT, ZONE, FILE, DIR, PAYLOAD = (bytes(range(first, first + 16)) for first in (0xA0, 0xB0, 0xC0, 0xD0, 0xE0))
 OTHER = bytes([0x5A]) * 16
 MASTER, ZONE_KEY, FILE_KEY = (bytes(range(first, first + 32)) for first in (0x00, 0x20, 0x40))
@@ -1075,5 +1076,173 @@ def journal_file():
     out.write()
 
 
-for make in (keys_file, wrap_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file):
+# Section 17: streams.
+
+STREAM, LOCK, STREAM_KEY = bytes(range(0x10, 0x20)), bytes(range(0x80, 0xA0)), bytes(range(0xA0, 0xC0))
+VAULT_LOCK = derive(MASTER, "wardfs vault streams", VAULT)
+
+
+def stream_stanza(kind, lock, n, before=()):
+    wrapped = wrap(lock, "wardfs wrap stream", [STREAM], STREAM_KEY, nonce(n))
+    fields = [*before, (wrapped, "wrapped stream key")]
+    return [(u8(kind), "type"), (u16(len(joined(fields))), "length"), *fields]
+
+
+def stream_costs(memory=MEMORY_KIB, passes=PASSES, lanes=LANES):
+    return [(u64(memory), "memory"), (u64(passes), "passes"), (u64(lanes), "lanes"), (SALT, "salt")]
+
+
+def stream_header(stanzas, chunk=12, flags=0, suite=SIV, count=None, length=None):
+    each = [field for stanza in stanzas for field in stanza]
+    fields = [
+        (b"\x89WARDST\n", "magic"),
+        (u16(0), "format version"),
+        (u16(STREAM_DRAFT), "draft"),
+        (u16(34 + len(joined(each)) + 32 if length is None else length), "length of the header"),
+        (u8(suite), "suite"),
+        (u8(chunk), "log2 of the chunk size"),
+        (u8(flags), "flags"),
+        (u8(len(stanzas) if count is None else count), "count of stanzas"),
+        (STREAM, "stream id"),
+        *each,
+    ]
+    mac = blake3(joined(fields), key=derive(STREAM_KEY, "wardfs stream header")).digest()
+    return [*fields, (mac, "MAC")]
+
+
+def stream_seal(shape, number, kind, detail, text, head=b""):
+    key = derive(STREAM_KEY, "wardfs stream part", bytes(shape))
+    return seal(SIV, key, u64(number) + u8(kind) + u8(detail) + bytes(2), text, head)
+
+
+def stream_frames(plain, chunk=12):
+    size = 1 << chunk
+    chunks = [plain[at : at + size] for at in range(0, len(plain), size)] or [b""]
+    fields = []
+    for index, text in enumerate(chunks):
+        sealed = stream_seal((SIV, chunk, 0), index, 1, index == len(chunks) - 1, text)
+        fields += [(sealed[:-16], f"ciphertext of chunk {index}"), (sealed[-16:], f"tag of chunk {index}")]
+    return fields
+
+
+def framed(kind, number, nonce_kind, detail, text, what):
+    head = u24(len(text)) + u8(kind)
+    sealed = stream_seal((SIV, 12, 1), number, nonce_kind, detail, text, head)
+    return [(head, f"length and kind, {what}"), (sealed[:-16], f"ciphertext, {what}"), (sealed[-16:], f"tag, {what}")]
+
+
+def lz4_run(byte, count):
+    """An LZ4 block of one byte so many times, 24 or more."""
+    rest = count - 1 - 5 - 4 - 15
+    return u32(count) + bytes([0x1F]) + byte + u16(1) + bytes([255] * (rest // 255) + [rest % 255]) + b"\x50" + byte * 5
+
+
+def packed_stream(texts, plain_len, chunks=None, shift=0, after=b"", top=None):
+    """A compressed stream: `texts` are kinds and what is sealed of each chunk."""
+    fields = stream_header([stream_stanza(1, LOCK, 0x31)], flags=1)
+    positions = []
+    for index, (kind, text) in enumerate(texts):
+        positions.append(len(joined(fields)) + shift)
+        fields += framed(kind, index, 1, int(kind >= 3), text, f"chunk {index}")
+    at = len(joined(fields))
+    fields += framed(5, 0, 2, 0, b"".join(u64(position) for position in positions), "block 0 of level 0")
+    end = u64(plain_len) + u64(len(texts) if chunks is None else chunks) + u64(at if top is None else top)
+    fields += framed(6, len(joined(fields)), 3, 0, end, "end")
+    return [*fields, (after, "")] if after else fields
+
+
+def stream_file():
+    out = Vectors("stream", "Streams, whole. Section 17.", "`lock` opens a stanza of type 1, `passphrase` one of type 2, `vault` and `master key` one of type 3.", "`refused` is in the message of a reader that goes forward, `seeking` in that of one that looks at the end first, where", "that is another.")
+    key = [stream_stanza(1, LOCK, 0x31)]
+    text = b"a stream may be short"
+    base = "key"
+    out.block(base, lock=LOCK, stream_key=STREAM_KEY, plain=text, bytes=[*stream_header(key), *stream_frames(text)])
+    out.block("empty", lock=LOCK, plain=b"", bytes=[*stream_header(key), *stream_frames(b"")])
+    whole = bytes([0x61]) * 4096
+    out.block("one whole chunk", lock=LOCK, plain=whole, bytes=[*stream_header(key), *stream_frames(whole)])
+    longer = whole + b"b"
+    out.block("two chunks", lock=LOCK, plain=longer, bytes=[*stream_header(key), *stream_frames(longer)])
+    out.block("larger chunks", lock=LOCK, plain=longer, bytes=[*stream_header(key, chunk=18), *stream_frames(longer, 18)])
+    passphrase = [stream_stanza(2, SLOT_KEY, 0x32, stream_costs())]
+    out.block("passphrase", passphrase=PASSPHRASE, plain=text, bytes=[*stream_header(passphrase), *stream_frames(text)])
+    vault = [stream_stanza(3, VAULT_LOCK, 0x33, [(VAULT, "vault id")])]
+    out.block("vault", vault=VAULT, master_key=MASTER, plain=text, bytes=[*stream_header(vault), *stream_frames(text)])
+    three = [*passphrase, *vault, *key]
+    out.block("three stanzas", lock=LOCK, passphrase=PASSPHRASE, plain=text, bytes=[*stream_header(three), *stream_frames(text)])
+    run = lz4_run(b"a", 4096)
+    noise = bytes(range(256)) * 16
+    good = [(2, run), (1, noise), (4, lz4_run(b"b", 300))]
+    plain = whole + noise + b"b" * 300
+    out.block("compressed", lock=LOCK, plain=plain, bytes=packed_stream(good, len(plain)))
+    out.block("compressed, last chunk as it is", lock=LOCK, plain=whole + text, bytes=packed_stream([(2, run), (3, text)], 4096 + len(text)))
+    out.block("compressed, empty", lock=LOCK, plain=b"", bytes=packed_stream([(3, b"")], 0))
+
+    def refused(name, reason, **changes):
+        out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
+
+    def unsound(name, reason, fields, **more):
+        out.block(name, lock=LOCK, bytes=fields, refused=reason, **more)
+
+    end = "its end does not authenticate"
+    magic = "stream does not start with its magic number"
+    refused("another magic", magic, at_0=b"\x88")
+    refused("a vault's magic", magic, at_0=b"\x89WARDFS\n")
+    refused("later version", "stream header: format version is 1", at_8=u16(1))
+    refused("another draft", "stream header: draft of format version 0 is 2", at_10=u16(2))
+    refused("no bytes", "stream header: magic is cut", cut=0)
+    refused("cut within the header", "stream header is cut", cut=100)
+    refused("header too short", "stream header: length is 160", at_12=u16(160))
+    refused("header too long", "stream header: length is 1275", at_12=u16(1275))
+    refused("header longer than its stanzas", "stream header has 1 bytes past its end", at_12=u16(162))
+    refused("suite 1", "stream header: suite has the invalid value 1", at_14=u8(1))
+    refused("suite 3", "stream header: suite has the invalid value 3", at_14=u8(3))
+    refused("chunks too small", "stream header: log2 of the chunk size is 11", at_15=u8(11))
+    refused("chunks too large", "stream header: log2 of the chunk size is 19", at_15=u8(19))
+    refused("unknown flag", "stream header: flags has the invalid value 2", at_16=u8(2))
+    refused("no stanza", "stream header: count of stanzas is 0", at_17=u8(0))
+    refused("nine stanzas", "stream header: count of stanzas is 9", at_17=u8(9))
+    refused("unknown stanza", "stream stanza: type has the invalid value 4", at_34=u8(4))
+    refused("stanza past the end", "stream stanza is cut", at_35=u16(93))
+    refused("stanza too short", "stream stanza: wrapped key is cut", at_35=u16(91))
+    refused("another key", "wrong key", lock=STREAM_KEY)
+    refused("another stream id", "wrong key", at_18=OTHER)
+    refused("another MAC", "wrong key", at_129=bytes(32))
+    refused("a flag that was set", "wrong key", at_16=u8(1))
+    refused("another chunk size", "wrong key", at_15=u8(13))
+    refused("no key", "it is not locked with a passphrase", lock=b"", passphrase=PASSPHRASE)
+    refused("no frame", "the stream is cut", cut=161, seeking=end)
+    refused("cut within a tag", "the stream is cut", cut=161 + 15, seeking=end)
+    refused("cut by a byte", "chunk 0 is damaged", cut=161 + len(text) + 15)
+    refused("a byte more", "chunk 0 is damaged", append=b"\0")
+    for title, costs, told in [
+        ("memory of 2^60 KiB", {"memory": 2**60}, "KDF memory in KiB is 1152921504606846976"),
+        ("2^60 passes", {"passes": 2**60}, "KDF time is 1152921504606846976"),
+        ("no lanes", {"lanes": 0}, "count of KDF lanes is 0"),
+    ]:
+        stanza = stream_stanza(2, SLOT_KEY, 0x32, stream_costs(**costs))
+        out.block(title, passphrase=PASSPHRASE, bytes=[*stream_header([stanza]), *stream_frames(text)], refused=told)
+    unsound("two passphrases", "stream header: another stanza for a passphrase", [*stream_header([*passphrase, *passphrase]), *stream_frames(text)])
+    frames = stream_frames(longer)
+    unsound("chunks in the other order", "chunk 0 is damaged", [*stream_header(key), *frames[2:], *frames[:2]])
+    unsound("cut at a border", "chunk 0 is damaged", [*stream_header(key), *frames[:2]])
+    none = stream_seal((SIV, 12, 0), 1, 1, 1, b"")
+    first = stream_seal((SIV, 12, 0), 0, 1, 0, whole)
+    unsound("an empty chunk at the end", "chunk 1 is damaged: it is empty", [*stream_header(key), (first, "chunk 0"), (none, "chunk 1, empty")])
+    unsound("no end", "the stream is cut", packed_stream(good, len(plain))[:-3])
+    unsound("no index", "frame is in the place of its index", [*packed_stream(good, len(plain))[:-6], *packed_stream(good, len(plain))[-3:]], seeking=end)
+    unsound("bytes after the end", "bytes follow the end of the stream", packed_stream(good, len(plain), after=b"\0"), seeking="the stream is cut")
+    elsewhere = "its index leads elsewhere"
+    unsound("an index that leads elsewhere", elsewhere, packed_stream(good, len(plain), shift=1), seeking="stream frame")
+    unsound("another length in the end", "its end tells of another length", packed_stream(good, len(plain) - 1), seeking="its length is not what the end tells")
+    unsound("another count in the end", "end of a stream: count of chunks has the invalid value 2", packed_stream(good, len(plain), chunks=2), seeking="the stream is cut")
+    unsound("another top in the end", "its end tells of another length", packed_stream(good, len(plain), top=161), seeking="another kind of frame is in the place of its index")
+    unsound("a short chunk before the last", "it is shorter than a chunk", packed_stream([(2, lz4_run(b"a", 4000)), (3, text)], 4096 + len(text)))
+    unsound("a chunk that unpacks to more", "it is longer than what is read of it", packed_stream([(4, lz4_run(b"a", 5000))], 4096))
+    unsound("a chunk that does not unpack", "it does not decompress", packed_stream([(4, run[:-1])], 4096))
+    unsound("a chunk of another kind", "stream frame: kind has the invalid value 7", packed_stream([(7, text)], len(text)), seeking="stream frame: kind")
+    unsound("a short chunk as it is", "stream frame: length is 21", packed_stream([(1, text), (3, text)], 4096 + len(text)), seeking="stream frame: length")
+    out.write()
+
+
+for make in (keys_file, wrap_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file, stream_file):
     make()
