@@ -91,4 +91,5 @@ transcripts! {
     salvage_refused
     salvage_user
     speed
+    encrypt
 }

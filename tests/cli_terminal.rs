@@ -185,6 +185,42 @@ fn a_new_passphrase_is_asked_for_twice_and_not_shown() {
 }
 
 #[test]
+fn ciphertext_is_not_written_to_a_terminal() {
+    let directory = Directory::new();
+    std::fs::write(directory.path().join("plain"), "content").unwrap();
+    std::fs::write(directory.path().join("key"), [7; 32]).unwrap();
+    for out in [None, Some("/dev/tty")] {
+        let arguments = ["encrypt", "--key-file", "../key", "../plain"];
+        let inner = Directory(tempfile::tempdir_in(directory.path()).unwrap());
+        let arguments: Vec<_> = arguments.into_iter().chain(out).collect();
+        let mut session = Session::start_in(inner, "", &arguments);
+        session
+            .expect("wardfs: encrypt: standard output is a terminal, which cannot show a stream");
+        assert_eq!(session.end().0.code(), Some(2));
+    }
+}
+
+#[test]
+fn the_passphrase_of_a_stream_is_asked_for_where_the_data_does_not_come_from() {
+    let directory = Directory::new();
+    std::fs::write(directory.path().join("plain"), "content").unwrap();
+    let mut session = Session::start_in(directory, "", &["encrypt", "plain", "stream"]);
+    session.expect("New passphrase of the stream: ");
+    assert!(!session.echoes());
+    session.send("correct horse\r");
+    session.expect("Repeat it: ");
+    session.send("correct horse\r");
+    let status = session.child.wait().unwrap();
+    assert!(status.success() && session.directory.path().join("stream").exists());
+    let Session { directory, .. } = session;
+    let mut session = Session::start_in(directory, "", &["decrypt", "stream"]);
+    session.expect("Passphrase of the stream: ");
+    session.send("correct horse\r");
+    session.expect("content");
+    assert!(session.end().0.success());
+}
+
+#[test]
 fn entries_that_differ_make_no_vault() {
     let mut session = Session::start(&["init", "vault"]);
     session.expect("New passphrase: ");

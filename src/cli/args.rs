@@ -3,7 +3,15 @@
 //! Only shapes are checked here (numbers, durations, quotes), never the state of the world. No argument ever takes a
 //! passphrase: arguments are seen by every user of the machine.
 
-use super::{duration, exit::Exit, extpass::ExtPass, help, passphrase::Source, size};
+use super::{
+    duration,
+    exit::Exit,
+    extpass::ExtPass,
+    help,
+    passphrase::Source,
+    size,
+    stream_args::{DecryptArgs, EncryptArgs},
+};
 use crate::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
@@ -59,6 +67,12 @@ pub enum Command {
     /// Measure what this machine reaches, and recommend options for init
     #[command(long_about = help::SPEED, after_help = help::SPEED_EXAMPLES)]
     Speed(SpeedArgs),
+    /// Encrypt a file or a pipe
+    #[command(long_about = help::ENCRYPT, after_help = help::ENCRYPT_EXAMPLES)]
+    Encrypt(EncryptArgs),
+    /// Decrypt what `encrypt` made
+    #[command(long_about = help::DECRYPT, after_help = help::DECRYPT_EXAMPLES)]
+    Decrypt(DecryptArgs),
     /// Started by a mount itself: it has the kernel write back its pages
     #[command(hide = true, name = pages::ARGUMENT)]
     WriteBackPages,

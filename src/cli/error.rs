@@ -15,6 +15,7 @@ use crate::{
     mount::{self, MountError, OptionError, ScrubError, UnmountError},
     salvage::SalvageError,
     store::StoreError,
+    stream::StreamError,
     sys::ForkError,
     vault::VaultError,
 };
@@ -156,6 +157,38 @@ pub enum CliError {
     /// A salvage that ended, without all that was in the vault.
     #[error("salvage {}: not everything could be recovered", shown(.0))]
     NotWhole(PathBuf),
+    /// A stream cannot be made or read.
+    #[error("{action} {}", shown(path))]
+    Stream {
+        /// `encrypt` or `decrypt`
+        action: &'static str,
+        /// What is read.
+        path: PathBuf,
+        /// Why.
+        source: StreamError,
+    },
+    /// A terminal is no place for ciphertext.
+    #[error("encrypt: standard output is a terminal, which cannot show a stream")]
+    CiphertextToTerminal,
+    /// A file with something else than a key in it.
+    #[error("read the key from {}: it has neither 32 bytes nor 64 hex digits", shown(.0))]
+    KeyFile(PathBuf),
+    /// A file that is to be read.
+    #[error("read {}", shown(path))]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is to be written.
+    #[error("write {}", shown(path))]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The result cannot be printed.
     #[error("write to standard output")]
     Output(#[source] io::Error),
@@ -182,12 +215,17 @@ impl CliError {
             CliError::Busy { .. } => Exit::Busy,
             CliError::Salvage { source, .. } => exit::of_salvage(source),
             CliError::NotWhole(_) => Exit::DamageLeft,
+            CliError::Stream { source, .. } => exit::of_stream(source),
+            CliError::CiphertextToTerminal => Exit::Usage,
+            CliError::KeyFile(_) => Exit::NoPassphrase,
             CliError::Unmount(error) => exit::of_unmount(error),
             CliError::Scrub(error) => exit::of_scrub(error),
             CliError::Wait { .. }
             | CliError::NotStored { .. }
             | CliError::FailedBefore { .. }
             | CliError::ScrubEnded { .. }
+            | CliError::Read { .. }
+            | CliError::Write { .. }
             | CliError::Output(_) => Exit::Io,
         }
     }
@@ -212,6 +250,19 @@ impl CliError {
                 path,
                 ..
             } if mount::is_ending(*pid) => Some(killed_hint(*pid, path)),
+            CliError::CiphertextToTerminal => {
+                Some("name a file, or let a program read it: `wardfs encrypt IN OUT`".to_owned())
+            }
+            CliError::KeyFile(_) => {
+                Some("`head -c 32 /dev/urandom > FILE` makes a key".to_owned())
+            }
+            CliError::Stream {
+                source: StreamError::NotFor(_),
+                ..
+            } => Some(
+                "a passphrase, `--key-file` and `--vault` are different locks: use the one it was encrypted with"
+                    .to_owned(),
+            ),
             CliError::Options(_) => Some("`wardfs mount --help` lists the options".to_owned()),
             CliError::Busy { dir, users } => Some(users.hint(dir)),
             CliError::Unmount(UnmountError::NotCutOff { dir, .. }) => {

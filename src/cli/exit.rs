@@ -10,6 +10,7 @@ use crate::{
     mount::{MountError, ScrubError, UnmountError},
     salvage::SalvageError,
     store::StoreError,
+    stream::StreamError,
     vault::VaultError,
 };
 
@@ -23,17 +24,17 @@ pub enum Exit {
     Other = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The passphrase opens no slot, or the header was changed.
+    /// The passphrase or key opens nothing there, or the header was changed.
     WrongPassphrase = 3,
-    /// No passphrase could be read.
+    /// No passphrase or key could be read.
     NoPassphrase = 4,
     /// The directory is not a vault.
     NotAVault = 5,
-    /// The vault's stored bytes are damaged.
+    /// Stored bytes are damaged.
     Damaged = 6,
     /// Another process uses the vault.
     InUse = 7,
-    /// The vault needs a newer wardfs.
+    /// What is stored is of another version.
     TooNew = 8,
     /// A new vault cannot be put there.
     NoPlace = 9,
@@ -94,12 +95,14 @@ impl Exit {
             Exit::Ok => "done",
             Exit::Other => "an error without a code of its own, or a defect of wardfs",
             Exit::Usage => "the command line is wrong",
-            Exit::WrongPassphrase => "the passphrase is wrong, or the vault's header was changed",
-            Exit::NoPassphrase => "no passphrase could be read (empty, too long, source failed)",
+            Exit::WrongPassphrase => "the passphrase or key is wrong, or the header was changed",
+            Exit::NoPassphrase => {
+                "no passphrase or key could be read (empty, too long, source failed)"
+            }
             Exit::NotAVault => "the directory is not a vault",
-            Exit::Damaged => "the vault's stored bytes are damaged",
+            Exit::Damaged => "the stored bytes of the vault or stream are damaged",
             Exit::InUse => "another process uses the vault",
-            Exit::TooNew => "the vault needs a newer wardfs",
+            Exit::TooNew => "the vault or stream needs another wardfs",
             Exit::NoPlace => {
                 "init, salvage: nothing can be put there (not empty, a file, no parent)"
             }
@@ -240,6 +243,21 @@ pub fn of_scrub(error: &ScrubError) -> Exit {
     match error {
         ScrubError::NotMounted { .. } => Exit::NotMounted,
         ScrubError::Refused { .. } => Exit::Io,
+    }
+}
+
+/// The code of a stream that cannot be made or read.
+pub fn of_stream(error: &StreamError) -> Exit {
+    match error {
+        StreamError::Format(error) => of_format(error),
+        StreamError::NotFor(_) | StreamError::Wrong(_) => Exit::WrongPassphrase,
+        StreamError::Kdf(error) => of_kdf(error),
+        StreamError::Chunk { .. }
+        | StreamError::Damaged(_)
+        | StreamError::Cut
+        | StreamError::Trailing => Exit::Damaged,
+        StreamError::Unsupported(_) | StreamError::TooLong | StreamError::Failed => Exit::Other,
+        StreamError::Shrunk | StreamError::Io(_) => Exit::Io,
     }
 }
 

@@ -180,6 +180,38 @@ pub const SPEED_EXAMPLES: &str = "\
 Examples:
   wardfs speed
   wardfs speed --json";
+/// `wardfs encrypt --help`
+pub const ENCRYPT: &str = "\
+Encrypt the file IN, or standard input, to the file OUT, or to standard output.
+
+The result is a stream: it stands for itself, and needs nothing but the passphrase, the key file or the vault that it was locked \
+with. Whoever changes or cuts it makes it an error to decrypt.
+
+The file OUT is there when it is whole; after an error what was there before is as it was. A passphrase is asked for on the \
+terminal; it is the first line of standard input where that is no terminal and not what is encrypted.";
+
+/// Below the options of `wardfs encrypt --help`.
+pub const ENCRYPT_EXAMPLES: &str = "\
+Examples:
+  wardfs encrypt letter.pdf letter.pdf.wards
+  tar c photos | wardfs encrypt --passfile ~/key | ssh host 'cat > photos.tar.wards'
+  pg_dump shop | wardfs encrypt --vault ~/vault --passfile ~/key --compress lz4 - shop.sql.wards
+  head -c 32 /dev/urandom > backup.key; wardfs encrypt --key-file backup.key disk.img disk.img.wards";
+
+/// `wardfs decrypt --help`
+pub const DECRYPT: &str = "\
+Decrypt what `wardfs encrypt` made.
+
+The file OUT is there when all was verified, open to its owner alone if it is new; after an error what was there before is as it \
+was. On standard output every byte was verified before it comes, but only the exit code 0 says that it was all.";
+
+/// Below the options of `wardfs decrypt --help`.
+pub const DECRYPT_EXAMPLES: &str = "\
+Examples:
+  wardfs decrypt letter.pdf.wards letter.pdf
+  ssh host cat photos.tar.wards | wardfs decrypt --passfile ~/key | tar x
+  wardfs decrypt --vault ~/vault shop.sql.wards shop.sql
+  wardfs decrypt --key-file backup.key disk.img.wards disk.img";
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,8 @@
 //! report       how errors are told                     output       how results are told
 //! salvage      a command; two ways to print its report in salvage_text and salvage_json
 //! speed        a command; the same in speed_text and speed_json
+//! streams      two commands, encrypt and decrypt       stream_args  what they can be asked for
+//! lock         what locks a stream                     new_file     a file that is there when it is whole
 //! ```
 
 mod args;
@@ -36,10 +38,12 @@ mod info;
 mod info_json;
 mod info_text;
 mod init;
+mod lock;
 mod logger;
 mod mount;
 mod mount_flags;
 mod mountpoint;
+mod new_file;
 mod output;
 mod passphrase;
 mod passwd;
@@ -54,6 +58,8 @@ mod size;
 mod speed;
 mod speed_json;
 mod speed_text;
+mod stream_args;
+mod streams;
 mod terminal;
 mod unmount;
 mod users;
@@ -102,6 +108,8 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Scrub(args) => return scrub::run(args),
         Command::Salvage(args) => salvage::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::Encrypt(args) => streams::encrypt(args),
+        Command::Decrypt(args) => streams::decrypt(args),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
     .map(|()| Exit::Ok)

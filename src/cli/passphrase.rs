@@ -123,6 +123,22 @@ impl std::fmt::Debug for Passphrase {
 }
 
 impl Source {
+    /// The same where standard input may hold what the passphrase is for, and then no passphrase: a person is asked.
+    ///
+    /// # Errors
+    /// As [`read`](Source::read).
+    pub fn read_beside(
+        &self,
+        data_on_stdin: bool,
+        purpose: Purpose,
+        prompt: &str,
+    ) -> Result<Passphrase, PassphraseError> {
+        match self {
+            Source::Ask if data_on_stdin => Terminal::open()?.passphrase(purpose, prompt),
+            _ => self.read(purpose, prompt),
+        }
+    }
+
     /// Reads the passphrase; `prompt` (`Passphrase`, `New passphrase`) is shown where a person is asked.
     ///
     /// # Errors

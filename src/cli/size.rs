@@ -1,11 +1,19 @@
 //! Chunk sizes as people write them: `16K`, `1M`, `65536`; and other numbers with their units.
 
-use crate::{crypto::KdfParams, format::ChunkSize};
+use crate::{
+    crypto::KdfParams,
+    format::{ChunkSize, STREAM_CHUNK_LOG2_MAX},
+};
 
 /// Why a text is no chunk size.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must be a power of two from 4K to 1M")]
 pub struct SizeError;
+
+/// Why a text is no chunk size of streams.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be a power of two from 4K to 256K")]
+pub struct StreamSizeError;
 
 /// The chunk size that `text` names: bytes, or with `K` or `M` (or `k`, `m`) units of 1024 or 1024 x 1024 bytes.
 ///
@@ -25,6 +33,17 @@ pub fn parse_chunk(text: &str) -> Result<ChunkSize, SizeError> {
         .checked_mul(1 << shift)
         .and_then(ChunkSize::from_len)
         .ok_or(SizeError)
+}
+
+/// A chunk size of streams: the same up to 256K.
+///
+/// # Errors
+/// [`StreamSizeError`] when it is no size that streams have.
+pub fn parse_stream_chunk(text: &str) -> Result<ChunkSize, StreamSizeError> {
+    parse_chunk(text)
+        .ok()
+        .filter(|chunk| chunk.log2() <= STREAM_CHUNK_LOG2_MAX)
+        .ok_or(StreamSizeError)
 }
 
 /// The shortest way to write a size in bytes that is a multiple of 1024: `16 KiB`, `1 MiB`.
@@ -97,6 +116,12 @@ mod tests {
         ] {
             assert!(parse_chunk(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn streams_have_chunks_of_256_kib_at_most() {
+        assert_eq!(parse_stream_chunk("256K").unwrap().log2(), 18);
+        assert!(parse_stream_chunk("512K").is_err() && parse_stream_chunk("2K").is_err());
     }
 
     #[test]

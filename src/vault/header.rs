@@ -8,7 +8,7 @@ use super::{
     zone::{self, ReadZone},
 };
 use crate::{
-    crypto::{HeaderKey, KdfParams, MasterKey, SlotKey, ZoneKey, fill_random},
+    crypto::{HeaderKey, KdfParams, LockKey, MasterKey, SlotKey, ZoneKey, fill_random},
     format::{
         HEADER_LEN, Header, ParsedHeader, Slot, VaultId, ZoneId, header_copy_path, header_path,
         zones_path,
@@ -175,6 +175,15 @@ fn open_slot(vault: &VaultId, slot: &Slot, passphrase: &[u8]) -> Result<Option<M
     };
     let key = SlotKey::derive(passphrase, salt, kdf)?;
     Ok(key.unwrap_master(&vault.0, wrapped).ok())
+}
+
+/// What this vault has for streams, wherever they lie. Nothing is written, and the vault may be mounted.
+///
+/// # Errors
+/// `NotAVault`, `WrongPassphrase`, what key derivation or the store says.
+pub fn stream_lock(store: &dyn Store, passphrase: &[u8]) -> Result<(VaultId, LockKey)> {
+    let Unlocked { header, master, .. } = Unlocker::new(passphrase).unlock(store)?;
+    Ok((header.vault, master.stream_lock(&header.vault.0)))
 }
 
 /// Wraps the master key with another passphrase; the old one opens nothing afterwards. Nothing else is written. The vault

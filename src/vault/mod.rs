@@ -36,7 +36,7 @@ mod zone;
 pub use error::{Result, VaultError};
 pub use file::index::IndexSource;
 pub use guard::ReadGuard;
-pub use header::{Unlocker, change_passphrase, peek};
+pub use header::{Unlocker, change_passphrase, peek, stream_lock};
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
 pub use open::{has_journal, init};
