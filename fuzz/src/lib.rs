@@ -14,6 +14,7 @@ pub mod memory;
 pub mod open;
 pub mod sealed;
 pub mod seeds;
+pub mod stream;
 pub mod text;
 
 #[path = "../../src/format/vectors_test/file.rs"]

@@ -139,9 +139,34 @@ fn seeds() -> Seeds {
             .chain([[all(0, &redo[..9]), frame(0, &[0xff])].concat()])
             .collect(),
     );
+    seeds.insert("stream_header", stored(&vectors!("stream")));
+    seeds.insert("stream", streams());
     seeds.insert("record", records);
     seeds.insert("redo_op", redo);
     seeds
+}
+
+/// A frame of the target `stream`.
+fn part(kind: u8, text: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(text.len()).expect("inputs are short");
+    [&[kind, 0, 0][..], &len.to_le_bytes(), text].concat()
+}
+
+/// Whole streams of one and of two chunks, without and with compression.
+fn streams() -> Vec<Vec<u8>> {
+    let number = |value: u64| value.to_le_bytes();
+    let one = [&[0][..], &part(3, b"content")].concat();
+    let two = [&[0][..], &part(1, &[7; 50]), &part(3, b"content")].concat();
+    // Header 161, frame 4 + 7 + 16: the block lies at 188.
+    let end = [number(7), number(1), number(188)].concat();
+    let packed = [
+        &[1][..],
+        &part(3, b"content"),
+        &part(5, &number(161)),
+        &part(6, &end),
+    ]
+    .concat();
+    vec![one, two, packed]
 }
 
 /// Writes them as `directory/TARGET/NUMBER`.
