@@ -92,4 +92,6 @@ transcripts! {
     salvage_user
     speed
     encrypt
+    inside
+    inside_mount
 }

@@ -8,6 +8,7 @@ use super::{
     exit::Exit,
     extpass::ExtPass,
     help,
+    inside_args::{CatArgs, GetArgs, LsArgs, PutArgs},
     passphrase::Source,
     size,
     stream_args::{DecryptArgs, EncryptArgs},
@@ -67,6 +68,18 @@ pub enum Command {
     /// Measure what this machine reaches, and recommend options for init
     #[command(long_about = help::SPEED, after_help = help::SPEED_EXAMPLES)]
     Speed(SpeedArgs),
+    /// Print a file of a vault that is not mounted
+    #[command(long_about = help::CAT, after_help = help::CAT_EXAMPLES)]
+    Cat(CatArgs),
+    /// List a directory of a vault that is not mounted
+    #[command(long_about = help::LS, after_help = help::LS_EXAMPLES)]
+    Ls(LsArgs),
+    /// Copy a file out of a vault that is not mounted
+    #[command(long_about = help::GET, after_help = help::GET_EXAMPLES)]
+    Get(GetArgs),
+    /// Copy a file into a vault that is not mounted
+    #[command(long_about = help::PUT, after_help = help::PUT_EXAMPLES)]
+    Put(PutArgs),
     /// Encrypt a file or a pipe
     #[command(long_about = help::ENCRYPT, after_help = help::ENCRYPT_EXAMPLES)]
     Encrypt(EncryptArgs),

@@ -157,6 +157,26 @@ pub enum CliError {
     /// A salvage that ended, without all that was in the vault.
     #[error("salvage {}: not everything could be recovered", shown(.0))]
     NotWhole(PathBuf),
+    /// Something in a vault cannot be read or written. The path is as it was typed.
+    #[error("{action} {} in the vault {}", shown(path), shown(vault))]
+    Inside {
+        /// What was being done, as `print`.
+        action: &'static str,
+        /// The vault.
+        vault: PathBuf,
+        /// The path in it.
+        path: PathBuf,
+        /// What the vault said.
+        source: Box<VaultError>,
+    },
+    /// A range that begins where the file has ended.
+    #[error("print {}: it has {size} bytes", shown(path))]
+    PastEnd {
+        /// The path in the vault, as it was typed.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+    },
     /// A stream cannot be made or read.
     #[error("{action} {}", shown(path))]
     Stream {
@@ -202,6 +222,8 @@ impl CliError {
             CliError::VaultDir(error) => exit::of_vault_dir(error),
             CliError::Store { source, .. } => exit::of_store(source),
             CliError::Vault { source, .. } => exit::of_vault(source),
+            CliError::Inside { source, .. } => exit::of_vault(source),
+            CliError::PastEnd { .. } => Exit::Usage,
             CliError::Kdf(error) => exit::of_kdf(error),
             CliError::Mountpoint(_) => Exit::Mountpoint,
             CliError::Options(_) => Exit::Usage,

@@ -145,7 +145,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
         VaultError::NotEmptyStore => Exit::NoPlace,
         VaultError::CheckpointTooLarge => Exit::Memory,
         VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => Exit::Io,
-        // Of the files in a mount; no command asks for those.
+        // Of the files in a vault.
         VaultError::NotFound
         | VaultError::Stale
         | VaultError::Exists

@@ -180,6 +180,57 @@ pub const SPEED_EXAMPLES: &str = "\
 Examples:
   wardfs speed
   wardfs speed --json";
+/// `wardfs cat --help`
+pub const CAT: &str = "\
+Print the file PATH of VAULT, without mounting it and without writing to it. This works where there is no FUSE.
+
+Every byte was verified before it comes. No symbolic link is followed. A vault that is mounted for writing is refused: use the mount.";
+
+/// Below the options of `wardfs cat --help`.
+pub const CAT_EXAMPLES: &str = "\
+Examples:
+  wardfs cat ~/vault letters/one.txt
+  wardfs cat --range 0-511 --passfile ~/key ~/vault disk.img | file -";
+
+/// `wardfs ls --help`
+pub const LS: &str = "\
+List the directory PATH of VAULT, without mounting it and without writing to it. This works where there is no FUSE.
+
+Names come in the order of their bytes, those of directories with a slash behind. On a terminal a name that would drive it is \
+quoted and escaped; elsewhere names are as they are.";
+
+/// Below the options of `wardfs ls --help`.
+pub const LS_EXAMPLES: &str = "\
+Examples:
+  wardfs ls ~/vault
+  wardfs ls -l ~/vault letters";
+
+/// `wardfs get --help`
+pub const GET: &str = "\
+Copy the file PATH out of VAULT, without mounting it and without writing to it. This works where there is no FUSE.
+
+OUT is there when it is whole and verified; after an error what was there before is as it was.";
+
+/// Below the options of `wardfs get --help`.
+pub const GET_EXAMPLES: &str = "\
+Examples:
+  wardfs get ~/vault letters/one.txt
+  wardfs get --passfile ~/key ~/vault disk.img /srv/disk.img";
+
+/// `wardfs put --help`
+pub const PUT: &str = "\
+Copy the file IN, or standard input, into VAULT without mounting it. This works where there is no FUSE.
+
+The file is in the vault when it is whole and durable; until then, and after an error or a crash, what had its name still has it. \
+A file that is replaced gives its owner and permissions to the new one. A `put` that was killed can leave a file \
+`.wardfs-put-` and 16 digits beside, which the next one into that directory removes.";
+
+/// Below the options of `wardfs put --help`.
+pub const PUT_EXAMPLES: &str = "\
+Examples:
+  wardfs put ~/vault letter.txt letters
+  pg_dump shop | wardfs put --passfile ~/key ~/vault - backups/shop.sql";
+
 /// `wardfs encrypt --help`
 pub const ENCRYPT: &str = "\
 Encrypt the file IN, or standard input, to the file OUT, or to standard output.

@@ -19,6 +19,8 @@
 //! report       how errors are told                     output       how results are told
 //! salvage      a command; two ways to print its report in salvage_text and salvage_json
 //! speed        a command; the same in speed_text and speed_json
+//! inside       three commands, cat, ls and get         inside_args  what they and put can be asked for
+//! put          a command
 //! streams      two commands, encrypt and decrypt       stream_args  what they can be asked for
 //! lock         what locks a stream                     new_file     a file that is there when it is whole
 //! ```
@@ -38,6 +40,8 @@ mod info;
 mod info_json;
 mod info_text;
 mod init;
+mod inside;
+mod inside_args;
 mod lock;
 mod logger;
 mod mount;
@@ -48,6 +52,7 @@ mod output;
 mod passphrase;
 mod passwd;
 mod progress;
+mod put;
 mod report;
 mod salvage;
 mod salvage_json;
@@ -108,6 +113,10 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Scrub(args) => return scrub::run(args),
         Command::Salvage(args) => salvage::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::Cat(args) => inside::cat(args),
+        Command::Ls(args) => inside::ls(args),
+        Command::Get(args) => inside::get(args),
+        Command::Put(args) => put::put(args),
         Command::Encrypt(args) => streams::encrypt(args),
         Command::Decrypt(args) => streams::decrypt(args),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
