@@ -134,7 +134,7 @@ fn a_name_may_become_long_and_short_again() {
 
 /// The directory that lies so deep, far past the longest path; made, if it is to be.
 fn bottom(top: &Path, depth: u32, make: bool) -> OwnedFd {
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut dir = openat(CWD, top, flags, Mode::empty()).unwrap();
     for _ in 0..depth {
         if make {

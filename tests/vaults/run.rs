@@ -68,6 +68,8 @@ pub fn seeds() -> impl Iterator<Item = u64> {
 
 /// Processor time, in hundredths of a second, that threads which only wait for each other do not take.
 const STILL_TICKS: u64 = 20;
+/// The watchdog looks five times a second; between two looks is never so much time.
+const STOPPED: Duration = Duration::from_secs(10);
 /// A run may take so many times the limit if it does something.
 const ENDLESS: u32 = 15;
 
@@ -96,14 +98,16 @@ impl Watchdog {
         let since = Arc::new(Mutex::new((Instant::now(), String::new())));
         let watched = Arc::downgrade(&since);
         std::thread::spawn(move || {
-            let (mut worked, mut seen) = (0, Instant::now());
+            let (mut worked, mut seen, mut looked) = (0, Instant::now(), Instant::now());
             while let Some(since) = watched.upgrade() {
                 let (begun, what) = since.lock().expect("no panic").clone();
                 drop(since);
                 let now = worked_ticks();
-                if now > worked + STILL_TICKS {
+                // Or this thread was not run either: somebody has stopped the process.
+                if now > worked + STILL_TICKS || looked.elapsed() > STOPPED {
                     (worked, seen) = (now, Instant::now());
                 }
+                looked = Instant::now();
                 let is_still = seen.max(begun).elapsed() > limit;
                 if is_still || begun.elapsed() > limit * ENDLESS {
                     eprintln!("deadlock? this takes {:?}: {what}", begun.elapsed());
