@@ -30,7 +30,16 @@ const FLOORS: &[(&str, &[&str])] = &[
             "sys",
         ],
     ),
-    ("mount", &["vault", "sys", "format::Kind", "format::Time"]),
+    (
+        "mount",
+        &[
+            "vault",
+            "sys",
+            "engine::threads",
+            "format::Kind",
+            "format::Time",
+        ],
+    ),
     (
         "check",
         &[

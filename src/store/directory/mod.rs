@@ -33,11 +33,13 @@ use super::{
 };
 use blob::{DirectoryBlob, write_all};
 use resolve::{Parent, Resolver};
+use temporary::{create_temporary, temporary_name};
 
 mod blob;
 mod holder;
 mod remove_tree;
 mod resolve;
+mod temporary;
 #[cfg(test)]
 mod tests;
 
@@ -450,26 +452,6 @@ fn check_created(file: &OwnedFd) -> io::Result<Stat> {
         retry_on_intr(|| fs::fchmod(file, OBJECT_MODE))?;
     }
     Ok(stat)
-}
-
-/// A new file with a name that nothing else has.
-fn create_temporary(parent: &OwnedFd) -> io::Result<(OwnedFd, String)> {
-    loop {
-        let name = temporary_name();
-        let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        match fs::openat(parent, name.as_str(), flags, OBJECT_MODE) {
-            Err(Errno::EXIST | Errno::INTR) => {}
-            opened => {
-                let file = opened?;
-                check_created(&file)?;
-                return Ok((file, name));
-            }
-        }
-    }
-}
-
-fn temporary_name() -> String {
-    format!("{TEMPORARY_PREFIX}{:016x}", rand::random::<u64>())
 }
 
 /// All names in an open directory but "." and "..".
