@@ -109,10 +109,22 @@ impl OverlayStore {
             Found::Below => match self.base.list(path) {
                 Ok(_) => Ok(Kind::Directory),
                 Err(StoreError::NotFound(_)) => Ok(Kind::Missing),
-                Err(StoreError::NotAnObject { .. }) if self.base.exists(path)? => Ok(Kind::Object),
-                Err(StoreError::NotAnObject { .. }) => Ok(Kind::Missing),
+                Err(StoreError::NotAnObject { .. }) => self.kind_below(path),
                 Err(error) => Err(error),
             },
+        }
+    }
+
+    /// Of what is no directory of the store below.
+    fn kind_below(&self, path: &ObjectPath) -> Result<Kind, StoreError> {
+        match self.base.exists(path) {
+            Ok(true) => Ok(Kind::Object),
+            Ok(false) => Ok(Kind::Missing),
+            // A link is neither; it can be removed like an object.
+            Err(StoreError::NotAnObject { .. }) if self.base.list(&path.parent()).is_ok() => {
+                Ok(Kind::Object)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::{Fault, FaultStore, MemoryStore, Operation};
+use crate::store::{DirectoryStore, Fault, FaultStore, MemoryStore, Operation};
 
 fn path(path: &str) -> ObjectPath {
     ObjectPath::new(path).unwrap()
@@ -73,6 +73,26 @@ fn what_was_cut_off_does_not_come_back() {
     assert!(bytes[..6000].iter().all(|&byte| byte == 1));
     assert!(bytes[6000..8999].iter().all(|&byte| byte == 0));
     assert_eq!((bytes.len(), bytes[8999]), (9000, 3));
+}
+
+/// Also where it leads nowhere.
+#[test]
+fn a_link_in_the_store_below_can_be_removed() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("a")).unwrap();
+    for target in ["nowhere", "/", "x"] {
+        let link = place.path().join("a/link");
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let base = DirectoryStore::open(place.path()).unwrap();
+        let store = overlay(Arc::new(base));
+        let names = |store: &OverlayStore| store.list(&path("a")).unwrap().len();
+        assert_eq!(names(&store), 1);
+        store.remove(&path("a/link")).unwrap();
+        assert_eq!(names(&store), 0);
+        store.make_dir(&path("a/link")).unwrap();
+        assert!(store.remove(&path("a/link/x")).is_ok());
+        std::fs::remove_file(link).unwrap();
+    }
 }
 
 #[test]
