@@ -161,6 +161,25 @@ pub enum Record {
 }
 
 impl Record {
+    /// The node whose attributes or content it changes; none of what makes nodes and entries, or only says where they are.
+    pub fn changed_node(&self) -> Option<FileId> {
+        match self {
+            Record::Attrs { file, .. }
+            | Record::Xattr { file, .. }
+            | Record::Size { file, .. }
+            | Record::Write { file, .. }
+            | Record::Payload { file, .. }
+            | Record::Key { file, .. }
+            | Record::Chunks { file, .. }
+            | Record::Punch { file, .. } => Some(*file),
+            Record::Touch { .. }
+            | Record::New(_)
+            | Record::Link { .. }
+            | Record::Unlink { .. }
+            | Record::Orphans { .. } => None,
+        }
+    }
+
     /// Every bound that a record keeps.
     ///
     /// # Errors

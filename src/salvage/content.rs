@@ -5,7 +5,7 @@
 //! older than what was lost. Such bytes are handed out and named as *unproven*.
 
 use crate::{
-    codec::{ChunkCodec, FramePlace},
+    codec::ChunkCodec,
     crypto::{TAG_LEN, Tag},
     format::{
         ChunkSize, Data, FRAME_HEAD_LEN, FRAME_OVERHEAD, FileState, FrameHead, INDEX_FANOUT,
@@ -49,27 +49,11 @@ pub(super) fn read<E>(
             Ok(Flaws::default())
         }
         Data::Payload { id, root, .. } => {
-            let aead = || guard.key.index_aead(remains.suite());
-            let place = FramePlace {
-                suite: remains.suite(),
-                vault: remains.vault(),
-                file: guard.head.file,
-                payload: *id,
-            };
+            let (keys, of) = (remains.keys(), guard.head.file);
+            let aead = || keys.index_aead(&guard.key);
             let mut reader = Reader {
-                source: IndexSource {
-                    store: remains.store(),
-                    aead: &aead,
-                    vault: place.vault,
-                    file: place.file,
-                    payload: *id,
-                },
-                codec: ChunkCodec::new(
-                    guard.key.chunk_aead(remains.suite()),
-                    place,
-                    file.chunk,
-                    file.compress,
-                ),
+                source: keys.index(remains.store(), &aead, of, *id),
+                codec: keys.codec(of, &guard.key, *id, file.chunk),
                 blob: open(remains, id),
                 chunk: file.chunk,
                 size: file.size,

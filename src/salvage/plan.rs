@@ -183,7 +183,7 @@ impl<'a> Planner<'a> {
         let Some(children) = self.children.get(dir) else {
             return Vec::new();
         };
-        let key = self.remains.name_key(dir);
+        let key = self.remains.keys().name_key(dir);
         let displaced = |name: &Name, child: usize| {
             let node = &self.found[child];
             let path = guard_path(dir, &key.stored_name(name.as_bytes()));
@@ -323,7 +323,7 @@ impl<'a> Planner<'a> {
             else {
                 continue;
             };
-            let key = self.remains.name_key(id);
+            let key = self.remains.keys().name_key(id);
             // Nodes of one name count as so many entries: there was but one.
             let entries: BTreeSet<&(Name, usize)> =
                 self.children.get(id).into_iter().flatten().collect();

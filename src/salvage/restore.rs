@@ -162,7 +162,7 @@ impl Restorer<'_> {
         let missing = |why: String| Fault::Missing(why);
         let bytes = self.remains.store().get(&found.path);
         let bytes = bytes.map_err(|error| missing(error.to_string()))?;
-        let guard = self.remains.open_guard(&found.path, bytes);
+        let guard = self.remains.keys().open_guard(&found.path, bytes);
         let guard = guard.map_err(|error| missing(error.to_string()))?;
         let same = guard.head.file == found.file && guard.body.generation == found.generation;
         if same {

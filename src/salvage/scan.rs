@@ -148,15 +148,15 @@ fn look_into(remains: &Remains, path: &ObjectPath, bytes: Vec<u8>) -> Seen {
         let Some(dir) = backing_dir(path) else {
             return Seen::Stray;
         };
-        return match remains.open_alias(path, &dir, bytes) {
-            Ok(alias) => {
+        return match remains.keys().open_alias(path, &dir, bytes) {
+            Ok((alias, _)) => {
                 let name = alias.name;
                 Seen::Alias(alias.file, Link { dir, name })
             }
             Err(error) => refuse(remains, path, error.to_string()),
         };
     }
-    match remains.open_guard(path, bytes) {
+    match remains.keys().open_guard(path, bytes) {
         Ok(guard) => Seen::Guard(found(path, guard)),
         Err(error) => refuse(remains, path, error.to_string()),
     }
@@ -204,7 +204,7 @@ fn refuse(remains: &Remains, path: &ObjectPath, why: String) -> Seen {
             None => Seen::Stray,
         };
     }
-    match remains.name_key(&dir).open_name(stored.as_bytes()) {
+    match remains.keys().name_key(&dir).open_name(stored.as_bytes()) {
         Ok(Some(name)) => match Name::new(&name) {
             Ok(name) => refused(Some(Link { dir, name })),
             Err(_) => Seen::Stray,

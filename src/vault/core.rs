@@ -11,14 +11,15 @@ use super::{
     error::{Result, VaultError},
     file::{BlobSlot, INLINE_MAX},
     header::Copies,
+    keyring::Keyring,
     node::Node,
     table::Table,
     types::{OpenOptions, State},
 };
 use crate::{
-    crypto::{NameKey, Suite, Tag, ZoneKey},
+    crypto::{NameKey, Tag},
     engine::Pool,
-    format::{ChunkSize, DirId, FileId, PayloadId, Time, VaultId, ZoneId},
+    format::{ChunkSize, DirId, FileId, PayloadId, Time},
     journal::{Journal, JournalError},
     store::Store,
 };
@@ -41,12 +42,9 @@ const CONTENT_CACHE_BYTES: usize = 24 << 20;
 /// The state of an open vault.
 pub(super) struct Core {
     pub store: Arc<dyn Store>,
-    pub vault: VaultId,
-    pub suite: Suite,
+    pub keys: Keyring,
     pub chunk: ChunkSize,
     pub compress: bool,
-    pub zone: ZoneId,
-    pub zone_key: ZoneKey,
     pub journal: Journal,
     pub pool: Pool,
     pub table: Table,
@@ -137,8 +135,10 @@ pub(super) struct ContentCache {
 /// Everything `Core::new` is told.
 pub(super) struct CoreParts {
     pub store: Arc<dyn Store>,
-    pub header: crate::format::Header,
-    pub zone_key: ZoneKey,
+    pub keys: Keyring,
+    /// Of new files.
+    pub chunk: ChunkSize,
+    pub compress: bool,
     pub journal: Journal,
     pub root: FileId,
     pub links: StoredSums,
@@ -149,14 +149,15 @@ impl Core {
     pub fn new(parts: CoreParts) -> Core {
         let CoreParts {
             store,
-            header,
-            zone_key,
+            keys,
+            chunk,
+            compress,
             journal,
             root,
             links,
             options,
         } = parts;
-        let key = zone_key.name_key(&crate::format::DirId::LINKS.0);
+        let key = keys.name_key(&crate::format::DirId::LINKS);
         let links = LinksDir {
             key,
             stored: links,
@@ -166,12 +167,9 @@ impl Core {
         };
         Core {
             store,
-            vault: header.vault,
-            suite: header.suite,
-            chunk: header.chunk,
-            compress: header.compress,
-            zone: header.root_zone,
-            zone_key,
+            keys,
+            chunk,
+            compress,
             journal,
             pool: Pool::new(options.threads),
             table: Table::new(root),
@@ -232,8 +230,8 @@ impl Core {
     }
 
     /// For another try at opening.
-    pub fn into_zone_key(self) -> ZoneKey {
-        self.zone_key
+    pub fn into_keys(self) -> Keyring {
+        self.keys
     }
 
     /// What the journal says of records. If it has failed, no change can be made any more: the vault says so at once, not

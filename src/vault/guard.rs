@@ -1,8 +1,11 @@
 //! Opening one guard, wherever it was found. Whether it belongs there is for others to say.
-use super::error::{Result, VaultError, in_object};
+use super::{
+    error::{Result, VaultError, in_object},
+    keyring::Keyring,
+};
 use crate::{
-    crypto::{FileKey, Suite, Tag, ZoneKey},
-    format::{Body, GuardHead, StoredGuard, VaultId, ZoneId},
+    crypto::{FileKey, Tag},
+    format::{Body, GuardHead, StoredGuard},
     store::ObjectPath,
 };
 
@@ -18,47 +21,40 @@ pub struct ReadGuard {
     pub body: Body,
 }
 
-/// What every guard of a vault opens with.
-pub(super) struct GuardOpener<'a> {
-    pub vault: &'a VaultId,
-    pub suite: Suite,
-    pub zone: &'a ZoneId,
-    pub zone_key: &'a ZoneKey,
-}
-
-impl GuardOpener<'_> {
-    /// Opens a guard with the keys that its head names; `path` is for errors alone.
-    pub fn open(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
-        let object = path.as_str();
-        let stored = in_object(object, StoredGuard::parse(bytes))?;
-        let damaged = |what| VaultError::Damaged {
-            object: object.to_owned(),
-            what,
-        };
-        if stored.head.zone != *self.zone {
-            return Err(damaged("it belongs to a zone that is not there"));
-        }
-        if stored.head.suite != self.suite {
-            return Err(damaged("its suite is not the vault's"));
-        }
-        let unwrap = |stanza| {
-            self.zone_key
-                .unwrap_file(&self.vault.0, &stored.head.file.0, stanza)
-                .ok()
-        };
-        let key = stored
-            .head
-            .stanzas
-            .iter()
-            .find_map(unwrap)
-            .ok_or_else(|| damaged("no key of this vault opens it"))?;
-        let (head, tag) = (stored.head.clone(), stored.tag);
-        let body = in_object(object, stored.open(&key.guard_aead(self.suite), self.vault))?;
-        Ok(ReadGuard {
-            head,
-            key,
-            tag,
-            body,
-        })
+/// Opens a guard with the keys that its head names; `path` is for errors alone.
+pub(super) fn open(keys: &Keyring, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
+    let object = path.as_str();
+    let stored = in_object(object, StoredGuard::parse(bytes))?;
+    let damaged = |what| VaultError::Damaged {
+        object: object.to_owned(),
+        what,
+    };
+    if stored.head.zone != keys.zone {
+        return Err(damaged("it belongs to a zone that is not there"));
     }
+    if stored.head.suite != keys.suite {
+        return Err(damaged("its suite is not the vault's"));
+    }
+    let unwrap = |stanza| {
+        keys.zone_key
+            .unwrap_file(&keys.vault.0, &stored.head.file.0, stanza)
+            .ok()
+    };
+    let key = stored
+        .head
+        .stanzas
+        .iter()
+        .find_map(unwrap)
+        .ok_or_else(|| damaged("no key of this vault opens it"))?;
+    let (head, tag) = (stored.head.clone(), stored.tag);
+    let body = in_object(
+        object,
+        stored.open(&key.guard_aead(keys.suite), &keys.vault),
+    )?;
+    Ok(ReadGuard {
+        head,
+        key,
+        tag,
+        body,
+    })
 }

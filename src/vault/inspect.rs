@@ -11,7 +11,6 @@ use super::{
     zone,
 };
 use crate::{
-    crypto::ZoneKey,
     format::ZoneId,
     journal::{self, JournalContext, JournalError},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
@@ -85,6 +84,11 @@ impl Inspected {
             .collect()
     }
 
+    /// Warns in the log of what is wrong with the copies of the header and of the zone's key.
+    pub(super) fn warn_of_copies(&self) {
+        header::mend(&*self.store, &self.unlocked, false);
+    }
+
     /// Restores them from the copy that unlocked, but for one that is newer. What stays is wrong afterwards, too.
     ///
     /// # Errors
@@ -114,17 +118,9 @@ impl Inspected {
     /// # Errors
     /// What is wrong with the zone's key.
     pub fn keys(&self) -> Result<Keyring> {
-        let header = &self.unlocked.header;
-        Ok(Keyring {
-            vault: header.vault,
-            suite: header.suite,
-            zone: header.root_zone,
-            zone_key: self.zone_key()?,
-        })
-    }
-
-    fn zone_key(&self) -> Result<ZoneKey> {
-        header::read_zone(&*self.store, &self.unlocked.header, &self.unlocked.master)
+        let Unlocked { header, master, .. } = &self.unlocked;
+        let zone_key = header::read_zone(&*self.store, header, master)?;
+        Ok(Keyring::new(header, zone_key))
     }
 
     fn opening(&self, store: Arc<dyn Store>) -> Opening {
@@ -142,7 +138,8 @@ impl Inspected {
         }
     }
 
-    fn in_memory(&self) -> Opening {
+    /// The vault over a store that is never written.
+    pub(super) fn in_memory(&self) -> Opening {
         let overlay = OverlayStore::new(Arc::clone(&self.store), SHOWN_MEMORY_MAX);
         self.opening(Arc::new(overlay))
     }
@@ -156,10 +153,7 @@ impl Inspected {
             return Ok((Arc::clone(&self.store), Recovery::Clean));
         }
         let whole = self.in_memory();
-        let cause = match whole
-            .recover(self.zone_key()?)
-            .and_then(|core| core.close())
-        {
+        let cause = match whole.recover(self.keys()?).and_then(|core| core.close()) {
             Ok(()) => return Ok((whole.store, Recovery::Done)),
             Err(cause) => cause,
         };
@@ -170,7 +164,7 @@ impl Inspected {
             return Ok((part.store, Recovery::Cut { cause, frames }));
         }
         let bare = self.in_memory();
-        let store = match bare.finish_checkpoint(&self.zone_key()?) {
+        let store = match bare.finish_checkpoint(&self.keys()?) {
             Ok(()) => bare.store,
             Err(_) => Arc::clone(&self.store),
         };
@@ -187,7 +181,7 @@ impl Inspected {
             return Ok(Recovery::Clean);
         }
         let real = self.opening(Arc::clone(&self.store));
-        let cause = match real.recover(self.zone_key()?).and_then(|core| core.close()) {
+        let cause = match real.recover(self.keys()?).and_then(|core| core.close()) {
             Ok(()) => return Ok(Recovery::Done),
             Err(cause) if is_damage(&cause) => cause,
             Err(cause) => return Err(cause),
@@ -202,8 +196,8 @@ impl Inspected {
     }
 
     fn replay(&self, opening: &Opening, frames: usize) -> Result<()> {
-        opening.finish_checkpoint(&self.zone_key()?)?;
-        let core = opening.replay_cut(self.zone_key()?, Some(frames))?;
+        opening.finish_checkpoint(&self.keys()?)?;
+        let core = opening.replay_cut(self.keys()?, Some(frames))?;
         core.checkpoint_now()?;
         core.close()
     }
@@ -211,10 +205,10 @@ impl Inspected {
     /// The most frames of the log that can be replayed, found by trying; `None` if not even none of them can.
     fn longest_log(&self) -> Result<Option<usize>> {
         let opening = self.in_memory();
-        let zone_key = self.zone_key()?;
+        let keys = self.keys()?;
         let logged = || -> Result<usize> {
-            opening.finish_checkpoint(&zone_key)?;
-            let applied = opening.read_root(&zone_key)?.body.generation;
+            opening.finish_checkpoint(&keys)?;
+            let applied = opening.read_root(&keys)?.body.generation;
             let log = journal::read_log(&*opening.store, &opening.context, applied)?;
             Ok(log.frames.len())
         };

@@ -1,17 +1,17 @@
-//! What opens and seals the objects of a vault one by one, for those who do not go through its tree of nodes.
+//! What opens and seals the objects of a vault one by one: for the open vault, and for those who do not go through its nodes.
 //!
 //! Nothing is read or written here, and where an object belongs is not asked.
 use super::{
     error::{Result, in_object},
     file::index::IndexSource,
-    guard::{GuardOpener, ReadGuard},
+    guard::{self, ReadGuard},
 };
 use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::{Aead, FileKey, NameKey, Suite, Tag, ZoneKey},
     format::{
-        Alias, Body, ChunkSize, DirId, FileId, GuardHead, PayloadId, SealedGuard, VaultId, ZoneId,
-        seal_guard,
+        Alias, Body, ChunkSize, DirId, FileId, GuardHead, Header, PayloadId, SealedGuard, VaultId,
+        ZoneId, seal_guard,
     },
     store::{ObjectPath, Store},
 };
@@ -25,6 +25,16 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// The keys of the vault that has this header.
+    pub(super) fn new(header: &Header, zone_key: ZoneKey) -> Keyring {
+        Keyring {
+            vault: header.vault,
+            suite: header.suite,
+            zone: header.root_zone,
+            zone_key,
+        }
+    }
+
     /// The vault.
     pub fn vault(&self) -> VaultId {
         self.vault
@@ -45,13 +55,7 @@ impl Keyring {
     /// # Errors
     /// Bytes that are no guard of this vault.
     pub fn open_guard(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
-        let opener = GuardOpener {
-            vault: &self.vault,
-            suite: self.suite,
-            zone: &self.zone,
-            zone_key: &self.zone_key,
-        };
-        opener.open(path, bytes)
+        guard::open(self, path, bytes)
     }
 
     /// Opens an alias that was found in a directory.

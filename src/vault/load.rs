@@ -5,9 +5,9 @@
 use super::{
     core::Core,
     dir::{DirData, Listing, StoredSums},
-    error::{Result, VaultError, in_object},
+    error::{Result, VaultError},
     file::{Birth, FileBody, FileData, index::Index},
-    guard::{GuardOpener, ReadGuard},
+    guard::ReadGuard,
     node::{Node, NodeContent, NodeState, Placed, shared},
 };
 use crate::{
@@ -103,10 +103,10 @@ impl Core {
     fn name_within(&self, dir: &DirData, stored: &str, bytes: Vec<u8>) -> Option<Name> {
         let path = guard_path(&dir.id, stored);
         let name = if Alias::is_alias(&bytes) {
-            let aead = self.zone_key.alias_aead(&dir.id.0, self.suite);
-            Alias::open(bytes, &aead, &self.vault, &dir.id).ok()?.0.name
+            self.keys.open_alias(&path, &dir.id, bytes).ok()?.0.name
         } else {
-            self.open_guard(&path, bytes)
+            self.keys
+                .open_guard(&path, bytes)
                 .ok()?
                 .body
                 .links
@@ -166,11 +166,7 @@ impl Core {
         };
         let bytes = self.get_guard(&path)?;
         if Alias::is_alias(&bytes) {
-            let aead = self.zone_key.alias_aead(&dir_id.0, self.suite);
-            let (alias, tag) = in_object(
-                path.as_str(),
-                Alias::open(bytes, &aead, &self.vault, &dir_id),
-            )?;
+            let (alias, tag) = self.keys.open_alias(&path, &dir_id, bytes)?;
             if alias.name != *name {
                 return Err(misplaced(&path));
             }
@@ -184,7 +180,7 @@ impl Core {
             }
             return Ok((node, tag));
         }
-        let guard = self.open_guard(&path, bytes)?;
+        let guard = self.keys.open_guard(&path, bytes)?;
         let place = Place::Entry(Link {
             dir: dir_id,
             name: name.clone(),
@@ -210,7 +206,7 @@ impl Core {
         let path = link_guard_path(file);
         let guard = match self
             .get_guard(&path)
-            .and_then(|bytes| self.open_guard(&path, bytes))
+            .and_then(|bytes| self.keys.open_guard(&path, bytes))
         {
             Ok(guard) if guard.head.file == *file => guard,
             Ok(_) => return Err(misplaced(&path)),
@@ -229,17 +225,6 @@ impl Core {
             },
             other => other.into(),
         })
-    }
-
-    /// Opens a guard with the keys that its head names.
-    pub fn open_guard(&self, path: &ObjectPath, bytes: Vec<u8>) -> Result<ReadGuard> {
-        let opener = GuardOpener {
-            vault: &self.vault,
-            suite: self.suite,
-            zone: &self.zone,
-            zone_key: &self.zone_key,
-        };
-        opener.open(path, bytes)
     }
 
     /// Makes a node of a guard that was found at a place; a guard that says it belongs elsewhere is refused. `stored`: as it
@@ -351,7 +336,7 @@ impl Core {
                 (
                     NodeContent::Dir(Box::new(DirData::new(
                         id,
-                        self.zone_key.name_key(&id.0),
+                        self.keys.name_key(&id),
                         subdirs,
                         stored,
                     ))),
@@ -404,12 +389,12 @@ impl Core {
         let path = match node.place() {
             Some(Place::Links) => link_guard_path(&node.id),
             Some(Place::Entry(link)) => {
-                let key = self.zone_key.name_key(&link.dir.0);
+                let key = self.keys.name_key(&link.dir);
                 guard_path(&link.dir, &key.stored_name(link.name.as_bytes()))
             }
             Some(Place::Root) | None => return Err(VaultError::Stale),
         };
-        let guard = self.open_guard(&path, self.get_guard(&path)?)?;
+        let guard = self.keys.open_guard(&path, self.get_guard(&path)?)?;
         if guard.head.file != node.id || Some(guard.tag) != state.stored {
             return Err(VaultError::Damaged {
                 object: path.as_str().to_owned(),

@@ -3,8 +3,9 @@ use super::{
     core::{Core, CoreParts},
     dir::StoredSums,
     error::{Result, VaultError},
-    guard::{GuardOpener, ReadGuard},
+    guard::ReadGuard,
     header::{self, Copies, Unlocked},
+    keyring::Keyring,
     types::{InitOptions, OpenOptions},
     zone,
 };
@@ -151,6 +152,7 @@ pub(super) fn open(
         vault: header.vault,
     };
     drop(master);
+    let keys = Keyring::new(&header, zone_key);
     let opening = Opening {
         store,
         header,
@@ -158,9 +160,9 @@ pub(super) fn open(
         options,
     };
     let core = if opening.options.read_only {
-        opening.show(zone_key)?
+        opening.show(keys)?
     } else {
-        opening.recover(zone_key)?
+        opening.recover(keys)?
     };
     core.copies.get_or_init(|| copies);
     Ok(core)
@@ -197,18 +199,18 @@ pub(super) struct Opening {
 
 impl Opening {
     /// Brings the store up to the end of the journal.
-    pub fn recover(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+    pub fn recover(&self, keys: Keyring) -> Result<Arc<Core>> {
         // They are empty after a clean end, and some ways of copying leave empty directories out.
         for dir in [journal::journal_dir(), new_payload_dir()] {
             self.store.make_dir(&dir)?;
         }
-        self.finish_checkpoint(&zone_key)?;
-        let core = self.replay(zone_key)?;
+        self.finish_checkpoint(&keys)?;
+        let core = self.replay(keys)?;
         core.checkpoint_now()?;
         Ok(core)
     }
 
-    pub fn read_root(&self, zone_key: &ZoneKey) -> Result<ReadGuard> {
+    pub fn read_root(&self, keys: &Keyring) -> Result<ReadGuard> {
         let path = root_guard_path();
         let object = path.as_str();
         let damaged = |what| VaultError::Damaged {
@@ -219,13 +221,7 @@ impl Opening {
             StoreError::NotFound(_) => damaged("the root directory's guard is missing"),
             other => other.into(),
         })?;
-        let opener = GuardOpener {
-            vault: &self.header.vault,
-            suite: self.header.suite,
-            zone: &self.header.root_zone,
-            zone_key,
-        };
-        let root = opener.open(&path, bytes)?;
+        let root = keys.open_guard(&path, bytes)?;
         if !matches!(&root.body.content, Content::Directory(dir) if dir.links.is_some()) {
             return Err(damaged("it is not a root directory"));
         }
@@ -233,13 +229,13 @@ impl Opening {
     }
 
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
-    pub fn finish_checkpoint(&self, zone_key: &ZoneKey) -> Result<()> {
+    pub fn finish_checkpoint(&self, keys: &Keyring) -> Result<()> {
         let mut pool = None;
         for number in journal::closed_redo_files(&*self.store, &self.context)? {
             // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
             // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
             let due = self
-                .read_root(zone_key)
+                .read_root(keys)
                 .map_or(true, |root| number >= root.body.generation);
             if due {
                 log::warn!("finishing a checkpoint that was cut short");
@@ -252,16 +248,16 @@ impl Opening {
 
     /// The vault as the log says it is, in memory. Of the store nothing is changed but the journal, and of a read-only vault
     /// not even that.
-    fn replay(&self, zone_key: ZoneKey) -> Result<Arc<Core>> {
-        self.replay_cut(zone_key, None)
+    fn replay(&self, keys: Keyring) -> Result<Arc<Core>> {
+        self.replay_cut(keys, None)
     }
 
     /// The same with the first frames alone, if so many are given: then nobody asks whether durable ones are gone.
-    pub fn replay_cut(&self, zone_key: ZoneKey, frames: Option<usize>) -> Result<Arc<Core>> {
-        let mut zone_key = zone_key;
+    pub fn replay_cut(&self, keys: Keyring, frames: Option<usize>) -> Result<Arc<Core>> {
+        let mut keys = keys;
         let mut cut = frames;
         loop {
-            let root = self.read_root(&zone_key)?;
+            let root = self.read_root(&keys)?;
             let applied = root.body.generation;
             if !self.options.read_only {
                 journal::clean(&*self.store, applied)?;
@@ -271,7 +267,7 @@ impl Opening {
                 None => recovered.check_durable()?,
                 Some(count) => recovered.cut(count),
             }
-            let core = self.core(zone_key, root, self.journal(&recovered)?)?;
+            let core = self.core(keys, root, self.journal(&recovered)?)?;
             match core.replay(&recovered.frames, recovered.durable)? {
                 None => {
                     core.after_replay()?;
@@ -286,7 +282,7 @@ impl Opening {
                         recovered.frames.len() - frame
                     );
                     cut = Some(frame);
-                    zone_key = core.into_zone_key();
+                    keys = core.into_keys();
                 }
             }
         }
@@ -306,17 +302,17 @@ impl Opening {
     }
 
     /// A vault that will not change. The store is not written at all: what a crash left to be done is done in memory.
-    fn show(mut self, zone_key: ZoneKey) -> Result<Arc<Core>> {
+    fn show(mut self, keys: Keyring) -> Result<Arc<Core>> {
         if !journal::closed_redo_files(&*self.store, &self.context)?.is_empty() {
             self.store = Arc::new(OverlayStore::new(self.store, SHOWN_MEMORY_MAX));
-            self.finish_checkpoint(&zone_key).map_err(too_large)?;
+            self.finish_checkpoint(&keys).map_err(too_large)?;
         }
-        let core = self.replay(zone_key)?;
+        let core = self.replay(keys)?;
         core.set_read_only();
         Ok(core)
     }
 
-    fn core(&self, zone_key: ZoneKey, root: ReadGuard, journal: Journal) -> Result<Core> {
+    fn core(&self, keys: Keyring, root: ReadGuard, journal: Journal) -> Result<Core> {
         let Content::Directory(DirState {
             links: Some(links), ..
         }) = &root.body.content
@@ -330,8 +326,9 @@ impl Opening {
         };
         let parts = CoreParts {
             store: Arc::clone(&self.store),
-            header: self.header.clone(),
-            zone_key,
+            keys,
+            chunk: self.header.chunk,
+            compress: self.header.compress,
             journal,
             root: root.head.file,
             links,

@@ -105,14 +105,10 @@ impl Core {
                 self.note_change();
                 Ok(())
             }
-            Record::Attrs { file, .. }
-            | Record::Xattr { file, .. }
-            | Record::Size { file, .. }
-            | Record::Write { file, .. }
-            | Record::Payload { file, .. }
-            | Record::Key { file, .. }
-            | Record::Chunks { file, .. }
-            | Record::Punch { file, .. } => self.replay_content(&self.replayed(file)?, record),
+            other => match other.changed_node() {
+                Some(file) => self.replay_content(&self.replayed(&file)?, other),
+                None => Err(inconsistent("a record of it says nothing of any node")),
+            },
         }
     }
 

@@ -75,7 +75,7 @@ impl Core {
         id: &DirId,
         stored: &dyn Fn() -> Result<super::dir::StoredSums>,
     ) -> Result<u64> {
-        let key = self.zone_key.name_key(&id.0);
+        let key = self.keys.name_key(id);
         let names = match self.store.list(&dir_path(id)) {
             Ok(names) => names,
             Err(StoreError::NotFound(_)) => Vec::new(),
@@ -133,7 +133,7 @@ impl Core {
         };
         let bytes = self.store.get(&path)?;
         let mut read = bytes.len() as u64;
-        let guard = self.open_guard(&path, bytes)?;
+        let guard = self.keys.open_guard(&path, bytes)?;
         if guard.head.file != node.id || guard.tag != tag {
             return Err(VaultError::Damaged {
                 object: path.as_str().to_owned(),
@@ -143,11 +143,11 @@ impl Core {
         if let Content::File(file) = &guard.body.content
             && let Data::Payload { id, root, .. } = &file.data
         {
-            let aead = || key.index_aead(self.suite);
+            let aead = || key.index_aead(self.keys.suite);
             let source = super::IndexSource {
                 store: &*self.store,
                 aead: &aead,
-                vault: self.vault,
+                vault: self.keys.vault,
                 file: node.id,
                 payload: *id,
             };
@@ -169,7 +169,7 @@ impl Core {
             Place::Root => root_guard_path(),
             Place::Links => link_guard_path(&node.id),
             Place::Entry(link) => {
-                let key = self.zone_key.name_key(&link.dir.0);
+                let key = self.keys.name_key(&link.dir);
                 guard_path(&link.dir, &key.stored_name(link.name.as_bytes()))
             }
         })

@@ -127,7 +127,7 @@ impl Core {
         let file = FileId::random();
         let new = NewNode {
             file,
-            zone: self.zone,
+            zone: self.keys.zone,
             key: Zeroizing::new(*key.expose()),
             attrs,
             xattrs: Xattrs::new(),
@@ -142,7 +142,7 @@ impl Core {
         let kind = new.content.kind();
         let (mut content, _) = self.content(&new.file, &key, new.content.clone());
         match &mut content {
-            NodeContent::Dir(dir) => **dir = empty_dir(dir.id, self.zone_key.name_key(&dir.id.0)),
+            NodeContent::Dir(dir) => **dir = empty_dir(dir.id, self.keys.name_key(&dir.id)),
             NodeContent::File(file) => file.body = FileBody::Inline(Some(Arc::default())),
             NodeContent::Symlink(_) | NodeContent::Special(_) => {}
         }

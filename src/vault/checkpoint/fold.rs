@@ -108,11 +108,11 @@ impl Core {
             index.set(frame.chunk, frame.entry);
             folded.push(frame);
         }
-        let aead = || snap.key.index_aead(self.suite);
+        let aead = || snap.key.index_aead(self.keys.suite);
         let source = IndexSource {
             store: &*self.store,
             aead: &aead,
-            vault: self.vault,
+            vault: self.keys.vault,
             file: snap.node.id,
             payload: payload.id,
         };

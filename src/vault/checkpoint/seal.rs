@@ -8,7 +8,6 @@ use crate::{
     format::{
         Alias, Body, Content, Data, DirId, DirState, FileId, FileState, GuardHead, Kind,
         LinksState, Name, Place, RedoOp, dir_path, guard_path, link_guard_path, root_guard_path,
-        seal_guard,
     },
     store::ObjectPath,
     vault::{core::Core, dir::StoredSums, error::Result, node::Node},
@@ -130,10 +129,11 @@ impl Core {
 
     fn seal_body(&self, snap: &NodeSnap, content: Content, generation: u64, seals: u64) -> Sealed {
         let stanza = self
+            .keys
             .zone_key
-            .wrap_file(&self.vault.0, &snap.node.id.0, &snap.key);
+            .wrap_file(&self.keys.vault.0, &snap.node.id.0, &snap.key);
         let head = GuardHead {
-            suite: self.suite,
+            suite: self.keys.suite,
             file: snap.node.id,
             zone: snap.zone,
             stanzas: vec![stanza],
@@ -147,7 +147,7 @@ impl Core {
             generation,
             description: snap.description.clone(),
         };
-        let sealed = seal_guard(&head, &snap.key.guard_aead(self.suite), &self.vault, &body);
+        let sealed = self.keys.seal_again(&head, &snap.key, &body);
         Sealed {
             bytes: sealed.bytes,
             tag: sealed.tag,
@@ -202,7 +202,7 @@ impl Core {
                     .stored_name(name.as_bytes()),
             )
         });
-        stored.unwrap_or_else(|| self.zone_key.name_key(&dir.0).stored_name(name.as_bytes()))
+        stored.unwrap_or_else(|| self.keys.name_key(dir).stored_name(name.as_bytes()))
     }
 
     /// Brings a directory's sums up to date and seals its guard.
@@ -302,12 +302,7 @@ impl Core {
             kind: child.kind,
             name: name.clone(),
         };
-        let sealed = alias.seal(
-            &self.zone_key.alias_aead(&dir.0, self.suite),
-            self.suite,
-            &self.vault,
-            dir,
-        );
+        let sealed = self.keys.seal_alias(dir, &alias);
         let path = guard_path(dir, &key.stored_name(name.as_bytes()));
         plan.puts.push(RedoOp::Put {
             path,

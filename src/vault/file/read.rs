@@ -72,11 +72,11 @@ impl Core {
         payload: &Payload,
         use_it: impl FnOnce(&IndexSource<'_>) -> T,
     ) -> T {
-        let aead = || key.index_aead(self.suite);
+        let aead = || key.index_aead(self.keys.suite);
         use_it(&IndexSource {
             store: &*self.store,
             aead: &aead,
-            vault: self.vault,
+            vault: self.keys.vault,
             file,
             payload: payload.id,
         })

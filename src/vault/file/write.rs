@@ -216,8 +216,8 @@ impl Core {
         birth: Birth,
     ) -> Payload {
         let place = FramePlace {
-            suite: self.suite,
-            vault: self.vault,
+            suite: self.keys.suite,
+            vault: self.keys.vault,
             file: file_id,
             payload: id,
         };
