@@ -36,6 +36,8 @@ pub enum Kind {
     Refused,
     /// Bytes in an object of a file that nothing names. No damage.
     Tail,
+    /// Guards or content of this vault that lie elsewhere than where they belong.
+    Misplaced,
     /// A directory or file that no entry leads to.
     Orphan,
     /// Stored content that no guard names, or what is left of something that is gone.
@@ -149,6 +151,7 @@ impl Kind {
             Kind::Index => "index",
             Kind::Refused => "refused",
             Kind::Tail => "tail",
+            Kind::Misplaced => "misplaced",
             Kind::Orphan => "orphan",
             Kind::Leak => "leak",
             Kind::Unreadable => "unreadable",
@@ -165,7 +168,7 @@ impl Kind {
                 "a repair, and any mount that may write, restores it from the other copy"
             }
             Kind::Place => {
-                "if the directory was moved, move it back; a repair sets aside what is here, and accepts that the directory is gone"
+                "a repair sets it aside, and puts back what was in the directory if it finds it elsewhere in the vault; else it accepts that it is gone"
             }
             Kind::Journal => "a repair keeps what can be replayed and sets the journal aside",
             Kind::Guard => {
@@ -181,6 +184,7 @@ impl Kind {
             }
             Kind::Refused => "nothing was written; `wardfs salvage` copies out what can be read",
             Kind::Tail => "a repair moves them to the quarantine",
+            Kind::Misplaced => "a repair puts it back where it belongs",
             Kind::Orphan => "a repair brings it into lost+found",
             Kind::Leak => "a repair sets it aside",
             Kind::Unreadable => "copy the vault to another disk, then check the copy",

@@ -140,6 +140,11 @@ fn associated_data(vault: &VaultId, head: &[u8]) -> Vec<u8> {
 }
 
 impl StoredGuard {
+    /// Does this object start as a guard?
+    pub fn is_guard(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
     /// Reads the head and the lengths; keeps the bytes to open them in place.
     ///
     /// # Errors

@@ -100,6 +100,28 @@ pub fn parse_new_payload_name(name: &[u8]) -> Option<PayloadId> {
     PayloadId::from_hex(name)
 }
 
+/// What the name of a payload's object says wherever it lies: the last 30 digits of the id, and whether it is the index. It may
+/// have a number at its end, as what was set aside twice. `None` for what has no such name.
+pub fn parse_payload_name(name: &str) -> Option<(String, bool)> {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = match name.rsplit_once('.') {
+        Some((name, number)) if is_number(number) => name,
+        _ => name,
+    };
+    let (digits, is_index) = match name.strip_suffix(".index") {
+        Some(digits) => (digits, true),
+        None => (name, false),
+    };
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let fits = matches!(digits.len(), 30 | 32) && digits.bytes().all(is_hex);
+    fits.then(|| (digits[digits.len() - 30..].to_owned(), is_index))
+}
+
+/// The same of a payload that is looked for.
+pub fn payload_key(payload: &PayloadId, is_index: bool) -> (String, bool) {
+    (payload.hex().split_off(2), is_index)
+}
+
 fn dir_text(dir: &DirId) -> String {
     if *dir == DirId::LINKS {
         "guards/links".to_owned()
@@ -188,6 +210,26 @@ mod tests {
             parse_new_payload_name(b"00112233445566778899aabbccddeeff.index"),
             None
         );
+    }
+
+    #[test]
+    fn payloads_are_known_by_the_end_of_their_names() {
+        let end = &HEX[2..];
+        for (name, is_index) in [
+            (end.to_owned(), false),
+            (HEX.to_owned(), false),
+            (format!("{end}.index"), true),
+            (format!("{end}.2"), false),
+            (format!("{end}.index.2"), true),
+        ] {
+            let parsed = parse_payload_name(&name);
+            assert_eq!(parsed, Some((end.to_owned(), is_index)), "{name}");
+        }
+        for odd in ["", "ff", ".index", &end[1..], &end.to_uppercase()] {
+            assert_eq!(parse_payload_name(odd), None, "{odd}");
+        }
+        let key = payload_key(&PayloadId(id()), true);
+        assert_eq!(key, (end.to_owned(), true));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A repair that is cut short by a loss of power leaves a vault that is no worse, and that another repair finishes.
 use crate::{
     change::Change,
-    checked, only_ranges, told,
+    checked,
+    misplaced::{backing_dirs, moved, set_aside},
+    only_ranges, told,
     vaults::{
         image::PASSPHRASE,
         objects::{Objects, copy_into, objects},
@@ -51,16 +53,26 @@ fn damages(victim: &Victim) -> Vec<Objects> {
             remove(entry(&[b"another link"])),
         ],
     ];
-    changes
-        .iter()
-        .map(|changes| {
-            let mut objects = victim.now().objects.clone();
-            changes
-                .iter()
-                .for_each(|change| change.apply(victim, &mut objects));
-            objects
-        })
-        .collect()
+    let vaults = changes.iter().map(|changes| {
+        let mut objects = victim.now().objects.clone();
+        changes
+            .iter()
+            .for_each(|change| change.apply(victim, &mut objects));
+        objects
+    });
+    vaults.chain([misplaced(victim)]).collect()
+}
+
+/// Every second backing directory lies elsewhere, and all content was set aside.
+fn misplaced(victim: &Victim) -> Objects {
+    let mut objects = victim.now().objects.clone();
+    for (number, dir) in backing_dirs(&objects).iter().enumerate().step_by(2) {
+        moved(&mut objects, dir, &format!("lost/{number}"));
+    }
+    set_aside(&mut objects, "then", |name| {
+        name.starts_with("payloads/") && !name.ends_with('/')
+    });
+    objects
 }
 
 fn on_disk(objects: &Objects) -> SimulatedStore {

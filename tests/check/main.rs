@@ -5,6 +5,7 @@
 //! whole     vaults without damage        damage    what is done to them is found
 //! mended    after a repair               strict    mounts that look at the same sums
 //! scrub     while the vault is open      cut_short a repair that loses power
+//! misplaced what lies in the wrong place
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
@@ -17,6 +18,7 @@ mod damage;
 #[allow(dead_code, reason = "shared with another test")]
 mod map;
 mod mended;
+mod misplaced;
 mod scrub;
 mod strict;
 #[path = "../vaults/mod.rs"]

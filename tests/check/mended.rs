@@ -506,6 +506,11 @@ fn guards_that_were_swapped_or_moved_go_back_to_their_places() {
         );
         let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");
         let dump = Dump::of(&vault).expect("a repaired vault");
-        assert_eq!(victim.now().dump.difference(&dump), None, "{change:?}");
+        assert_eq!(
+            victim.now().dump.difference(&dump),
+            None,
+            "{change:?} {:#?}",
+            told(&report)
+        );
     }
 }

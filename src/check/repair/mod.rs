@@ -121,12 +121,16 @@ impl Repair<'_> {
                 break;
             }
             self.has_written = true;
-            scanned = self.scan(Contents::None);
+            // What was not to be read because it lay elsewhere may be read now.
+            scanned = self.scan(match done {
+                Done::GivenBack => Contents::All,
+                _ => Contents::None,
+            });
         }
         Ok((settled, scanned.findings))
     }
 
-    /// How the vault fits together now. What is in its files was looked at before.
+    /// How the vault fits together now.
     fn scan(&self, contents: Contents) -> Scanned {
         let store = &**self.vault.store();
         scan::scan(store, self.keys, &self.pool, contents, &Unwatched)
@@ -142,7 +146,7 @@ impl Repair<'_> {
         if std::mem::take(&mut self.is_cut) {
             plan.drop_journal()?;
         }
-        let losses = plan.make()?;
+        let done = plan.make()?;
         let sound = plan.usable();
         let Some((number, ops)) = plan.finish()? else {
             return Ok(Done::Nothing);
@@ -156,7 +160,7 @@ impl Repair<'_> {
             return Ok(Done::Nothing);
         }
         self.write(number, &ops)?;
-        Ok(losses.map_or(Done::GivenBack, Done::All))
+        Ok(done)
     }
 
     /// Does all of it, or nothing.

@@ -7,7 +7,7 @@ use super::{
         dir::{Dir, Reached, Sums},
     },
     quarantine::Quarantine,
-    settle::Losses,
+    settle::{Done, Losses},
 };
 use crate::{
     crypto::{NameKey, Tag},
@@ -86,12 +86,15 @@ impl<'p, 'a> Plan<'p, 'a> {
         all.filter(|dir| !self.is_cut_off(dir)).cloned().collect()
     }
 
-    /// Everything that there is to do. Gives what is lost by it; nothing if objects are only given back.
-    pub fn make(&mut self) -> Result<Option<Losses>, VaultError> {
+    /// Everything that there is to do now. Gives what it is, and what is lost by it.
+    pub fn make(&mut self) -> Result<Done, VaultError> {
         let scanned = self.scanned;
         let usable = self.usable();
-        if self.free_places(&usable)? || self.give_back(&usable)? {
-            return Ok(None);
+        if self.free_places(&usable)? {
+            return Ok(Done::Freed);
+        }
+        if self.give_back(&usable)? {
+            return Ok(Done::GivenBack);
         }
         let losses = Losses::of(&usable, scanned);
         for dir in &usable {
@@ -120,7 +123,7 @@ impl<'p, 'a> Plan<'p, 'a> {
             .collect();
         dirs.sort_by_key(|dir| Reverse(dir.depth()));
         dirs.into_iter().try_for_each(|dir| self.seal(dir))?;
-        Ok(Some(losses))
+        Ok(Done::All(losses))
     }
 
     /// What is to be done, and the number of the redo file; `None`: nothing.

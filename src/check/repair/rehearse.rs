@@ -50,7 +50,8 @@ impl Repair<'_> {
     }
 }
 
-/// Nobody looks into the quarantine: what goes there is gone. So it need not be opened either, whatever it is.
+/// No guard comes back from the quarantine, and content is not looked at: what goes there is gone. So it need not be opened either,
+/// whatever it is.
 fn hide(store: &dyn Store, object: &ObjectPath) -> Result<(), StoreError> {
     match store.list(object) {
         Ok(_) => store.remove_dir(object),

@@ -17,7 +17,10 @@ use std::{
 pub(super) enum Done {
     /// There was nothing to do.
     Nothing,
-    /// Objects went back to their places; nothing was accepted.
+    /// What lay in the places of directories was set aside; nothing was accepted.
+    Freed,
+    /// Objects went back to their places; nothing was accepted. What was not to be read before may be now: the next scan reads
+    /// all contents again.
     GivenBack,
     /// Everything that the scan had found was dealt with.
     All(Losses),
@@ -122,9 +125,15 @@ impl Settled {
             let is_orphan = |finding: &&Finding| finding.kind == Kind::Orphan;
             self.nameless += scanned.findings.iter().filter(is_orphan).count() as u64;
         }
+        if matches!(done, Done::GivenBack) {
+            let known = self.findings.iter_mut();
+            let contents = known.filter(|finding| is_of_content(finding));
+            contents.for_each(|finding| finding.outcome = Outcome::Mended);
+        }
         for finding in &scanned.findings {
             let outcome = match (finding.outcome, done) {
                 (Outcome::Note, _) => continue,
+                (_, Done::GivenBack) if is_of_content(finding) => Outcome::Mended,
                 (Outcome::Mendable, Done::All(losses)) => losses.outcome(finding),
                 (Outcome::Mendable, _) => Outcome::Mended,
                 (other, _) => other,
@@ -174,4 +183,8 @@ impl Settled {
         self.findings.extend(notes);
         self.findings
     }
+}
+
+fn is_of_content(finding: &Finding) -> bool {
+    matches!(finding.kind, Kind::Content | Kind::Index)
 }

@@ -107,6 +107,7 @@ impl Scan<'_> {
             return Ok(Known { tag, subdir: false });
         }
         let guard = self.keys.open_guard(path, bytes)?;
+        self.note_named(&guard);
         let [Link { dir, name }] = guard.body.links.as_slice() else {
             return Err(misplaced());
         };
@@ -118,6 +119,15 @@ impl Scan<'_> {
         self.refuse_older(&work.dir, &guard)?;
         self.node(&work.dir, &name, guard);
         Ok(Known { tag, subdir })
+    }
+
+    /// What a guard names is not left over, wherever the guard belongs.
+    pub(super) fn note_named(&self, guard: &ReadGuard) {
+        if let Content::File(state) = &guard.body.content
+            && let Data::Payload { id, .. } = &state.data
+        {
+            self.also_named.lock().insert(*id);
+        }
     }
 
     /// Looks at what a guard stands for. It belongs where it lies.
@@ -141,7 +151,7 @@ impl Scan<'_> {
                 let Data::Payload { id, root, .. } = &state.data else {
                     return;
                 };
-                self.payloads.lock().insert(*id);
+                self.payloads.lock().insert(*id, root.height > 0);
                 if self.contents != Contents::None {
                     let codec = self.keys.codec(head.file, &key, *id, state.chunk);
                     let at = (Arc::clone(dir), name.clone());

@@ -94,6 +94,7 @@ impl Scan<'_> {
         bytes: Vec<u8>,
     ) -> Result<Known, VaultError> {
         let guard = self.keys.open_guard(path, bytes)?;
+        self.note_named(&guard);
         let is_dir = guard.body.content.kind() == NodeKind::Directory;
         if guard.head.file != *file || guard.body.links.is_empty() || is_dir {
             return Err(VaultError::Damaged {

@@ -8,14 +8,17 @@
 //! work    what waits        dir     a directory and its sums      entry   one entry: a guard or an alias
 //! content chunks, index     links   guards that lie apart         orphans, sweep   what nobody leads to
 //! excess  bytes beside those        blocked something else in the place of a directory
+//! elsewhere, places         what lies in the wrong place, and where it belongs
 //! ```
 mod blocked;
 mod content;
 pub(super) mod dir;
+mod elsewhere;
 mod entry;
 mod excess;
 mod links;
 mod orphans;
+mod places;
 mod sweep;
 mod work;
 
@@ -24,10 +27,11 @@ use self::{
     dir::{Dir, DirWork, Reached, Sums},
     entry::OLDER,
     links::AliasAt,
+    places::Back,
     work::Work,
 };
 use super::{
-    report::{Finding, Kind, Outcome, Seen},
+    report::{Finding, Kind, Outcome, Seen, orphan_path},
     watch::Watch,
 };
 use crate::{
@@ -88,7 +92,12 @@ pub(super) struct Scan<'a> {
     findings: Mutex<Vec<Finding>>,
     dirs: Mutex<HashMap<DirId, Arc<Dir>>>,
     files: Mutex<HashMap<FileId, (Arc<Dir>, u64)>>,
-    payloads: Mutex<HashSet<PayloadId>>,
+    /// What guards in their places name, and whether it has an index of its own.
+    payloads: Mutex<HashMap<PayloadId, bool>>,
+    /// What other guards name.
+    also_named: Mutex<HashSet<PayloadId>>,
+    /// Directories that no entry leads to, with nothing in them that belongs there.
+    hollow: Mutex<Vec<DirId>>,
     aliases: Mutex<HashMap<FileId, Vec<AliasAt>>>,
     fixes: Mutex<Fixes>,
     seen: Counts,
@@ -117,6 +126,17 @@ pub(super) struct Fixes {
     pub excess: Vec<Excess>,
     /// Guards that lay apart and are gone, and how many entries lead to each.
     pub lost: Vec<(String, u64)>,
+    /// Guards and aliases that go back where they belong.
+    pub back: Vec<Back>,
+    /// The same of payloads: from where to where.
+    pub payloads: Vec<(ObjectPath, ObjectPath)>,
+}
+
+impl Fixes {
+    /// Does anything go back where it belongs?
+    pub fn gives_back(&self) -> bool {
+        !self.back.is_empty() || !self.payloads.is_empty()
+    }
 }
 
 /// What a scan has found.
@@ -153,6 +173,8 @@ pub(super) fn scan(
         dirs: Mutex::default(),
         files: Mutex::default(),
         payloads: Mutex::default(),
+        also_named: Mutex::default(),
+        hollow: Mutex::default(),
         aliases: Mutex::default(),
         fixes: Mutex::default(),
         seen: Counts::default(),
@@ -167,7 +189,8 @@ pub(super) fn scan(
     scan.run(pool);
     scan.find_orphans(pool);
     let links = scan.scan_links(root.as_ref(), pool);
-    scan.sweep(pool);
+    let sums = root.as_ref().map(|(_, sums)| *sums);
+    scan.sweep(links.as_ref().zip(sums));
     scan.finish(root.map(|(root, _)| root), links)
 }
 

@@ -2,13 +2,20 @@
 use super::{
     super::report::{Finding, Kind},
     Scan,
+    dir::{Dir, Sums},
+    elsewhere::{Elsewhere, has_within},
 };
 use crate::{
-    engine::Pool,
-    format::{PayloadId, ZoneId, parse_new_payload_name, payload_path},
+    format::{
+        PayloadId, ZoneId, dir_path, index_path, new_payload_path, parse_new_payload_name,
+        payload_key, payload_path,
+    },
     store::ObjectPath,
 };
-use std::sync::atomic::Ordering::SeqCst;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 /// Where repairs put what they replace.
 pub(in crate::check) const QUARANTINE: &str = "quarantine";
@@ -16,9 +23,29 @@ pub(in crate::check) const QUARANTINE: &str = "quarantine";
 const GUARD_BYTES: u64 = 700;
 
 impl Scan<'_> {
-    pub(super) fn sweep(&self, _pool: &Pool) {
-        self.sweep_payloads();
-        self.sweep_new_payloads();
+    /// `links`: `guards/links`, and what the root says of it.
+    pub(super) fn sweep(&self, links: Option<(&Arc<Dir>, Sums)>) {
+        let payloads = self.payloads_there();
+        let (new, odd) = self.new_payloads();
+        self.tell_rest();
+        let elsewhere = self.look_elsewhere(links.map(|(dir, _)| dir));
+        let back = self.places(&elsewhere, links);
+        self.give_back_payloads(&payloads, &elsewhere);
+        let text = |path: &ObjectPath| path.as_str().to_owned();
+        let from: BTreeSet<String> = back.iter().map(|one| text(&one.0)).collect();
+        let to: BTreeSet<String> = back.iter().map(|one| text(&one.1)).collect();
+        self.tell_strays(&elsewhere, &from);
+        self.tell_misplaced(&back);
+        self.tell_hollow(&from, &to);
+        self.fixes.lock().back = back;
+        self.leaked(&payloads, &new, &elsewhere);
+        for path in odd.iter().filter(|path| !has_within(&from, path)) {
+            self.leak(path, "a directory in the place of new content");
+        }
+    }
+
+    /// What is none of the vault's.
+    fn tell_rest(&self) {
         for dir in ["zones", "zones.copy"] {
             for name in self.names_in(dir) {
                 if ZoneId::from_hex(name.as_bytes()) != Some(self.keys.zone()) {
@@ -45,8 +72,9 @@ impl Scan<'_> {
         }
     }
 
-    fn sweep_payloads(&self) {
-        let mut leaked = Vec::new();
+    /// Payloads where payloads belong, and whether it is the index.
+    fn payloads_there(&self) -> HashSet<(PayloadId, bool)> {
+        let mut there = HashSet::new();
         self.spread("payloads", &["new"], &mut |digits| {
             let Some((id, suffix)) = digits.split_at_checked(32) else {
                 return false;
@@ -57,25 +85,94 @@ impl Scan<'_> {
             if !matches!(suffix, "" | ".index") {
                 return false;
             }
-            if !self.payloads.lock().contains(&id) {
-                leaked.push(format!("{}{suffix}", payload_path(&id).as_str()));
+            let is_index = !suffix.is_empty();
+            if !self.payloads.lock().contains_key(&id) && self.is_dir(&place_of(&id, is_index)) {
+                return false;
             }
+            there.insert((id, is_index));
             true
         });
-        leaked.sort_unstable();
-        for path in leaked {
-            self.leak(&path, "stored content that no guard names");
+        there
+    }
+
+    fn is_dir(&self, path: &ObjectPath) -> bool {
+        self.store.list(path).is_ok()
+    }
+
+    /// New payloads, and what only has the name of one: a mount could not get rid of it.
+    fn new_payloads(&self) -> (Vec<PayloadId>, Vec<String>) {
+        let (mut new, mut odd) = (Vec::new(), Vec::new());
+        for name in self.names_in("payloads/new") {
+            let path = format!("payloads/new/{name}");
+            match parse_new_payload_name(name.as_bytes()) {
+                Some(id) if !self.is_dir(&new_payload_path(&id)) => new.push(id),
+                Some(_) => odd.push(path.clone()),
+                None => {}
+            }
+            if new
+                .last()
+                .is_none_or(|id| new_payload_path(id).as_str() != path)
+            {
+                self.stray(&path);
+            }
+        }
+        (new, odd)
+    }
+
+    /// What a guard in its place names and is not there, but elsewhere.
+    fn give_back_payloads(&self, there: &HashSet<(PayloadId, bool)>, elsewhere: &Elsewhere) {
+        let mut back = Vec::new();
+        for (id, has_index) in &*self.payloads.lock() {
+            for is_index in [false, true] {
+                if (is_index && !has_index) || there.contains(&(*id, is_index)) {
+                    continue;
+                }
+                let from = elsewhere.payloads.get(&payload_key(id, is_index));
+                back.extend(from.map(|from| (from.clone(), place_of(id, is_index))));
+            }
+        }
+        back.sort();
+        for (from, to) in &back {
+            let what = format!("content that is missing at {to}");
+            self.find(Finding::new(Kind::Misplaced, from.as_str(), what));
+        }
+        self.fixes.lock().payloads = back;
+    }
+
+    /// Directories that no entry leads to, unless what is in them goes back where it belongs, or something into them.
+    fn tell_hollow(&self, from: &BTreeSet<String>, to: &BTreeSet<String>) {
+        // Where the disk does not read, there may be an entry.
+        if self.unread.load(SeqCst) {
+            return;
+        }
+        for id in &*self.hollow.lock() {
+            let path = dir_path(id);
+            if [from, to].iter().any(|set| has_within(set, path.as_str())) {
+                continue;
+            }
+            let what = "a directory that no entry leads to, with nothing in it that belongs there";
+            self.find(Finding::new(Kind::Leak, path.as_str(), what));
+            self.fixes.lock().leaks.push(path);
         }
     }
 
-    fn sweep_new_payloads(&self) {
-        for name in self.names_in("payloads/new") {
-            let path = format!("payloads/new/{name}");
-            if parse_new_payload_name(name.as_bytes()).is_some() {
-                self.leak(&path, "new content that the journal does not name");
-            } else {
-                self.stray(&path);
-            }
+    fn leaked(&self, there: &HashSet<(PayloadId, bool)>, new: &[PayloadId], elsewhere: &Elsewhere) {
+        let is_named = |id: &PayloadId| {
+            self.payloads.lock().contains_key(id)
+                || self.also_named.lock().contains(id)
+                || elsewhere.named.contains(id)
+        };
+        let leaked = there.iter().filter(|(id, _)| !is_named(id));
+        let mut leaked: Vec<ObjectPath> = leaked
+            .map(|(id, is_index)| place_of(id, *is_index))
+            .collect();
+        leaked.sort_unstable();
+        for path in leaked {
+            self.leak(path.as_str(), "stored content that no guard names");
+        }
+        for id in new.iter().filter(|id| !is_named(id)) {
+            let path = new_payload_path(id);
+            self.leak(path.as_str(), "new content that the journal does not name");
         }
     }
 
@@ -139,5 +236,14 @@ impl Scan<'_> {
             }
         }
         bytes
+    }
+}
+
+/// Where the frames of a payload or its index belong.
+fn place_of(id: &PayloadId, is_index: bool) -> ObjectPath {
+    if is_index {
+        index_path(id)
+    } else {
+        payload_path(id)
     }
 }

@@ -1,0 +1,228 @@
+//! What lies where nothing of the vault does: directories of the store that somebody moved or copied, and what repairs have set
+//! aside. Guards know what they are wherever they lie, so this is looked through before anything is said to be left over.
+//!
+//! Nothing here is judged by its path. Where a guard or payload belongs is for `places` to say.
+use super::{
+    super::report::{Finding, Kind},
+    QUARANTINE, Scan,
+    dir::Dir,
+    places::Back,
+};
+use crate::{
+    format::{
+        Alias, Content, Data, DirState, FileId, Link, PayloadId, StoredGuard, Time, guard_path,
+        parse_payload_name,
+    },
+    store::{ObjectPath, StoreError},
+    vault::ReadGuard,
+};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
+
+/// What is moved by hand may lie deeper than anything of the vault.
+const DEPTH_MAX: usize = 32;
+
+/// A guard that does not lie where it says that it belongs.
+pub(super) struct Lost {
+    pub from: ObjectPath,
+    pub file: FileId,
+    pub generation: u64,
+    pub ctime: Time,
+    pub links: Vec<Link>,
+    /// Of a directory.
+    pub dir: Option<DirState>,
+}
+
+/// Everything that was found.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    /// Guards, one of each file; none of what was set aside.
+    pub lost: HashMap<FileId, Lost>,
+    /// Aliases: which directory they are of is not known.
+    pub aliases: Vec<ObjectPath>,
+    /// Where payloads lie, by what their names say (`parse_payload_name`).
+    pub payloads: HashMap<(String, bool), ObjectPath>,
+    /// What any of the guards names.
+    pub named: HashSet<PayloadId>,
+    /// Objects with guards of this vault.
+    pub holders: BTreeSet<String>,
+}
+
+/// Is one of these paths this one, or below it?
+pub(super) fn has_within(paths: &BTreeSet<String>, top: &str) -> bool {
+    let inside = format!("{top}/");
+    let first = paths.range(inside.clone()..).next();
+    paths.contains(top) || first.is_some_and(|path| path.starts_with(&inside))
+}
+
+impl Scan<'_> {
+    /// Looks through everything that was told as a stray or is damaged, and through what was set aside.
+    pub(super) fn look_elsewhere(&self, links: Option<&Arc<Dir>>) -> Elsewhere {
+        let mut found = Elsewhere::default();
+        let strays: BTreeSet<String> = {
+            let findings = self.findings.lock();
+            let strays = findings
+                .iter()
+                .filter(|finding| finding.kind == Kind::Stray);
+            strays.map(|finding| finding.object.clone()).collect()
+        };
+        for stray in strays {
+            if let Ok(path) = ObjectPath::new(stray) {
+                self.walk(path, false, &mut found);
+            }
+        }
+        for dir in self.dirs.lock().values().chain(links) {
+            for stored in &dir.present.lock().bad {
+                self.walk(guard_path(&dir.id, stored), false, &mut found);
+            }
+        }
+        if let Ok(path) = ObjectPath::new(QUARANTINE) {
+            self.walk(path, true, &mut found);
+        }
+        found
+    }
+
+    fn walk(&self, top: ObjectPath, is_set_aside: bool, found: &mut Elsewhere) {
+        let mut waiting = vec![(top, 0)];
+        while let Some((path, depth)) = waiting.pop() {
+            match self.meet(&path, is_set_aside, found) {
+                Ok(()) | Err(StoreError::NotFound(_)) => {}
+                Err(StoreError::NotAnObject { .. }) if depth < DEPTH_MAX => {
+                    let below = self.objects_in(&path);
+                    waiting.extend(below.into_iter().map(|path| (path, depth + 1)));
+                }
+                // There may be a guard that names what nothing else does.
+                Err(_) => self.unread.store(true, SeqCst),
+            }
+        }
+    }
+
+    /// What lies in a directory; nothing, if it is something else.
+    fn objects_in(&self, dir: &ObjectPath) -> Vec<ObjectPath> {
+        match self.store.list(dir) {
+            Ok(names) => names
+                .into_iter()
+                .filter_map(|name| dir.join(&String::from_utf8(name).ok()?).ok())
+                .collect(),
+            Err(StoreError::NotAnObject { .. } | StoreError::NotFound(_)) => Vec::new(),
+            Err(_) => {
+                self.unread.store(true, SeqCst);
+                Vec::new()
+            }
+        }
+    }
+
+    fn meet(
+        &self,
+        path: &ObjectPath,
+        is_set_aside: bool,
+        found: &mut Elsewhere,
+    ) -> Result<(), StoreError> {
+        let mut start = [0; 4];
+        let blob = self.store.open(path, false)?;
+        let len = blob.read_at(0, &mut start)?;
+        drop(blob);
+        if Alias::is_alias(&start[..len]) {
+            if !is_set_aside {
+                found.aliases.push(path.clone());
+            }
+        } else if StoredGuard::is_guard(&start[..len]) {
+            let bytes = match self.store.get(path) {
+                Err(error) if error.is_too_long() => return Ok(()),
+                bytes => bytes?,
+            };
+            if let Ok(guard) = self.keys.open_guard(path, bytes) {
+                found.take(path, guard, is_set_aside);
+            }
+        } else if let Some(key) = parse_payload_name(path.name()) {
+            // What was set aside last counts: its directory is named by the time.
+            let at = found.payloads.entry(key);
+            at.and_modify(|known| {
+                if path > known {
+                    *known = path.clone();
+                }
+            })
+            .or_insert_with(|| path.clone());
+        }
+        Ok(())
+    }
+
+    /// Strays that have something of the vault's in them are told as such. `back`: what goes back where it belongs.
+    pub(super) fn tell_strays(&self, found: &Elsewhere, back: &BTreeSet<String>) {
+        let mut findings = self.findings.lock();
+        findings
+            .retain(|finding| finding.kind != Kind::Stray || !has_within(back, &finding.object));
+        for finding in findings.iter_mut() {
+            if finding.kind == Kind::Stray && has_within(&found.holders, &finding.object) {
+                "it is not where the vault would use it, but guards of this vault are in it: `wardfs salvage` reads them"
+                    .clone_into(&mut finding.what);
+            }
+        }
+    }
+
+    /// Guards and aliases that a repair brings back are told by the directory in which they lie.
+    pub(super) fn tell_misplaced(&self, back: &[Back]) {
+        let mut by_dir: HashMap<ObjectPath, Vec<&Back>> = HashMap::new();
+        for one in back {
+            by_dir.entry(one.0.parent()).or_default().push(one);
+        }
+        for (dir, moves) in by_dir {
+            let [first, ..] = moves.as_slice() else {
+                continue;
+            };
+            let to = first.1.parent();
+            let is_one = moves.iter().all(|one| one.1.parent() == to);
+            let (object, count) = match moves.len() {
+                1 => (&first.0, "it belongs".to_owned()),
+                count => (&dir, format!("{count} objects in it belong")),
+            };
+            let what = if is_one {
+                format!("{count} into {to}")
+            } else {
+                format!("{count} elsewhere")
+            };
+            let finding = Finding::new(Kind::Misplaced, object.as_str(), what);
+            self.find(if is_one {
+                finding.at(first.2.clone())
+            } else {
+                finding
+            });
+        }
+    }
+}
+
+impl Elsewhere {
+    fn take(&mut self, path: &ObjectPath, guard: ReadGuard, is_set_aside: bool) {
+        let (file, body) = (guard.head.file, guard.body);
+        let dir = match body.content {
+            Content::Directory(state) => Some(state),
+            Content::File(state) => {
+                if let Data::Payload { id, .. } = state.data {
+                    self.named.insert(id);
+                }
+                None
+            }
+            _ => None,
+        };
+        self.holders.insert(path.as_str().to_owned());
+        if is_set_aside {
+            return;
+        }
+        let lost = Lost {
+            from: path.clone(),
+            file,
+            generation: body.generation,
+            ctime: body.attrs.ctime,
+            links: body.links,
+            dir,
+        };
+        // Of equal ones it must not depend on the order in which they are met.
+        let rank = |one: &Lost| (one.generation, std::cmp::Reverse(one.from.clone()));
+        let known = self.lost.get(&file);
+        if known.is_none_or(|known| rank(&lost) > rank(known)) {
+            self.lost.insert(file, lost);
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Where guards and aliases belong that lie elsewhere, and whether they go back there.
+//!
+//! One goes back if its place is free, or what lies there does not belong there, and its directory lacks entries: else it is a
+//! copy, or was removed since. Directories whose own guards lie elsewhere count as well, so that all of a tree is found in one go.
+use super::{
+    Scan,
+    dir::{Dir, Reached, Sums},
+    elsewhere::{Elsewhere, Lost},
+};
+use crate::{
+    crypto::NameKey,
+    format::{Alias, DirId, FileId, Link, Time, guard_path},
+    store::ObjectPath,
+};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// From where to where, and the path in the vault of the directory.
+pub(in crate::check) type Back = (ObjectPath, ObjectPath, Vec<u8>);
+
+/// Something for one entry of a directory.
+struct Candidate {
+    from: ObjectPath,
+    stored: String,
+    /// Of two files of one name the one that was changed last is taken.
+    ctime: Time,
+    subdir: Option<(FileId, Sums, DirId)>,
+}
+
+/// A directory in which something may belong.
+struct Place {
+    id: DirId,
+    /// What its guard sums up; not known of a directory without one.
+    stored: Option<Sums>,
+    found: Sums,
+    bad: HashSet<String>,
+    path: Vec<u8>,
+}
+
+impl Place {
+    fn is_whole(&self) -> bool {
+        let sums = |sums: &Sums| (sums.entries, sums.names);
+        self.stored
+            .is_some_and(|stored| sums(&stored) == sums(&self.found))
+    }
+
+    fn lacks(&self) -> bool {
+        self.stored
+            .is_some_and(|stored| self.found.entries < stored.entries)
+    }
+}
+
+struct Places<'s, 'a> {
+    scan: &'s Scan<'a>,
+    candidates: HashMap<DirId, Vec<Candidate>>,
+    aliases: Vec<ObjectPath>,
+    back: Vec<Back>,
+}
+
+impl Scan<'_> {
+    /// What goes back, and where.
+    pub(super) fn places(&self, found: &Elsewhere, links: Option<(&Arc<Dir>, Sums)>) -> Vec<Back> {
+        let mut places = Places {
+            scan: self,
+            candidates: HashMap::new(),
+            aliases: found.aliases.clone(),
+            back: Vec::new(),
+        };
+        found.lost.values().for_each(|lost| places.sort_in(lost));
+        if places.candidates.is_empty() && places.aliases.is_empty() {
+            return Vec::new();
+        }
+        let mut known: HashSet<DirId> = HashSet::new();
+        let (mut waiting, mut unknown) = (Vec::new(), Vec::new());
+        for dir in self.dirs.lock().values() {
+            match dir.stored {
+                Some((_, state, _)) => waiting.extend(Place::of(dir, Some(Sums::of(&state)))),
+                None => unknown.extend(Place::of(dir, None)),
+            }
+        }
+        waiting.extend(links.and_then(|(dir, sums)| Place::of(dir, Some(sums))));
+        let mut lacking = false;
+        lacking |= places.fill(waiting, &mut known);
+        // A directory may be one of those that are missing, if any are.
+        if lacking {
+            let met: HashSet<DirId> = unknown.iter().map(|place| place.id).collect();
+            let others = places.candidates.keys().filter(|id| !met.contains(id));
+            let others: Vec<Place> = others.map(Place::empty).collect();
+            unknown.extend(others);
+            places.fill(unknown, &mut known);
+        }
+        places
+            .back
+            .sort_by(|one, other| (&one.1, &one.0).cmp(&(&other.1, &other.0)));
+        places.back
+    }
+}
+
+impl Place {
+    fn of(dir: &Arc<Dir>, stored: Option<Sums>) -> Option<Place> {
+        let present = dir.present.lock().clone();
+        // Where the disk does not read nothing is known to be free.
+        (!present.unread).then(|| Place {
+            id: dir.id,
+            stored,
+            found: present.found,
+            bad: present.bad.into_iter().collect(),
+            path: match dir.reached {
+                Reached::Links => b"/".to_vec(),
+                _ => dir.path(),
+            },
+        })
+    }
+
+    fn empty(id: &DirId) -> Place {
+        Place {
+            id: *id,
+            stored: None,
+            found: Sums::default(),
+            bad: HashSet::new(),
+            path: super::orphan_path(id),
+        }
+    }
+}
+
+impl Places<'_, '_> {
+    /// By the directory that the guard names; none that is older than what the vault has.
+    fn sort_in(&mut self, lost: &Lost) {
+        let known = self.scan.files.lock().get(&lost.file).map(|known| known.1);
+        if known.is_some_and(|generation| generation >= lost.generation) {
+            return;
+        }
+        let (dir, stored) = match lost.links.as_slice() {
+            [] => return,
+            [link] if !self.lay_apart(lost, link) => (link.dir, self.stored_name(link)),
+            _ => (DirId::LINKS, lost.file.hex()),
+        };
+        let subdir = lost
+            .dir
+            .as_ref()
+            .map(|state| (lost.file, Sums::of(state), state.id));
+        self.candidates.entry(dir).or_default().push(Candidate {
+            from: lost.from.clone(),
+            stored,
+            ctime: lost.ctime,
+            subdir,
+        });
+    }
+
+    fn stored_name(&self, link: &Link) -> String {
+        let key = self.scan.keys.name_key(&link.dir);
+        key.stored_name(link.name.as_bytes())
+    }
+
+    /// A file that has one name of several left keeps its guard apart from its entry.
+    fn lay_apart(&self, lost: &Lost, link: &Link) -> bool {
+        let entry = guard_path(&link.dir, &self.stored_name(link));
+        let bytes = self.scan.store.get(&entry).ok();
+        let alias = bytes.filter(|bytes| Alias::is_alias(bytes));
+        let alias = alias.and_then(|bytes| {
+            let opened = self.scan.keys.open_alias(&entry, &link.dir, bytes);
+            opened.ok()
+        });
+        lost.from.name() == lost.file.hex() || alias.is_some_and(|(at, _)| at.file == lost.file)
+    }
+
+    /// Gives each directory what it lacks, and so on with the directories that came with it; gives whether one lacks more.
+    fn fill(&mut self, mut waiting: Vec<Place>, known: &mut HashSet<DirId>) -> bool {
+        let mut lacking = false;
+        while !waiting.is_empty() {
+            waiting.retain(|place| known.insert(place.id));
+            self.open_aliases(&waiting);
+            let mut below = Vec::new();
+            for mut place in waiting {
+                self.fill_one(&mut place, &mut below);
+                lacking |= place.lacks();
+            }
+            waiting = below;
+        }
+        lacking
+    }
+
+    /// An alias opens with the key of its directory alone.
+    fn open_aliases(&mut self, places: &[Place]) {
+        let wanting: Vec<&Place> = places
+            .iter()
+            .filter(|place| !place.is_whole() || !place.bad.is_empty())
+            .collect();
+        let candidates = &mut self.candidates;
+        let scan = self.scan;
+        self.aliases.retain(|from| {
+            let Ok(bytes) = scan.store.get(from) else {
+                return true;
+            };
+            for place in &wanting {
+                let opened = scan.keys.open_alias(from, &place.id, bytes.clone());
+                let Ok((alias, _)) = opened else { continue };
+                let key = scan.keys.name_key(&place.id);
+                candidates.entry(place.id).or_default().push(Candidate {
+                    from: from.clone(),
+                    stored: key.stored_name(alias.name.as_bytes()),
+                    ctime: Time::default(),
+                    subdir: None,
+                });
+                return false;
+            }
+            true
+        });
+    }
+
+    fn fill_one(&mut self, place: &mut Place, below: &mut Vec<Place>) {
+        let Some(candidates) = self.candidates.remove(&place.id) else {
+            return;
+        };
+        let key = self.scan.keys.name_key(&place.id);
+        let mut best: HashMap<String, Candidate> = HashMap::new();
+        for one in candidates {
+            let rank = |one: &Candidate| (one.ctime, std::cmp::Reverse(one.from.clone()));
+            if !self.is_free(place, &one) {
+                continue;
+            }
+            match best.get(&one.stored) {
+                Some(known) if rank(known) >= rank(&one) => {}
+                _ => drop(best.insert(one.stored.clone(), one)),
+            }
+        }
+        let (instead, new): (Vec<Candidate>, Vec<Candidate>) = best
+            .into_values()
+            .partition(|one| place.bad.contains(&one.stored));
+        for one in instead.into_iter().chain(chosen(place, &key, new)) {
+            if !place.bad.contains(&one.stored) {
+                place.found.add(&key, &one.stored, None, false);
+            }
+            if let Some((_, sums, id)) = one.subdir {
+                below.push(self.place_below(place, id, sums));
+            }
+            let to = guard_path(&place.id, &one.stored);
+            self.back.push((one.from, to, place.path.clone()));
+        }
+    }
+
+    /// A directory whose guard goes back: its entries may be there, or lie elsewhere, too.
+    fn place_below(&self, above: &Place, id: DirId, stored: Sums) -> Place {
+        let met = self.scan.dirs.lock().get(&id).cloned();
+        let met = met.and_then(|dir| Place::of(&dir, Some(stored)));
+        met.unwrap_or_else(|| Place {
+            id,
+            stored: Some(stored),
+            found: Sums::default(),
+            bad: HashSet::new(),
+            path: above.path.clone(),
+        })
+    }
+
+    fn is_free(&self, place: &Place, one: &Candidate) -> bool {
+        let to = guard_path(&place.id, &one.stored);
+        let is_bad = || place.bad.contains(&one.stored) && self.scan.store.get(&to).is_ok();
+        let is_empty = || self.scan.store.exists(&to).is_ok_and(|there| !there);
+        to != one.from && (is_empty() || is_bad())
+    }
+}
+
+/// Which of these a directory lacks. If they are more than that, and those of one place alone are what it lacks, it is those.
+fn chosen(place: &Place, key: &NameKey, new: Vec<Candidate>) -> Vec<Candidate> {
+    if place.is_whole() {
+        return Vec::new();
+    }
+    let Some(stored) = place.stored else {
+        return new;
+    };
+    let from: BTreeSet<ObjectPath> = new.iter().map(|one| one.from.parent()).collect();
+    let fits = |from: &&ObjectPath| {
+        let mut sums = place.found;
+        let of_it = new.iter().filter(|one| one.from.parent() == **from);
+        of_it.for_each(|one| sums.add(key, &one.stored, None, false));
+        (sums.entries, sums.names) == (stored.entries, stored.names)
+    };
+    let Some(only) = from.iter().find(fits).cloned() else {
+        return new;
+    };
+    let of_it = |one: &Candidate| one.from.parent() == only;
+    new.into_iter().filter(of_it).collect()
+}

@@ -1,0 +1,342 @@
+//! What lies in the wrong place: directories of the store that were moved or copied, and content that was set aside.
+use crate::{
+    checked, repaired, told,
+    vaults::{
+        draw::{Seeded, Source},
+        dump::Dump,
+        image::{open, options},
+        objects::{Objects, objects},
+        run::{number, on_all_cores, seeds},
+    },
+    victim::Victim,
+    victims,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use wardfs::check::{Kind, Report, Verdict};
+
+/// Moves everything below one path to another.
+pub fn moved(objects: &mut Objects, from: &str, to: &str) {
+    copied(objects, from, to);
+    objects.retain(|name, _| name != &format!("{from}/") && !name.starts_with(&format!("{from}/")));
+}
+
+/// Copies it, and makes the directories on the way.
+fn copied(objects: &mut Objects, from: &str, to: &str) {
+    let below = format!("{from}/");
+    let copies: Vec<(String, Vec<u8>)> = objects
+        .iter()
+        .filter_map(|(name, bytes)| Some((name.strip_prefix(&below)?, bytes)))
+        .map(|(name, bytes)| (format!("{to}/{name}"), bytes.clone()))
+        .collect();
+    let ends = to.match_indices('/').map(|(at, _)| at).chain([to.len()]);
+    for end in ends {
+        objects.insert(format!("{}/", &to[..end]), Vec::new());
+    }
+    objects.extend(copies);
+}
+
+/// All backing directories with something in them, `guards/links` among them.
+pub fn backing_dirs(objects: &Objects) -> Vec<String> {
+    let guard = |name: &&String| name.starts_with("guards/") && !name.ends_with('/');
+    let dirs = objects.keys().filter(guard).filter_map(|name| {
+        let (dir, _) = name.rsplit_once('/')?;
+        (dir != "guards").then(|| dir.to_owned())
+    });
+    dirs.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The vault is what it was, and the check finds no damage.
+fn is_as_before(victim: &Victim, after: &Objects) -> Result<(), String> {
+    let report = checked(after);
+    if report.verdict() != Verdict::Clean {
+        return Err(format!("left: {:#?}", told(&report)));
+    }
+    let vault = open(Arc::new(crate::copy_of(after)), options(1 << 40));
+    let dump = Dump::of(&vault.map_err(|error| error.to_string())?)?;
+    match victim.now().dump.difference(&dump) {
+        None => Ok(()),
+        Some(what) => Err(what),
+    }
+}
+
+fn has(report: &Report, kind: Kind) -> bool {
+    report.findings.iter().any(|found| found.kind == kind)
+}
+
+/// The check tells it as misplaced and calls nothing left over; the repair brings it back, and nothing is lost.
+fn comes_back(victim: &Victim, damaged: &Objects) -> Result<(), String> {
+    let report = checked(damaged);
+    if !has(&report, Kind::Misplaced) || has(&report, Kind::Leak) {
+        return Err(format!("{:#?}", told(&report)));
+    }
+    let (report, store) = repaired(damaged).map_err(|error| error.to_string())?;
+    let told = || format!("{:#?}", told(&report));
+    if report.verdict() != Verdict::Repaired {
+        return Err(told());
+    }
+    is_as_before(victim, &objects(&store)).map_err(|what| format!("{what}; {}", told()))
+}
+
+/// Where a directory is moved to, by number: beside, above, into another one, among payloads, and where another directory could be.
+fn places(dir: &str, other: &str) -> Vec<String> {
+    vec![
+        "moved".to_owned(),
+        "moved/deep/er".to_owned(),
+        format!("{dir}.bak"),
+        format!("{other}/moved"),
+        format!("{other}/~moved"),
+        "guards/ff/eeddccbbaa99887766554433221100".to_owned(),
+        "payloads/ff/eeddccbbaa99887766554433221100".to_owned(),
+        "payloads/new/ffeeddccbbaa99887766554433221100".to_owned(),
+        "payloads/moved".to_owned(),
+        "zones/moved".to_owned(),
+        "journal/moved".to_owned(),
+    ]
+}
+
+#[test]
+fn a_directory_that_was_moved_goes_back_from_wherever_it_is() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let dirs = backing_dirs(before);
+        assert!(dirs.len() > 3, "{dirs:?}");
+        let mut work = Vec::new();
+        for dir in &dirs {
+            let other = dirs.iter().find(|other| *other != dir).expect("another");
+            work.extend(places(dir, other).into_iter().map(|to| (dir.clone(), to)));
+        }
+        on_all_cores(&work, |_, (dir, to)| {
+            let mut damaged = before.clone();
+            moved(&mut damaged, dir, to);
+            comes_back(victim, &damaged).map_err(|what| format!("{dir} to {to}: {what}"))
+        });
+    }
+}
+
+#[test]
+fn all_directories_at_once_go_back_however_deep_the_tree_is() {
+    for victim in victims() {
+        let mut damaged = victim.now().objects.clone();
+        for (number, dir) in backing_dirs(&damaged).iter().enumerate() {
+            moved(&mut damaged, dir, &format!("lost/{number}"));
+        }
+        comes_back(victim, &damaged).unwrap();
+    }
+}
+
+#[test]
+fn guards_under_names_of_no_meaning_go_back() {
+    for victim in victims() {
+        let mut damaged = victim.now().objects.clone();
+        damaged.insert("found/".to_owned(), Vec::new());
+        let guard = |name: &&String| name.starts_with("guards/") && name.matches('/').count() == 3;
+        let guards: Vec<String> = damaged.keys().filter(guard).cloned().collect();
+        for (number, name) in guards
+            .iter()
+            .filter(|name| !name.ends_with('/'))
+            .enumerate()
+        {
+            let bytes = damaged.remove(name).expect("it is there");
+            damaged.insert(format!("found/{number}"), bytes);
+        }
+        comes_back(victim, &damaged).unwrap();
+    }
+}
+
+#[test]
+fn random_moves_go_back() {
+    let count = if number("WARDFS_TEST_SECS").is_some() {
+        400
+    } else {
+        12
+    };
+    let seeds: Vec<u64> = seeds().take(count).collect();
+    on_all_cores(&seeds, |_, seed| {
+        let victim = &victims()[usize::from(seed % 2 == 0)];
+        let mut source = Seeded::new(*seed);
+        let mut damaged = victim.now().objects.clone();
+        let dirs = backing_dirs(&damaged);
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        for _ in 0..=source.below(4) {
+            let pick = |source: &mut Seeded| {
+                dirs[usize::try_from(source.below(dirs.len() as u64)).expect("an index")].clone()
+            };
+            let (dir, other) = (pick(&mut source), pick(&mut source));
+            let all = places(&dir, &other);
+            let to = &all[usize::try_from(source.below(all.len() as u64)).expect("an index")];
+            if dir == other
+                || taken.contains(&dir)
+                || taken.contains(&other)
+                || damaged.contains_key(&format!("{to}/"))
+            {
+                continue;
+            }
+            taken.insert(dir.clone());
+            if source.below(2) == 0 {
+                // An older copy beside it.
+                let mut old = Objects::new();
+                let past = &victim.past()[0].objects;
+                let below = format!("{dir}/");
+                old.extend(
+                    past.iter()
+                        .filter(|(name, _)| name.starts_with(&below))
+                        .map(|(name, bytes)| (name.clone(), bytes.clone())),
+                );
+                copied(&mut old, &dir, "older");
+                damaged.extend(
+                    old.into_iter()
+                        .filter(|(name, _)| name.starts_with("older/")),
+                );
+            }
+            moved(&mut damaged, &dir, to);
+        }
+        if taken.is_empty() {
+            return Ok(());
+        }
+        comes_back(victim, &damaged).map_err(|what| format!("seed {seed}, {taken:?}: {what}"))
+    });
+}
+
+#[test]
+fn a_copy_of_a_directory_is_no_damage_and_stays() {
+    for victim in victims() {
+        for dir in backing_dirs(&victim.now().objects) {
+            for to in ["copy", "guards/copy"] {
+                let mut objects_before = victim.now().objects.clone();
+                copied(&mut objects_before, &dir, to);
+                let (report, store) = repaired(&objects_before).unwrap();
+                assert_eq!(report.verdict(), Verdict::Clean, "{:#?}", told(&report));
+                assert!(objects(&store) == objects_before, "{dir}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_copies_of_a_moved_directory_one_goes_back() {
+    for victim in victims() {
+        for dir in backing_dirs(&victim.now().objects) {
+            let mut damaged = victim.now().objects.clone();
+            copied(&mut damaged, &dir, "one");
+            moved(&mut damaged, &dir, "two");
+            comes_back(victim, &damaged).unwrap_or_else(|what| panic!("{dir}: {what}"));
+        }
+    }
+}
+
+#[test]
+fn what_was_removed_since_does_not_come_back_from_a_copy() {
+    for victim in victims() {
+        let mut now = victim.now().objects.clone();
+        let past = &victim.past()[0].objects;
+        for (number, dir) in backing_dirs(past).into_iter().enumerate() {
+            let mut of_past = past.clone();
+            copied(&mut of_past, &dir, &format!("backup/{number}"));
+            now.extend(
+                of_past
+                    .into_iter()
+                    .filter(|(name, _)| name.starts_with("backup/")),
+            );
+        }
+        let (report, store) = repaired(&now).unwrap();
+        assert_eq!(report.verdict(), Verdict::Clean, "{:#?}", told(&report));
+        assert!(objects(&store) == now);
+        assert!(report.findings.iter().any(|found| found.kind == Kind::Stray
+            && found.object == "backup"
+            && found.what.contains("salvage")));
+    }
+}
+
+#[test]
+fn a_directory_over_another_one_goes_back_and_only_the_other_is_lost() {
+    for victim in victims() {
+        let dirs = backing_dirs(&victim.now().objects);
+        for (dir, over) in dirs.iter().zip(dirs.iter().skip(1)) {
+            let mut damaged = victim.now().objects.clone();
+            damaged.retain(|name, _| !name.starts_with(&format!("{over}/")));
+            let mut without = damaged.clone();
+            without.insert(format!("{over}/"), Vec::new());
+            moved(&mut damaged, dir, over);
+            let [(_, of_moved), (_, of_lost)] =
+                [&damaged, &without].map(|objects| repaired(objects).unwrap());
+            let dumps = [of_moved, of_lost].map(|store| {
+                let vault = open(Arc::new(store), options(1 << 40)).unwrap();
+                Dump::of(&vault).unwrap()
+            });
+            let paths = dumps
+                .each_ref()
+                .map(|dump| crate::paths(dump).into_keys().collect::<Vec<_>>());
+            assert_eq!(paths[0].len(), paths[1].len(), "{dir} over {over}");
+        }
+    }
+}
+
+/// What an earlier repair has set aside.
+pub fn set_aside(objects: &mut Objects, time: &str, which: impl Fn(&str) -> bool) -> usize {
+    let names: Vec<String> = objects.keys().filter(|name| which(name)).cloned().collect();
+    for name in &names {
+        let bytes = objects.remove(name).expect("it is there");
+        let to = format!("quarantine/{time}/{name}");
+        for (at, _) in to.match_indices('/') {
+            objects.insert(format!("{}/", &to[..at]), Vec::new());
+        }
+        objects.insert(to, bytes);
+    }
+    names.len()
+}
+
+fn is_payload(name: &str) -> bool {
+    name.starts_with("payloads/") && !name.ends_with('/')
+}
+
+#[test]
+fn content_that_was_set_aside_goes_back_to_the_guard_that_names_it() {
+    for victim in victims() {
+        let mut damaged = victim.now().objects.clone();
+        assert!(set_aside(&mut damaged, "then", is_payload) > 2);
+        comes_back(victim, &damaged).unwrap();
+    }
+}
+
+#[test]
+fn content_that_is_there_is_not_replaced_by_what_was_set_aside() {
+    for victim in victims() {
+        let mut objects_before = victim.now().objects.clone();
+        let mut copy = objects_before.clone();
+        set_aside(&mut copy, "then", is_payload);
+        objects_before.extend(
+            copy.into_iter()
+                .filter(|(name, _)| name.starts_with("quarantine/")),
+        );
+        let (report, store) = repaired(&objects_before).unwrap();
+        assert_eq!(report.verdict(), Verdict::Clean, "{:#?}", told(&report));
+        assert!(objects(&store) == objects_before);
+        let payload = objects_before
+            .iter()
+            .find(|(name, bytes)| is_payload(name) && bytes.len() > 100);
+        let payload = payload.expect("there is one").0.clone();
+        objects_before.get_mut(&payload).expect("it is there")[50] ^= 1;
+        let (report, store) = repaired(&objects_before).unwrap();
+        assert_eq!(report.verdict(), Verdict::Damaged);
+        assert!(
+            objects(&store) == objects_before,
+            "damaged content stays where it is"
+        );
+    }
+}
+
+#[test]
+fn what_a_guard_names_that_was_set_aside_is_no_leak() {
+    for victim in victims() {
+        let mut damaged = victim.now().objects.clone();
+        let dirs = backing_dirs(&damaged);
+        set_aside(&mut damaged, "then", |name| {
+            !name.ends_with('/') && dirs.iter().any(|dir| name.starts_with(&format!("{dir}/")))
+        });
+        let (_, store) = repaired(&damaged).unwrap();
+        let after = objects(&store);
+        for name in damaged.keys().filter(|name| is_payload(name)) {
+            assert!(after.contains_key(name), "{name}");
+        }
+    }
+}
