@@ -45,6 +45,8 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
         "renamed": renamed
             .map(|one| json!({ "path": path(&one.path), "name": String::from_utf8_lossy(&one.name) }))
             .collect::<Vec<_>>(),
+        "brought_back": paths(&report.brought_back),
+        "set_aside": report.set_aside.as_ref().map(|(at, count)| json!({ "path": path(at), "nodes": count })),
         "copied": paths(&report.copied),
         "passed_over": report.passed_over,
         "unrestored": {

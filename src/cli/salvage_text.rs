@@ -82,6 +82,12 @@ fn losses(text: &mut String, report: &Report) {
     );
     section(
         text,
+        "Brought back from the quarantine of a repair, perhaps older than they were",
+        &report.brought_back,
+        |path| shown(path),
+    );
+    section(
+        text,
         "Stored objects that cannot be opened",
         &report.refused,
         String::clone,
@@ -104,6 +110,15 @@ fn losses(text: &mut String, report: &Report) {
 }
 
 fn oddities(text: &mut String, report: &Report) {
+    if let Some((path, count)) = &report.set_aside {
+        line(
+            text,
+            &format!(
+                "\nIn {}, since a repair had set them aside: {count}",
+                shown(path)
+            ),
+        );
+    }
     section(
         text,
         "Moved up from where they cannot be",

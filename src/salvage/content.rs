@@ -4,14 +4,15 @@
 //! not the one that the index speaks of, the frame may still authenticate alone: it is the file's, at its place, but may be
 //! older than what was lost. Such bytes are handed out and named as *unproven*.
 
+use super::scan::Strewn;
 use crate::{
     codec::ChunkCodec,
     crypto::{TAG_LEN, Tag},
     format::{
         ChunkSize, Data, FRAME_HEAD_LEN, FRAME_OVERHEAD, FileState, FrameHead, INDEX_FANOUT,
-        IndexEntry, IndexRoot, PayloadId, new_payload_path, payload_path,
+        IndexEntry, IndexRoot, PayloadId, index_path, new_payload_path, payload_key, payload_path,
     },
-    store::Blob,
+    store::{Blob, ObjectPath},
     vault::{IndexSource, ReadGuard, Remains},
 };
 use std::{ops::Range, sync::Arc};
@@ -39,6 +40,7 @@ pub(super) type Take<'a, E> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), E>;
 /// What `take` says.
 pub(super) fn read<E>(
     remains: &Remains,
+    strewn: &Strewn,
     guard: &ReadGuard,
     file: &FileState,
     take: Take<'_, E>,
@@ -54,7 +56,8 @@ pub(super) fn read<E>(
             let mut reader = Reader {
                 source: keys.index(remains.store(), &aead, of, *id),
                 codec: keys.codec(of, &guard.key, *id, file.chunk),
-                blob: open(remains, id),
+                blobs: open(remains, strewn, id),
+                indexes: places(strewn, id, true, [index_path(id)]),
                 chunk: file.chunk,
                 size: file.size,
                 frames: Vec::new(),
@@ -68,16 +71,31 @@ pub(super) fn read<E>(
     }
 }
 
-/// At its place, or where payloads are born.
-fn open(remains: &Remains, id: &PayloadId) -> Option<Arc<dyn Blob>> {
-    let open = |path| remains.store().open(&path, false).ok();
-    open(payload_path(id)).or_else(|| open(new_payload_path(id)))
+/// At its place, where payloads are born, and wherever else there is something of its name. What opens as its is its.
+fn open(remains: &Remains, strewn: &Strewn, id: &PayloadId) -> Vec<Arc<dyn Blob>> {
+    places(strewn, id, false, [payload_path(id), new_payload_path(id)])
+        .iter()
+        .filter_map(|path| remains.store().open(path, false).ok())
+        .collect()
+}
+
+fn places<const N: usize>(
+    strewn: &Strewn,
+    id: &PayloadId,
+    is_index: bool,
+    own: [ObjectPath; N],
+) -> Vec<ObjectPath> {
+    let elsewhere = strewn.get(&payload_key(id, is_index));
+    let elsewhere = elsewhere.into_iter().flatten().cloned();
+    own.into_iter().chain(elsewhere).collect()
 }
 
 struct Reader<'a, E> {
     source: IndexSource<'a>,
     codec: ChunkCodec,
-    blob: Option<Arc<dyn Blob>>,
+    /// Objects that hold its frames, or may.
+    blobs: Vec<Arc<dyn Blob>>,
+    indexes: Vec<ObjectPath>,
     chunk: ChunkSize,
     size: u64,
     frames: Vec<u8>,
@@ -105,12 +123,16 @@ impl<E> Reader<'_, E> {
             if !entry.present {
                 continue;
             }
-            match self.source.block(height - 1, number, entry) {
-                Ok(block) => {
+            let block = |path| {
+                let block = self.source.block_at(path, height - 1, number, entry);
+                block.ok()
+            };
+            match self.indexes.iter().find_map(block) {
+                Some(block) => {
                     let first = number.saturating_mul(INDEX_FANOUT as u64);
                     self.entries(height - 1, first, &block.entries[..])?;
                 }
-                Err(_) => self.without_index(height, number)?,
+                None => self.without_index(height, number)?,
             }
         }
         Ok(())
@@ -138,8 +160,11 @@ impl<E> Reader<'_, E> {
         let width = IndexRoot::chunks_per_entry(height);
         let first = number.saturating_mul(width);
         let end = first.saturating_add(width).min(self.chunk.count(self.size));
-        let stored = self.blob.as_ref().and_then(|blob| blob.len().ok());
-        let stored = stored.unwrap_or(0).div_ceil(self.chunk.stride() as u64);
+        let stored = self.blobs.iter().filter_map(|blob| blob.len().ok());
+        let stored = stored
+            .max()
+            .unwrap_or(0)
+            .div_ceil(self.chunk.stride() as u64);
         let stored = stored.clamp(first, end.max(first));
         let count = (RUN_LEN / self.chunk.len()).max(1);
         let mut at = first;
@@ -161,7 +186,9 @@ impl<E> Reader<'_, E> {
         let stride = self.chunk.stride();
         self.frames.clear();
         self.frames.resize(count * stride, 0);
-        let Some(blob) = &self.blob else { return };
+        let Some(blob) = self.blobs.first() else {
+            return;
+        };
         let offset = self.chunk.frame_offset(first);
         if blob.read_at(offset, &mut self.frames).is_ok() {
             return;
@@ -173,18 +200,22 @@ impl<E> Reader<'_, E> {
         }
     }
 
-    /// One chunk out of the slots that were fetched.
+    /// One chunk out of the slots that were fetched, or out of another object that has it.
     fn one(&mut self, chunk: u64, slot: usize, entry: Option<&IndexEntry>) -> Result<(), E> {
         let stride = self.chunk.stride();
-        let frame = &self.frames[slot * stride..][..stride];
+        let slot = slot * stride..(slot + 1) * stride;
         let bytes = self.bytes(chunk..chunk + 1);
         let len = usize::try_from(bytes.end - bytes.start).unwrap_or(usize::MAX);
-        let plain = &mut self.plain[..];
-        let proven = entry.is_some_and(|entry| self.codec.open(chunk, entry, frame, plain).is_ok());
+        let mut proven = self.opens(chunk, entry, slot.clone());
+        for other in 1..self.blobs.len() {
+            if proven || entry.is_none() {
+                break;
+            }
+            self.fetch_slot(other, chunk, slot.clone());
+            proven = self.opens(chunk, entry, slot.clone());
+        }
         if !proven {
-            let alone = entry_within(self.chunk, frame);
-            let opens = |entry| self.codec.open(chunk, &entry, frame, plain).is_ok();
-            if !alone.is_some_and(opens) {
+            if !self.opens_alone(chunk, slot) {
                 note(&mut self.flaws.lost, bytes);
                 return Ok(());
             }
@@ -193,6 +224,32 @@ impl<E> Reader<'_, E> {
         self.flaws.some = true;
         let len = len.min(self.plain.len());
         (self.take)(bytes.start, &self.plain[..len])
+    }
+
+    fn opens(&mut self, chunk: u64, entry: Option<&IndexEntry>, slot: Range<usize>) -> bool {
+        let (frame, plain) = (&self.frames[slot], &mut self.plain[..]);
+        entry.is_some_and(|entry| self.codec.open(chunk, entry, frame, plain).is_ok())
+    }
+
+    /// Does any of the objects have a frame that authenticates without its entry?
+    fn opens_alone(&mut self, chunk: u64, slot: Range<usize>) -> bool {
+        for blob in 0..self.blobs.len() {
+            self.fetch_slot(blob, chunk, slot.clone());
+            let alone = entry_within(self.chunk, &self.frames[slot.clone()]);
+            if alone.is_some_and(|entry| self.opens(chunk, Some(&entry), slot.clone())) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reads one slot of one of the objects.
+    fn fetch_slot(&mut self, blob: usize, chunk: u64, slot: Range<usize>) {
+        let offset = self.chunk.frame_offset(chunk);
+        let frame = &mut self.frames[slot];
+        frame.fill(0);
+        // What a failed read leaves does not open.
+        let _ = self.blobs[blob].read_at(offset, frame);
     }
 
     /// The bytes of chunks, as far as the file has them.

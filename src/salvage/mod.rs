@@ -10,8 +10,10 @@
 //! scan      finds all guards, wherever they lie           out       the directory: no path leads out of it
 //! plan      makes a tree of them                          restore   makes the nodes, in parallel
 //! content   what of a file can be read                    attrs     owner, mode, times, extended attributes
+//! aside     what repairs have set aside
 //! ```
 
+mod aside;
 mod attrs;
 mod content;
 mod error;
@@ -83,11 +85,12 @@ pub fn salvage(
     let pool = Pool::new(None);
     let out = Out::open(out)?;
     watch.enter(Stage::Looking, 0);
-    let evidence = scan::scan(&remains, &pool, watch).inspect_err(|_| drop(out.clear()))?;
+    let mut evidence = scan::scan(&remains, &pool, watch).inspect_err(|_| drop(out.clear()))?;
     let mut report = Report::new(journal);
+    let strewn = std::mem::take(&mut evidence.strewn);
     let plan = plan::plan(&remains, evidence, &mut report);
     watch.enter(Stage::Copying, plan.nodes.len() as u64);
-    restore::restore(&remains, &pool, &out, &plan, &mut report, watch)?;
+    restore::restore((&remains, &strewn), &pool, &out, &plan, &mut report, watch)?;
     report.sort();
     Ok(report)
 }

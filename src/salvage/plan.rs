@@ -2,10 +2,10 @@
 //!
 //! A node whose directory has no guard any more lies in `lost+found/<id of the directory>`, with those that lay beside it.
 //! Two nodes of one name get a suffix each but for one; a directory that lies in itself is cut off; one that lies too deep
-//! for ordinary programs moves up. All of that is told.
+//! for ordinary programs moves up. All of that is told. What repairs have set aside is judged in `aside`.
 
 use super::{
-    PATH_LEN_MAX,
+    PATH_LEN_MAX, aside,
     report::{Incomplete, Missing, Renamed, Report},
     scan::{Evidence, Found, Refused},
 };
@@ -52,10 +52,12 @@ pub(super) struct PlannedNode {
 
 /// Plans, and tells what is wrong with the tree.
 pub(super) fn plan(remains: &Remains, mut evidence: Evidence, report: &mut Report) -> Plan {
-    let found = std::mem::take(&mut evidence.found);
+    let mut found = std::mem::take(&mut evidence.found);
+    aside::judge(remains, &mut found);
     let mut planner = Planner::new(remains, &found, report);
     planner.tree();
     planner.tell(&evidence);
+    planner.plan_aside();
     let Planner { dirs, names, .. } = planner;
     let nodes = names
         .into_iter()
@@ -66,18 +68,18 @@ pub(super) fn plan(remains: &Remains, mut evidence: Evidence, report: &mut Repor
     Plan { found, dirs, nodes }
 }
 
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
     remains: &'a Remains,
-    found: &'a [Found],
-    report: &'a mut Report,
-    by_dir: HashMap<DirId, usize>,
+    pub found: &'a [Found],
+    pub report: &'a mut Report,
+    pub by_dir: HashMap<DirId, usize>,
     /// By the directory's id: names and nodes.
-    children: HashMap<DirId, Vec<(Name, usize)>>,
-    dirs: Vec<PlannedDir>,
+    pub children: HashMap<DirId, Vec<(Name, usize)>>,
+    pub dirs: Vec<PlannedDir>,
     /// Where each directory of the vault is planned.
     placed: HashMap<DirId, usize>,
-    seen: HashSet<usize>,
-    names: HashMap<usize, Vec<(usize, Vec<u8>)>>,
+    pub seen: HashSet<usize>,
+    pub names: HashMap<usize, Vec<(usize, Vec<u8>)>>,
     lost_found: Option<usize>,
     /// Directories below `lost+found`, by id.
     lost: HashMap<DirId, usize>,
@@ -87,41 +89,50 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(remains: &'a Remains, found: &'a [Found], report: &'a mut Report) -> Planner<'a> {
-        let mut children: HashMap<DirId, Vec<(Name, usize)>> = HashMap::new();
-        let mut by_dir = HashMap::new();
-        for (at, node) in found.iter().enumerate() {
-            if let Some(dir) = &node.dir {
-                by_dir.entry(dir.id).or_insert(at);
-            }
-            for link in &node.links {
-                let named = (link.name.clone(), at);
-                children.entry(link.dir).or_default().push(named);
-            }
-        }
         let top = PlannedDir {
             found: None,
             parent: 0,
             name: Vec::new(),
             path: Vec::new(),
         };
-        Planner {
+        let aside = (0..found.len()).filter(|&at| found[at].apart);
+        let mut planner = Planner {
             remains,
             found,
             report,
-            by_dir,
-            children,
+            by_dir: HashMap::new(),
+            children: HashMap::new(),
             dirs: vec![top],
             placed: HashMap::new(),
-            seen: HashSet::new(),
+            seen: aside.collect(),
             names: HashMap::new(),
             lost_found: None,
             lost: HashMap::new(),
             taken: HashMap::new(),
+        };
+        planner.enter_all(|node| !node.apart);
+        planner
+    }
+
+    /// Sorts these nodes by the directories in which they are, instead of those that were sorted before.
+    pub(super) fn enter_all(&mut self, which: impl Fn(&Found) -> bool) {
+        self.children.clear();
+        self.by_dir.clear();
+        let found = self.found;
+        for (at, node) in found.iter().enumerate().filter(|(_, node)| which(node)) {
+            if let Some(dir) = &node.dir {
+                self.by_dir.entry(dir.id).or_insert(at);
+            }
+            for link in &node.links {
+                let named = (link.name.clone(), at);
+                self.children.entry(link.dir).or_default().push(named);
+            }
         }
     }
 
     fn tree(&mut self) {
-        let is_root = |node: &Found| node.kind == Kind::Directory && node.links.is_empty();
+        let is_root =
+            |node: &Found| node.kind == Kind::Directory && node.links.is_empty() && !node.apart;
         let root = (0..self.found.len())
             .filter(|&at| is_root(&self.found[at]))
             .max_by_key(|&at| self.found[at].generation);
@@ -139,6 +150,10 @@ impl<'a> Planner<'a> {
             let at = self.lost_dir(&dir);
             self.fill_with(at, &dir);
         }
+        self.cut_cycles();
+    }
+
+    pub(super) fn cut_cycles(&mut self) {
         while let Some(cut) = self.in_a_cycle() {
             self.move_up(cut);
         }
@@ -156,7 +171,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn fill_with(&mut self, at: usize, dir: &DirId) {
+    pub(super) fn fill_with(&mut self, at: usize, dir: &DirId) {
         let mut waiting = vec![(at, *dir)];
         while let Some((at, dir)) = waiting.pop() {
             self.placed.insert(dir, at);
@@ -246,7 +261,7 @@ impl<'a> Planner<'a> {
         way.drain(from..).min_by_key(|&at| self.found[at].file)
     }
 
-    fn add_dir(&mut self, parent: usize, name: &[u8], found: Option<usize>) -> usize {
+    pub(super) fn add_dir(&mut self, parent: usize, name: &[u8], found: Option<usize>) -> usize {
         let name = self.free_name(parent, name);
         let path = joined(&self.dirs[parent].path, &name);
         self.dirs.push(PlannedDir {
@@ -258,21 +273,25 @@ impl<'a> Planner<'a> {
         self.dirs.len() - 1
     }
 
+    /// `lost+found`, made when something goes there.
+    pub(super) fn lost_top(&mut self) -> usize {
+        if let Some(top) = self.lost_found {
+            return top;
+        }
+        let told = self.report.renamed.len();
+        let top = self.add_dir(0, LOST_FOUND, None);
+        // What is in the vault under that name keeps it. This one has no name of its own to tell of.
+        self.report.renamed.truncate(told);
+        self.lost_found = Some(top);
+        top
+    }
+
     /// `lost+found/<id>`, where all is that lay in a directory whose guard is gone.
     fn lost_dir(&mut self, dir: &DirId) -> usize {
         if let Some(&at) = self.lost.get(dir) {
             return at;
         }
-        let top = if let Some(top) = self.lost_found {
-            top
-        } else {
-            let told = self.report.renamed.len();
-            let top = self.add_dir(0, LOST_FOUND, None);
-            // What is in the vault under that name keeps it. This one has no name of its own to tell of.
-            self.report.renamed.truncate(told);
-            self.lost_found = Some(top);
-            top
-        };
+        let top = self.lost_top();
         let at = self.add_dir(top, dir.hex().as_bytes(), None);
         self.lost.insert(*dir, at);
         at
@@ -296,6 +315,7 @@ impl<'a> Planner<'a> {
         self.tell_incomplete();
         self.tell_missing(evidence);
         self.tell_older(evidence);
+        self.tell_brought_back();
         let gone = self
             .lost
             .keys()
@@ -344,7 +364,8 @@ impl<'a> Planner<'a> {
 
     /// Entries whose guards are gone or do not open, as far as their names are known.
     fn tell_missing(&mut self, evidence: &Evidence) {
-        let there: HashSet<&Link> = self.found.iter().flat_map(|node| &node.links).collect();
+        let there = self.found.iter().filter(|node| !node.apart);
+        let there: HashSet<&Link> = there.flat_map(|node| &node.links).collect();
         for Refused { path, link, why } in &evidence.refused {
             match link {
                 Some(link) if !there.contains(link) => {

@@ -32,6 +32,11 @@ pub struct Report {
     pub refused: Vec<String>,
     /// Stored guards that were passed over: a newer one of the same file was found.
     pub passed_over: Vec<String>,
+    /// What only the quarantine of a repair had and is at its place again, since its directory lacked it. It may be older than
+    /// what was lost.
+    pub brought_back: Vec<PathBuf>,
+    /// Where the rest of what only the quarantine had is, and how many nodes: it was removed or replaced before.
+    pub set_aside: Option<(PathBuf, u64)>,
     /// Further names that became copies, since the target makes no hard links.
     pub copied: Vec<PathBuf>,
     /// Attributes that the target did not take.
@@ -128,6 +133,8 @@ impl Report {
             unborn: 0,
             refused: Vec::new(),
             passed_over: Vec::new(),
+            brought_back: Vec::new(),
+            set_aside: None,
             copied: Vec::new(),
             unrestored: Unrestored::default(),
         }
@@ -143,6 +150,7 @@ impl Report {
             && self.missing.is_empty()
             && self.incomplete.is_empty()
             && self.moved.is_empty()
+            && self.brought_back.is_empty()
             && self.refused.is_empty()
     }
 
@@ -155,6 +163,7 @@ impl Report {
         self.older.sort();
         self.refused.sort();
         self.passed_over.sort();
+        self.brought_back.sort();
         self.copied.sort();
     }
 }

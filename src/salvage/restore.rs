@@ -10,7 +10,7 @@ use super::{
     out::{self, Out},
     plan::{Plan, PlannedNode, joined, path_buf, suffixed},
     report::{Damaged, Missing, Renamed, Report},
-    scan::Found,
+    scan::{Found, Strewn},
 };
 use crate::{
     engine::Pool,
@@ -52,6 +52,7 @@ struct Placed {
 
 struct Restorer<'a> {
     remains: &'a Remains,
+    strewn: &'a Strewn,
     out: &'a Out,
     plan: &'a Plan,
     watch: &'a Watch,
@@ -65,7 +66,7 @@ struct Restorer<'a> {
 /// # Errors
 /// `Stopped`, or the directory takes no more.
 pub(super) fn restore(
-    remains: &Remains,
+    (remains, strewn): (&Remains, &Strewn),
     pool: &Pool,
     out: &Out,
     plan: &Plan,
@@ -74,6 +75,7 @@ pub(super) fn restore(
 ) -> Result<(), SalvageError> {
     let mut restorer = Restorer {
         remains,
+        strewn,
         out,
         plan,
         watch,
@@ -134,6 +136,12 @@ impl Restorer<'_> {
             Err(Fault::End(error)) => Err(error),
             Err(Fault::Missing(why)) => {
                 let mut report = self.report.lock();
+                let found = &self.plan.found[node.found];
+                if found.apart {
+                    // It was removed, and its content with it.
+                    report.passed_over.push(found.path.to_string());
+                    return Ok(());
+                }
                 for (dir, name) in &node.names {
                     let path = path_buf(&joined(&self.dirs[*dir], name));
                     let why = why.clone();
@@ -228,7 +236,7 @@ impl Restorer<'_> {
             self.watch.copied(bytes.len() as u64);
             write_all(&fd, bytes, offset).map_err(|errno| self.fault(errno))
         };
-        let flaws = content::read(self.remains, guard, file, &mut take)?;
+        let flaws = content::read(self.remains, self.strewn, guard, file, &mut take)?;
         let whole = flaws.lost.is_empty() && flaws.unproven.is_empty();
         if !whole && !flaws.some {
             return Err(Fault::Missing("nothing of its content is left".to_owned()));

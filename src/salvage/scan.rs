@@ -1,23 +1,25 @@
 //! Finds all guards of a vault, wherever they lie, and keeps of each what a tree can be made of.
 //!
-//! Of several guards of one file the one that was written last counts. Content is not kept: about 300 bytes a file.
+//! Of several guards of one file the one that was written last counts, and least of all one that a repair has set aside. Content
+//! is not kept: about 300 bytes a file. Where payloads lie is kept if it is not where they should.
 
 use super::{SalvageError, Watch};
 use crate::{
     crypto::SetHash,
     engine::Pool,
     format::{
-        Alias, Content, DirId, FileId, Kind, Link, Name, header_copy_path, header_path,
-        is_stored_name, root_guard_path,
+        Alias, Content, DirId, FileId, Kind, Link, Name, PayloadId, StoredGuard, header_copy_path,
+        header_path, index_path, is_stored_name, parse_new_payload_name, parse_payload_name,
+        payload_path, root_guard_path,
     },
     store::{ObjectPath, StoreError},
     vault::{ReadGuard, Remains},
 };
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
-/// What never holds guards.
-const ELSEWHERE: [&str; 4] = ["payloads", "journal", "zones", "zones.copy"];
 const GUARDS: &str = "guards";
+/// Where repairs put what they replace or remove.
+const QUARANTINE: &str = "quarantine/";
 /// Objects that are read in one run of the pool.
 const BATCH_LEN: usize = 4096;
 /// Directories in the store are two levels deep; what was moved by hand may lie deeper.
@@ -29,6 +31,10 @@ pub(super) struct Found {
     /// Where it lies.
     pub path: ObjectPath,
     pub generation: u64,
+    /// A repair has removed or replaced it: anything else counts more.
+    pub set_aside: bool,
+    /// It does not come back to its place (`aside`).
+    pub apart: bool,
     pub kind: Kind,
     pub links: Vec<Link>,
     /// Of a directory.
@@ -59,13 +65,19 @@ pub(super) struct Evidence {
     /// Entries whose guards lie apart.
     pub aliases: Vec<(FileId, Link)>,
     pub passed_over: Vec<ObjectPath>,
+    pub strewn: Strewn,
 }
+
+/// Objects elsewhere than where payloads lie that have names of payloads, by what the names say (`parse_payload_name`).
+pub(super) type Strewn = HashMap<(String, bool), Vec<ObjectPath>>;
 
 /// What one object is.
 enum Seen {
     Guard(Found),
     Alias(FileId, Link),
     Refused(Refused),
+    /// By its name.
+    Payload((String, bool), ObjectPath),
     /// To be looked into.
     Directory(ObjectPath),
     Stray,
@@ -124,22 +136,54 @@ fn list(remains: &Remains, dir: &ObjectPath, evidence: &mut Evidence) -> Vec<Obj
         }
     };
     let header = [header_path(), header_copy_path()];
-    let of_interest = |path: &ObjectPath| {
-        !(header.contains(path) || dir.is_root() && ELSEWHERE.contains(&path.as_str()))
-    };
     names
         .into_iter()
         .filter_map(|name| dir.join(&String::from_utf8(name).ok()?).ok())
-        .filter(of_interest)
+        .filter(|path| !header.contains(path))
         .collect()
 }
 
 fn look(remains: &Remains, path: &ObjectPath) -> Seen {
+    let start = match start(remains, path) {
+        Ok(start) => start,
+        Err(StoreError::NotAnObject { .. }) => return Seen::Directory(path.clone()),
+        Err(error) => return refuse(remains, path, error.to_string()),
+    };
+    if !Alias::is_alias(&start) && !StoredGuard::is_guard(&start) && !is_of_guards(path) {
+        return match parse_payload_name(path.name()) {
+            Some(name) if !is_in_place(path) => Seen::Payload(name, path.clone()),
+            _ => Seen::Stray,
+        };
+    }
     match remains.store().get(path) {
         Ok(bytes) => look_into(remains, path, bytes),
-        Err(StoreError::NotAnObject { .. }) => Seen::Directory(path.clone()),
         Err(error) => refuse(remains, path, error.to_string()),
     }
+}
+
+/// The bytes that say what an object is.
+fn start(remains: &Remains, path: &ObjectPath) -> Result<Vec<u8>, StoreError> {
+    let mut start = vec![0; 4];
+    let len = remains.store().open(path, false)?.read_at(0, &mut start)?;
+    start.truncate(len);
+    Ok(start)
+}
+
+/// Does a guard or alias belong at this path?
+fn is_of_guards(path: &ObjectPath) -> bool {
+    *path == root_guard_path() || backing_dir(path).is_some()
+}
+
+/// Is it where payloads are looked for anyway?
+fn is_in_place(path: &ObjectPath) -> bool {
+    let Some(below) = path.as_str().strip_prefix("payloads/") else {
+        return false;
+    };
+    let digits: String = below.chars().filter(|letter| *letter != '/').collect();
+    let id = PayloadId::from_hex(digits.trim_end_matches(".index").as_bytes());
+    let of = |id: &PayloadId| [payload_path(id), index_path(id)].contains(path);
+    let is_new = |name: &str| parse_new_payload_name(name.as_bytes()).is_some();
+    id.as_ref().is_some_and(of) || below.strip_prefix("new/").is_some_and(is_new)
 }
 
 fn look_into(remains: &Remains, path: &ObjectPath, bytes: Vec<u8>) -> Seen {
@@ -176,6 +220,8 @@ fn found(path: &ObjectPath, guard: ReadGuard) -> Found {
         file: guard.head.file,
         path: path.clone(),
         generation: guard.body.generation,
+        set_aside: path.as_str().starts_with(QUARANTINE),
+        apart: false,
         kind,
         links: guard.body.links,
         dir,
@@ -233,6 +279,7 @@ impl Evidence {
             Seen::Guard(found) => self.take_guard(found),
             Seen::Alias(file, link) => self.aliases.push((file, link)),
             Seen::Refused(refused) => self.refused.push(refused),
+            Seen::Payload(name, path) => self.strewn.entry(name).or_default().push(path),
             Seen::Directory(path) => below.push(path),
             Seen::Stray => {}
         }
@@ -243,8 +290,13 @@ impl Evidence {
         match self.found.get_mut(at) {
             None => self.found.push(found),
             Some(known) => {
-                // Equal ones say the same; the choice must not depend on the order in which they are met.
-                let rank = |one: &Found| (one.generation, std::cmp::Reverse(one.path.clone()));
+                // Equal ones say the same; the choice must not depend on the order in which they are met. Of what was set aside
+                // the last is taken: the directory is named by the time.
+                let rank = |one: &Found| {
+                    let last = one.set_aside.then(|| one.path.clone());
+                    let first = Reverse(one.path.clone());
+                    (!one.set_aside, one.generation, last, first)
+                };
                 let mut older = found;
                 if rank(&older) > rank(known) {
                     std::mem::swap(&mut older, known);

@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! expected    what must come out       outcome    what came out
+//! aside       what a repair set aside
 //! ```
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they go on.
+mod aside;
 mod expected;
 mod journal;
 #[path = "../tamper/map.rs"]

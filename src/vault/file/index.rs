@@ -13,7 +13,7 @@ use crate::{
     format::{
         FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, VaultId, index_path,
     },
-    store::{Store, StoreError},
+    store::{ObjectPath, Store, StoreError},
     vault::{
         VaultError,
         error::{Result, in_object},
@@ -426,12 +426,25 @@ impl IndexSource<'_> {
     /// # Errors
     /// `Damaged` and `Format` where it is not there or another; what the store says.
     pub fn block(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<IndexBlock> {
-        let path = index_path(&self.payload);
+        self.block_at(&index_path(&self.payload), level, number, entry)
+    }
+
+    /// The same of an index that lies elsewhere.
+    ///
+    /// # Errors
+    /// As for `block`.
+    pub fn block_at(
+        &self,
+        path: &ObjectPath,
+        level: u8,
+        number: u64,
+        entry: &IndexEntry,
+    ) -> Result<IndexBlock> {
         let damaged = |what| VaultError::Damaged {
             object: path.as_str().to_owned(),
             what,
         };
-        let blob = self.store.open(&path, false).map_err(|error| match error {
+        let blob = self.store.open(path, false).map_err(|error| match error {
             StoreError::NotFound(_) => damaged("the index is missing"),
             other => other.into(),
         })?;
