@@ -396,10 +396,9 @@ fn named(
     found: Option<&Found>,
     mut make: impl FnMut(&[u8]) -> Result<Vec<u8>, Errno>,
 ) -> Result<Vec<u8>, Errno> {
+    // Which error says so is up to the file system.
     match (make(name), found) {
-        (Err(Errno::INVAL | Errno::NAMETOOLONG | Errno::ILSEQ), Some(found)) => {
-            make(found.file.hex().as_bytes())
-        }
+        (Err(errno), Some(found)) if !is_fatal(errno) => make(found.file.hex().as_bytes()),
         (result, _) => result,
     }
 }

@@ -63,6 +63,11 @@ impl<'a> Expected<'a> {
         expected
     }
 
+    /// How many names must come out.
+    pub fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
     fn map(&self) -> &'a Map {
         &self.moment.map
     }

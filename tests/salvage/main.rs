@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! expected    what must come out       outcome    what came out
-//! aside       what a repair set aside
+//! aside       what a repair set aside  refusals   targets that do not take everything
 //! ```
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they go on.
@@ -17,6 +17,7 @@ mod journal;
 #[allow(dead_code, reason = "the tests of tampering take more of it")]
 mod map;
 mod outcome;
+mod refusals;
 mod tree;
 #[path = "../vaults/mod.rs"]
 mod vaults;
