@@ -12,7 +12,7 @@ use crate::{
     victims,
 };
 use std::{collections::BTreeSet, sync::Arc};
-use wardfs::check::{Kind, Report, Verdict};
+use wardfs::check::{Finding, Kind, Report, Verdict};
 
 /// Moves everything below one path to another.
 pub fn moved(objects: &mut Objects, from: &str, to: &str) {
@@ -66,7 +66,9 @@ fn has(report: &Report, kind: Kind) -> bool {
 /// The check tells it as misplaced and calls nothing left over; the repair brings it back, and nothing is lost.
 fn comes_back(victim: &Victim, damaged: &Objects) -> Result<(), String> {
     let report = checked(damaged);
-    if !has(&report, Kind::Misplaced) || has(&report, Kind::Leak) {
+    // A directory may be left over: one that has a copy of what is elsewhere, too, in the place of a new payload.
+    let is_leak = |found: &Finding| found.kind == Kind::Leak && damaged.contains_key(&found.object);
+    if !has(&report, Kind::Misplaced) || report.findings.iter().any(is_leak) {
         return Err(format!("{:#?}", told(&report)));
     }
     let (report, store) = repaired(damaged).map_err(|error| error.to_string())?;

@@ -38,8 +38,8 @@ pub(super) struct Lost {
 /// Everything that was found.
 #[derive(Default)]
 pub(super) struct Elsewhere {
-    /// Guards, one of each file; none of what was set aside.
-    pub lost: HashMap<FileId, Lost>,
+    /// Guards that were written last of each file: several, if there are copies. None of what was set aside.
+    pub lost: HashMap<FileId, Vec<Lost>>,
     /// Aliases: which directory they are of is not known.
     pub aliases: Vec<ObjectPath>,
     /// Where payloads lie, by what their names say (`parse_payload_name`).
@@ -218,11 +218,13 @@ impl Elsewhere {
             links: body.links,
             dir,
         };
-        // Of equal ones it must not depend on the order in which they are met.
-        let rank = |one: &Lost| (one.generation, std::cmp::Reverse(one.from.clone()));
-        let known = self.lost.get(&file);
-        if known.is_none_or(|known| rank(&lost) > rank(known)) {
-            self.lost.insert(file, lost);
+        let known = self.lost.entry(file).or_default();
+        let newest = known.first().map(|one| one.generation);
+        if newest.is_some_and(|newest| newest < lost.generation) {
+            known.clear();
+        }
+        if newest.is_none_or(|newest| newest <= lost.generation) {
+            known.push(lost);
         }
     }
 }

@@ -13,14 +13,18 @@ use crate::{
     store::ObjectPath,
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
+
+/// So many candidates are tried in all combinations.
+const SEARCH_MAX: usize = 14;
 
 /// From where to where, and the path in the vault of the directory.
 pub(in crate::check) type Back = (ObjectPath, ObjectPath, Vec<u8>);
 
 /// Something for one entry of a directory.
+#[derive(Clone)]
 struct Candidate {
     from: ObjectPath,
     stored: String,
@@ -68,7 +72,8 @@ impl Scan<'_> {
             aliases: found.aliases.clone(),
             back: Vec::new(),
         };
-        found.lost.values().for_each(|lost| places.sort_in(lost));
+        let lost = found.lost.values().flatten();
+        lost.for_each(|lost| places.sort_in(lost));
         if places.candidates.is_empty() && places.aliases.is_empty() {
             return Vec::new();
         }
@@ -215,20 +220,12 @@ impl Places<'_, '_> {
             return;
         };
         let key = self.scan.keys.name_key(&place.id);
-        let mut best: HashMap<String, Candidate> = HashMap::new();
-        for one in candidates {
-            let rank = |one: &Candidate| (one.ctime, std::cmp::Reverse(one.from.clone()));
-            if !self.is_free(place, &one) {
-                continue;
-            }
-            match best.get(&one.stored) {
-                Some(known) if rank(known) >= rank(&one) => {}
-                _ => drop(best.insert(one.stored.clone(), one)),
-            }
-        }
-        let (instead, new): (Vec<Candidate>, Vec<Candidate>) = best
-            .into_values()
-            .partition(|one| place.bad.contains(&one.stored));
+        let free = candidates
+            .into_iter()
+            .filter(|one| self.is_free(place, one));
+        let (instead, new): (Vec<Candidate>, Vec<Candidate>) =
+            free.partition(|one| place.bad.contains(&one.stored));
+        let instead = best(instead);
         for one in instead.into_iter().chain(chosen(place, &key, new)) {
             if !place.bad.contains(&one.stored) {
                 place.found.add(&key, &one.stored, None, false);
@@ -262,24 +259,66 @@ impl Places<'_, '_> {
     }
 }
 
-/// Which of these a directory lacks. If they are more than that, and those of one place alone are what it lacks, it is those.
+/// One for each entry.
+fn best(candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let rank = |one: &Candidate| (one.ctime, std::cmp::Reverse(one.from.clone()));
+    let mut best: BTreeMap<String, Candidate> = BTreeMap::new();
+    for one in candidates {
+        match best.get(&one.stored) {
+            Some(known) if rank(known) >= rank(&one) => {}
+            _ => drop(best.insert(one.stored.clone(), one)),
+        }
+    }
+    best.into_values().collect()
+}
+
+/// Which of these a directory lacks, as its guard sums them up. They may be more, if there are copies of what was removed since.
 fn chosen(place: &Place, key: &NameKey, new: Vec<Candidate>) -> Vec<Candidate> {
     if place.is_whole() {
         return Vec::new();
     }
     let Some(stored) = place.stored else {
-        return new;
+        return best(new);
     };
-    let from: BTreeSet<ObjectPath> = new.iter().map(|one| one.from.parent()).collect();
-    let fits = |from: &&ObjectPath| {
+    let fits = |some: &[Candidate]| {
         let mut sums = place.found;
-        let of_it = new.iter().filter(|one| one.from.parent() == **from);
-        of_it.for_each(|one| sums.add(key, &one.stored, None, false));
+        some.iter()
+            .for_each(|one| sums.add(key, &one.stored, None, false));
         (sums.entries, sums.names) == (stored.entries, stored.names)
     };
-    let Some(only) = from.iter().find(fits).cloned() else {
-        return new;
-    };
-    let of_it = |one: &Candidate| one.from.parent() == only;
-    new.into_iter().filter(of_it).collect()
+    let mut by_dir: BTreeMap<ObjectPath, Vec<Candidate>> = BTreeMap::new();
+    for one in &new {
+        let from = one.from.parent();
+        by_dir.entry(from).or_default().push(one.clone());
+    }
+    let sizes: HashMap<ObjectPath, usize> = by_dir
+        .iter()
+        .map(|(dir, some)| (dir.clone(), some.len()))
+        .collect();
+    for some in by_dir.into_values() {
+        let some = best(some);
+        if fits(&some) {
+            return some;
+        }
+    }
+    let mut all = best(new);
+    let lacks = stored.entries.saturating_sub(place.found.entries);
+    if fits(&all) || all.len() as u64 <= lacks {
+        return all;
+    }
+    if all.len() <= SEARCH_MAX {
+        let subsets = (0..1_u32 << all.len()).filter(|set| u64::from(set.count_ones()) == lacks);
+        for set in subsets {
+            let within = |at: &usize| set >> at & 1 == 1;
+            let some: Vec<usize> = (0..all.len()).filter(within).collect();
+            let some: Vec<Candidate> = some.into_iter().map(|at| all[at].clone()).collect();
+            if fits(&some) {
+                return some;
+            }
+        }
+    }
+    // What lies beside most others is the likeliest. If none are too few, others were put in.
+    all.sort_by_key(|one| std::cmp::Reverse(sizes.get(&one.from.parent()).copied()));
+    all.truncate(usize::try_from(lacks.max(1)).unwrap_or(usize::MAX));
+    all
 }
