@@ -225,6 +225,11 @@ mod tests {
             let parsed = parse_payload_name(&name);
             assert_eq!(parsed, Some((end.to_owned(), is_index)), "{name}");
         }
+        // A repair keeps parts of payloads under such names.
+        let parts = ["", ".2", ".index.2"].map(|number| format!("{end}.from-4096{number}"));
+        for part in &parts {
+            assert_eq!(parse_payload_name(part), None, "{part}");
+        }
         for odd in ["", "ff", ".index", &end[1..], &end.to_uppercase()] {
             assert_eq!(parse_payload_name(odd), None, "{odd}");
         }
