@@ -152,7 +152,7 @@ impl Repair<'_> {
             return Ok(Done::Nothing);
         };
         let harmed = match self.rehearse(&ops)? {
-            Some(after) => rehearse::harm(scanned, &sound, &after),
+            Some(after) => rehearse::harm(scanned, &sound, &after, &done),
             None => None,
         };
         if let Some(object) = harmed {

@@ -7,6 +7,7 @@ use super::{
         scan::{self, Contents, QUARANTINE, Scanned, dir::Dir},
     },
     Repair,
+    settle::Done,
 };
 use crate::{
     format::{DirId, RedoOp, dir_path},
@@ -60,7 +61,18 @@ fn hide(store: &dyn Store, object: &ObjectPath) -> Result<(), StoreError> {
 }
 
 /// What was whole before and would not be so afterwards; `sound` are the directories that are not touched but for their sums.
-pub(super) fn harm(before: &Scanned, sound: &[Arc<Dir>], after: &Scanned) -> Option<String> {
+///
+/// If guards go back, one may turn out to be newer than another one of the same file, in a directory that was put back as a whole.
+/// That one was old before, and nobody could tell.
+pub(super) fn harm(
+    before: &Scanned,
+    sound: &[Arc<Dir>],
+    after: &Scanned,
+    done: &Done,
+) -> Option<String> {
+    let is_old =
+        |finding: &&Finding| matches!(done, Done::GivenBack) && finding.kind == Kind::Double;
+    let old: Vec<&Finding> = after.findings.iter().filter(is_old).collect();
     let hit: HashSet<&str> = before
         .findings
         .iter()
@@ -78,9 +90,13 @@ pub(super) fn harm(before: &Scanned, sound: &[Arc<Dir>], after: &Scanned) -> Opt
         if hit.contains(path.as_str()) || !present.bad.is_empty() || present.unread {
             continue;
         }
-        let is_there = found.get(&dir.id).is_some_and(|found| {
-            !found.is_orphan() && found.present.lock().good.entries >= present.good.entries
-        });
+        let in_it = old
+            .iter()
+            .filter(|old| parent(&old.object) == path.as_str());
+        let least = present.good.entries.saturating_sub(in_it.count() as u64);
+        let is_there = found
+            .get(&dir.id)
+            .is_some_and(|found| !found.is_orphan() && found.present.lock().good.entries >= least);
         if !is_there {
             return Some(path.as_str().to_owned());
         }
@@ -92,7 +108,7 @@ pub(super) fn harm(before: &Scanned, sound: &[Arc<Dir>], after: &Scanned) -> Opt
             finding.kind,
             Kind::Guard | Kind::Entries | Kind::Rollback | Kind::Counts | Kind::Double
         );
-        is_about && (whole.contains(object) || whole.contains(parent(object)))
+        is_about && !is_old(finding) && (whole.contains(object) || whole.contains(parent(object)))
     };
     let harmed = after.findings.iter().find(is_harm);
     harmed.map(|finding| finding.object.clone())
@@ -150,7 +166,8 @@ mod tests {
     fn what_was_whole_and_would_not_be_is_noticed() {
         let store = vault();
         let before = scanned(&store);
-        assert_eq!(harm(&before, &before.dirs, &scanned(&store)), None);
+        let done = Done::GivenBack;
+        assert_eq!(harm(&before, &before.dirs, &scanned(&store), &done), None);
         let entries: Vec<ObjectPath> = before
             .dirs
             .iter()
@@ -166,15 +183,15 @@ mod tests {
         for entry in &entries {
             let bytes = store.get(entry).unwrap();
             store.remove(entry).unwrap();
-            assert!(harm(&before, &before.dirs, &scanned(&store)).is_some());
+            assert!(harm(&before, &before.dirs, &scanned(&store), &done).is_some());
             let mut flipped = bytes.clone();
             flipped[300] ^= 1;
             store.put(entry, &flipped).unwrap();
             let damaged = scanned(&store);
-            assert!(harm(&before, &before.dirs, &damaged).is_some());
+            assert!(harm(&before, &before.dirs, &damaged, &done).is_some());
             // What was damaged before is not held against a repair.
             let sound: Vec<Arc<Dir>> = damaged.dirs.clone();
-            assert_eq!(harm(&damaged, &sound, &damaged), None);
+            assert_eq!(harm(&damaged, &sound, &damaged, &done), None);
             store.put(entry, &bytes).unwrap();
         }
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     crypto::NameKey,
     format::{Alias, DirId, FileId, Link, Time, guard_path},
-    store::ObjectPath,
+    store::{ObjectPath, StoreError},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -255,7 +255,12 @@ impl Places<'_, '_> {
         let to = guard_path(&place.id, &one.stored);
         let is_bad = || place.bad.contains(&one.stored) && self.scan.store.get(&to).is_ok();
         let is_empty = || self.scan.store.exists(&to).is_ok_and(|there| !there);
-        to != one.from && (is_empty() || is_bad())
+        // What lies in the place of the directory is set aside before.
+        let is_blocked = || {
+            let listed = self.scan.store.list(&to.parent());
+            matches!(listed, Err(StoreError::NotAnObject { .. }))
+        };
+        to != one.from && (is_empty() || is_blocked() || is_bad())
     }
 }
 
