@@ -1,19 +1,19 @@
-//! How a thread begins that is started in the middle of the work.
+//! What happens before a thread is started in the middle of the work.
 //!
 //! A thread inherits the core and the urgency of the one that starts it. Where the upper floors give some threads other ones
-//! than usual, they also say how a new thread gets rid of them.
+//! than usual, they also say how these get rid of them first.
 use std::sync::OnceLock;
 
 static FIRST: OnceLock<fn()> = OnceLock::new();
 
-/// What [`begin`] does from now on. Only the first call counts.
-pub fn begin_with(first: fn()) {
+/// What [`before_start`] does from now on. Only the first call counts.
+pub fn prepare_with(first: fn()) {
     // A second one would be the same: there is one mount floor.
     let _ = FIRST.set(first);
 }
 
-/// The first thing that a new thread does, unless it was started where no message is answered.
-pub fn begin() {
+/// For a thread that is about to start another one, unless no message is answered there.
+pub fn before_start() {
     if let Some(first) = FIRST.get() {
         first();
     }

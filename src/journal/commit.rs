@@ -167,12 +167,9 @@ impl Journal {
     }
 
     fn sync_both(&self, log: &[Arc<dyn Blob>], tentative: &Tentative) -> Result<(), StoreError> {
+        threads::before_start();
         std::thread::scope(|scope| {
-            let on_its_own = || {
-                threads::begin();
-                sync_blobs(log)
-            };
-            let beside = std::thread::Builder::new().spawn_scoped(scope, on_its_own);
+            let beside = std::thread::Builder::new().spawn_scoped(scope, || sync_blobs(log));
             let payloads = self.sync_tentative(tentative);
             // Where there may be no more threads, one after the other.
             let log = beside.map_or_else(

@@ -120,12 +120,12 @@ impl Scrubber {
         let (vault, shared) = (Arc::clone(&self.vault), Arc::clone(&self.shared));
         let alive = self.alive.clone();
         let run = move || {
-            threads::begin();
             scrub(&vault, &shared, rate);
             // In this order: whoever waits for the end of the mount wants the vault for itself.
             drop(vault);
             drop(alive);
         };
+        threads::before_start();
         let thread = thread::Builder::new().name("wardfs-scrub".into());
         if thread.spawn(run).is_err() {
             "failed: no thread".clone_into(&mut status.state);

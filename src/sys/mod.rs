@@ -21,5 +21,5 @@ pub use process::{
     Fork, ForkError, close_inherited, fork, fork_count, harden, set_umask,
     silence_standard_streams, start_session, survive_file_limits,
 };
-pub use scheduling::{is_scheduled_as_usual, step_back, step_forward};
+pub use scheduling::{is_scheduled_as_usual, keep_io_priority, step_back, step_forward};
 pub use secret::{SecretBytes, secrets_locked};

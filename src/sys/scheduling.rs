@@ -30,6 +30,41 @@ pub fn step_forward(thread: Option<Pid>) -> io::Result<()> {
     schedule(Pid::as_raw(thread), libc::SCHED_OTHER)
 }
 
+/// What the calling thread asks of a disk stays as urgent as it is by default. Otherwise that of a thread that has stepped
+/// back waits for all others.
+///
+/// # Errors
+/// What `ioprio_get(2)` and `ioprio_set(2)` give.
+pub fn keep_io_priority() -> io::Result<()> {
+    /// `IOPRIO_WHO_PROCESS`, which is a thread; 0 is the calling one.
+    const THREAD: libc::c_int = 1;
+    const CLASS_SHIFT: libc::c_long = 13;
+    const BEST_EFFORT: libc::c_long = 2;
+    /// That of a thread that is not nice.
+    const LEVEL: libc::c_long = 4;
+    // SAFETY: no pointers.
+    let priority = unsafe { libc::syscall(libc::SYS_ioprio_get, THREAD, 0) };
+    if priority < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if priority >> CLASS_SHIFT != 0 {
+        return Ok(());
+    }
+    // SAFETY: no pointers.
+    let set = unsafe {
+        libc::syscall(
+            libc::SYS_ioprio_set,
+            THREAD,
+            0,
+            BEST_EFFORT << CLASS_SHIFT | LEVEL,
+        )
+    };
+    if set < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 fn schedule(thread: libc::pid_t, policy: libc::c_int) -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: the pointer is that of a live value.
@@ -47,6 +82,8 @@ mod tests {
     fn who_steps_back_is_not_scheduled_as_usual_and_a_privileged_thread_may_come_back() {
         let thread = std::thread::spawn(|| {
             assert!(is_scheduled_as_usual());
+            keep_io_priority().unwrap();
+            keep_io_priority().unwrap();
             step_back().unwrap();
             assert!(!is_scheduled_as_usual());
             match step_forward(None) {

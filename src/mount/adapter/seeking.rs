@@ -126,9 +126,9 @@ impl Seeking {
         let (queue, waiting) = mpsc::channel();
         let (seeker, alive) = (Arc::clone(&self.seeker), self.alive.clone());
         let device = self.device.lock().take()?;
+        threads::before_start();
         let thread = thread::Builder::new().name("wardfs-seek".into());
         match thread.spawn(move || {
-            threads::begin();
             seeker.serve(&waiting, device);
             // The vault is held until here; who waits for the end of `alive` closes it.
             drop(seeker);

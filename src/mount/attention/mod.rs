@@ -81,12 +81,16 @@ pub(super) struct Turn<'a>(&'a Arc<Attention>);
 impl Attention {
     /// For `threads` threads that read from the device, of which `device` is another descriptor.
     pub fn new(device: OwnedFd, threads: usize) -> Arc<Attention> {
-        threads::begin_with(place::be_free);
+        let has_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+        let has_places = has_cores && place::are_allowed();
+        if has_places {
+            threads::prepare_with(reader::leave_place);
+        }
         Arc::new(Attention {
             device,
             threads,
-            may_look: std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
-            has_places: place::are_allowed(),
+            may_look: has_cores,
+            has_places,
             seated: Mutex::new(None),
             is_seated: AtomicBool::new(false),
             start: Instant::now(),
@@ -104,10 +108,7 @@ impl Attention {
     pub fn turn(self: &Arc<Self>, program: u32) -> Turn<'_> {
         let others = self.busy.fetch_add(1, SeqCst);
         self.turns.fetch_add(1, SeqCst);
-        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
-            let _order = self.parking.lock();
-            self.wake.notify_all();
-        }
+        self.keep_awake();
         reader::begin(self, others, program);
         Turn(self)
     }
@@ -116,12 +117,27 @@ impl Attention {
     fn seat(&self, guest: Guest) {
         *self.seated.lock() = Some(guest);
         self.is_seated.store(true, SeqCst);
+        self.keep_awake();
+    }
+
+    /// The watcher is not to sleep.
+    fn keep_awake(&self) {
+        if self.asleep.load(SeqCst) && self.asleep.swap(false, SeqCst) {
+            let _order = self.parking.lock();
+            self.wake.notify_all();
+        }
     }
 
     fn unseat(&self) -> Option<Guest> {
         let mut seated = self.seated.lock();
         self.is_seated.store(false, SeqCst);
         seated.take()
+    }
+
+    fn call_away(&self) {
+        if let Some(guest) = self.unseat() {
+            guest.call();
+        }
     }
 
     /// Is there a message, or the end?
@@ -166,7 +182,9 @@ impl Attention {
             }
         }
         parking.wanted = parking.wanted.saturating_sub(1);
-        self.readers.fetch_add(1, Relaxed);
+        self.readers.fetch_add(1, SeqCst);
+        // A place is for the only reader.
+        self.call_away();
         // Another one has to watch.
         self.wake.notify_all();
     }
@@ -176,14 +194,12 @@ impl Attention {
         if self.turns.load(SeqCst) != seen {
             return false;
         }
-        if let Some(guest) = self.unseat() {
-            // Whoever wants that core may keep it for long, and with it the reader and what it holds.
-            guest.call();
-        }
+        // Whoever wants that core may keep it for long, and with it the reader and what it holds.
+        self.call_away();
         let busy = self.busy.load(SeqCst);
         if busy == 0 {
             self.asleep.store(true, SeqCst);
-            if self.turns.load(SeqCst) != seen {
+            if self.turns.load(SeqCst) != seen || self.is_seated.load(SeqCst) {
                 self.asleep.store(false, SeqCst);
             }
         }
@@ -199,7 +215,9 @@ impl Attention {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, SeqCst);
-        reader::finish();
+        if !std::thread::panicking() {
+            reader::finish();
+        }
     }
 }
 

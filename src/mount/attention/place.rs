@@ -13,7 +13,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_setaffinity};
@@ -25,32 +25,41 @@ pub(super) fn are_allowed() -> bool {
     let may_return = || {
         sys::is_scheduled_as_usual() && sys::step_back().is_ok() && sys::step_forward(None).is_ok()
     };
-    let Ok(everywhere) = sched_getaffinity(None) else {
-        return false;
-    };
-    EVERYWHERE.get_or_init(|| everywhere);
     // On a thread of its own: one that may not come forward ends.
-    thread::spawn(may_return).join().unwrap_or(false)
+    let tried = thread::Builder::new().spawn(move || {
+        let may = may_return();
+        if may {
+            find_out_who_restricts();
+        }
+        may
+    });
+    tried.is_ok_and(|thread| thread.join().unwrap_or(false))
+}
+
+/// Whoever once asked for certain cores is held to them, also when the system is given others. So who had all that the system
+/// lets it have asks for all there are.
+static IS_UNRESTRICTED: AtomicBool = AtomicBool::new(false);
+
+/// Ends bound to what it may have.
+fn find_out_who_restricts() {
+    let all_allowed = sched_getaffinity(None).and_then(|before| {
+        sched_setaffinity(None, &all())?;
+        Ok(sched_getaffinity(None)? == before)
+    });
+    IS_UNRESTRICTED.store(all_allowed.unwrap_or(false), Relaxed);
+}
+
+fn all() -> CpuSet {
+    let mut all = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|core| all.set(core));
+    all
 }
 
 /// The calling thread steps back, at its place. Whoever is to call it away must know of it by now.
 pub(super) fn sit() -> io::Result<()> {
+    sys::keep_io_priority()?;
     sys::step_back()
 }
-
-/// What a thread does first that a thread with a place may have started.
-pub(super) fn be_free() {
-    if let Some(everywhere) = EVERYWHERE.get() {
-        let guest = Guest {
-            thread: gettid(),
-            everywhere: *everywhere,
-        };
-        guest.call();
-    }
-}
-
-/// Where threads of this process may run.
-static EVERYWHERE: OnceLock<CpuSet> = OnceLock::new();
 
 /// The place of a thread.
 pub(super) struct Place {
@@ -126,7 +135,12 @@ impl Guest {
         if let Err(error) = sys::step_forward(Some(self.thread)) {
             log::debug!("a thread cannot be called forward: {error}");
         }
-        if let Err(error) = sched_setaffinity(Some(self.thread), &self.everywhere) {
+        let everywhere = if IS_UNRESTRICTED.load(Relaxed) {
+            all()
+        } else {
+            self.everywhere
+        };
+        if let Err(error) = sched_setaffinity(Some(self.thread), &everywhere) {
             log::debug!("a thread stays on its core: {error}");
         }
     }
@@ -134,7 +148,7 @@ impl Guest {
 
 impl Program {
     fn find(id: u32) -> io::Result<Program> {
-        let stat = File::open(format!("/proc/{id}/stat"))?;
+        let stat = File::open(format!("/proc/{id}/task/{id}/stat"))?;
         Ok(Program { id, stat })
     }
 

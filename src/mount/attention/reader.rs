@@ -75,6 +75,11 @@ pub(in crate::mount) fn about_to_answer() {
     with(Reader::about_to_answer);
 }
 
+/// Before a thread starts another one, which would have its place, too.
+pub(super) fn leave_place() {
+    with(Reader::leave);
+}
+
 fn with(work: impl FnOnce(&mut Reader)) {
     READER.with_borrow_mut(|reader| {
         if let Some(reader) = reader {
@@ -86,6 +91,7 @@ fn with(work: impl FnOnce(&mut Reader)) {
 impl Drop for Reader {
     /// The thread ends, because the mount does.
     fn drop(&mut self) {
+        self.leave();
         self.attention.end();
     }
 }
@@ -121,18 +127,20 @@ impl Reader {
         }
     }
 
-    /// Calls for help when messages wait again and again for a reader.
-    fn note_waiting(&mut self) {
+    /// Calls for help when messages wait again and again for a reader. Did it?
+    fn note_waiting(&mut self) -> bool {
         if !self.attention.is_ready() {
             self.rush = 0;
-            return;
+            return false;
         }
         self.calm = 0;
         self.rush += 1;
-        if self.rush >= RUSH {
+        let calls = self.rush >= RUSH;
+        if calls {
             self.rush = 0;
             self.attention.call_help();
         }
+        calls
     }
 
     fn finish(&mut self) {
@@ -143,18 +151,18 @@ impl Reader {
             // The next message may be there by now, and always is if the program goes on: that is no rush.
             return;
         }
-        self.beside
-            .is_answered(self.ended.saturating_sub(self.begun));
         let readers = self.attention.readers.load(Relaxed);
-        if readers == 1 && self.attention.threads > 1 {
-            self.note_waiting();
-        }
+        let called = readers == 1 && self.attention.threads > 1 && self.note_waiting();
         let are_all_known = self.attention.known.load(Relaxed) == self.attention.threads;
         if readers > 1 && self.calm >= CALM && are_all_known {
             self.calm = 0;
             self.soon = 0;
             self.attention.park();
-        } else if readers == 1 && !self.take_place() && self.soon >= SOON && self.attention.may_look
+        } else if readers == 1
+            && !called
+            && !self.take_place()
+            && self.soon >= SOON
+            && self.attention.may_look
         {
             self.look();
         }
@@ -186,18 +194,26 @@ impl Reader {
         let Some(program) = self.beside.wanted(self.ended).filter(|_| may) else {
             return false;
         };
+        // To ask `/proc` may take as long as a program takes to end, and that may even need answers of this mount. Who is busy
+        // with it is replaced.
+        self.attention.busy.fetch_add(1, SeqCst);
+        self.sit_beside(program);
+        self.attention.busy.fetch_sub(1, SeqCst);
+        self.place.is_some()
+    }
+
+    fn sit_beside(&mut self, program: u32) {
         let Ok(place) = Place::take(program) else {
-            self.beside.put_off(self.ended);
-            return false;
+            return self.beside.put_off(self.ended);
         };
         self.attention.seat(place.guest());
         let sits = place::sit();
         self.place = Some(place);
         // Who was called away in between has not heard it.
-        if sits.is_err() || !self.attention.is_seated.load(SeqCst) {
+        let was_called = !self.attention.is_seated.load(SeqCst);
+        if sits.is_err() || was_called || self.attention.readers.load(SeqCst) > 1 {
             self.leave();
         }
-        self.place.is_some()
     }
 
     fn think_of_place(&mut self, waited: Duration) {
