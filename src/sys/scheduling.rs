@@ -40,8 +40,6 @@ pub fn keep_io_priority() -> io::Result<()> {
     const THREAD: libc::c_int = 1;
     const CLASS_SHIFT: libc::c_long = 13;
     const BEST_EFFORT: libc::c_long = 2;
-    /// That of a thread that is not nice.
-    const LEVEL: libc::c_long = 4;
     // SAFETY: no pointers.
     let priority = unsafe { libc::syscall(libc::SYS_ioprio_get, THREAD, 0) };
     if priority < 0 {
@@ -50,13 +48,16 @@ pub fn keep_io_priority() -> io::Result<()> {
     if priority >> CLASS_SHIFT != 0 {
         return Ok(());
     }
+    // As the kernel has it for a thread that never asked: 4 for one that is not nice, 7 for the nicest.
+    let niceness = rustix::process::getpriority_process(None)?;
+    let level = libc::c_long::from((niceness + 20) / 5);
     // SAFETY: no pointers.
     let set = unsafe {
         libc::syscall(
             libc::SYS_ioprio_set,
             THREAD,
             0,
-            BEST_EFFORT << CLASS_SHIFT | LEVEL,
+            BEST_EFFORT << CLASS_SHIFT | level,
         )
     };
     if set < 0 {
