@@ -89,7 +89,7 @@ pub(super) fn execute_file(
     Ok(())
 }
 
-fn decode(number: u64, mut content: &[u8]) -> Result<Vec<RedoOp>, JournalError> {
+pub(super) fn decode(number: u64, mut content: &[u8]) -> Result<Vec<RedoOp>, JournalError> {
     let mut ops = Vec::new();
     while !content.is_empty() {
         let op = RedoOp::decode(&mut content).map_err(|_| JournalError::BadFile {

@@ -151,7 +151,7 @@ impl FrameReader {
 }
 
 /// Opens the frame at the front of `bytes`.
-fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
+pub(super) fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
     let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
         return Found::Nothing { next: None };
     };

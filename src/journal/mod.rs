@@ -31,7 +31,7 @@ pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment, is_empty,
     read_log,
 };
-pub use redo::{RedoWriter, begin_redo, settle_dirs};
+pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};

@@ -2,8 +2,12 @@
 //!
 //! Frames of encoded `RedoOp`s, closed by a frame whose content is the single byte `SEAL`. A file without that last frame is
 //! as if it were not there: its checkpoint has touched nothing.
+//!
+//! What a checkpoint writes can be more than should lie in memory. So operations can be added as a [`Part`], which is read
+//! back when they are done.
 use super::{
     JournalContext, JournalError,
+    execute::decode,
     frames::{self, Found, FrameReader, Purpose},
     journal_path,
 };
@@ -38,6 +42,21 @@ pub struct RedoWriter {
     index: u64,
     content: Vec<u8>,
     sealed: Vec<u8>,
+}
+
+/// Operations that lie together in a redo file.
+#[derive(Clone, Copy)]
+pub struct Part {
+    offset: u64,
+    len: usize,
+    index: u64,
+}
+
+/// A redo file that is durable.
+pub struct RedoFile {
+    context: JournalContext,
+    number: u64,
+    blob: Arc<dyn Blob>,
 }
 
 /// Begins a redo file of a vault whose journal is empty.
@@ -85,6 +104,19 @@ impl RedoWriter {
         }
     }
 
+    /// Adds operations that go together, in a frame of their own: [`RedoFile::read`] gives them back.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn add_part(&mut self, ops: &[RedoOp]) -> Result<Part, JournalError> {
+        self.write_frame()?;
+        let (offset, index) = (self.offset, self.index);
+        ops.iter().for_each(|op| op.encode(&mut self.content));
+        self.write_frame()?;
+        let len = self.sealed.len();
+        Ok(Part { offset, len, index })
+    }
+
     fn write_frame(&mut self) -> Result<(), JournalError> {
         if self.content.is_empty() {
             return Ok(());
@@ -107,18 +139,46 @@ impl RedoWriter {
     ///
     /// # Errors
     /// What the store says; then the checkpoint has not happened.
-    pub fn commit(mut self) -> Result<(), JournalError> {
+    pub fn commit(mut self) -> Result<RedoFile, JournalError> {
         self.write_frame()?;
         self.content.push(SEAL);
         let closed = self.write_frame().and_then(|()| self.make_durable());
         // After a failed sync it may look whole to the next mount, for as long as the kernel remembers it, and not be on the
         // disk. A sync by that mount would find nothing to do, and the file would be gone after a power cut in its midst.
-        closed.inspect_err(|_| drop(self.store.remove(&redo_path(self.number))))
+        closed.inspect_err(|_| drop(self.store.remove(&redo_path(self.number))))?;
+        Ok(RedoFile {
+            context: self.context,
+            number: self.number,
+            blob: self.blob,
+        })
     }
 
     fn make_durable(&self) -> Result<(), JournalError> {
         self.blob.sync()?;
         Ok(self.store.sync_dir(&super::journal_dir())?)
+    }
+}
+
+impl RedoFile {
+    /// The operations of a part.
+    ///
+    /// # Errors
+    /// What the store says; `BadFile` if they are not as they were written.
+    pub fn read(&self, part: Part) -> Result<Vec<RedoOp>, JournalError> {
+        let place = frames::FramePlace {
+            purpose: Purpose::Redo,
+            number: self.number,
+            index: part.index,
+        };
+        let mut bytes = vec![0; part.len];
+        let got = self.blob.read_at(part.offset, &mut bytes)?;
+        match frames::open(&self.context, place, &bytes[..got]) {
+            Found::Frame { content, .. } => decode(self.number, &content),
+            Found::Nothing { .. } => Err(JournalError::BadFile {
+                name: format!("redo.{:016x}", self.number),
+                what: "what was just written is not there",
+            }),
+        }
     }
 }
 

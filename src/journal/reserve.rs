@@ -210,7 +210,7 @@ impl Reserve {
     /// What a sync of the store says.
     pub fn release(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        if state.size == 0 || self.is_plenty(&state) {
+        if self.is_plenty(&state) {
             return Ok(());
         }
         state.tight = true;
@@ -219,7 +219,7 @@ impl Reserve {
             self.drained.wait(&mut state);
         }
         state.shrink_to(0);
-        // ext4 lets nobody have freed blocks before its own journal has the freeing.
+        // What was freed is nobody's before that, see `grow_after_sync`.
         self.store.sync()
     }
 
@@ -249,12 +249,21 @@ impl Reserve {
         let needed = state.needed() + FOR_REMOVALS;
         if state.size > needed + 4 * STEP {
             state.shrink_to(needed);
-        } else if state.size < needed && self.look_or_grow(state, needed).is_err() {
+        } else if state.size < needed
+            && self.look_or_grow(state, needed).is_err()
+            && self.grow_after_sync(state, needed).is_err()
+        {
             // What was accepted meanwhile had its space before. Without the space for another segment there would be no way
             // out: with it, removals are.
             let least = state.size.max(NEXT_SEGMENT);
             let _ = self.grow(state, least);
         }
+    }
+
+    /// ext4 lets nobody have freed blocks before its own journal has the freeing: those of the segment that has just gone.
+    fn grow_after_sync(&self, state: &mut State, needed: u64) -> Result<(), StoreError> {
+        self.store.sync()?;
+        self.grow(state, needed)
     }
 
     pub(super) fn remove(&self) -> Result<(), StoreError> {

@@ -18,7 +18,7 @@ const CHANGE_COST: u64 = 128 << 10;
 /// A guard without content of any length, with its entry.
 const GUARD_LEN: u64 = 1024;
 /// The store gives every object a whole number of blocks.
-const BLOCK_LEN: u64 = 4096;
+pub(super) const BLOCK_LEN: u64 = 4096;
 
 /// Keeps a checkpoint's snapshot out, and the space for the change reserved, until it is dropped.
 pub(super) struct Change<'a> {

@@ -1,16 +1,17 @@
 //! The store is changed in place, and memory learns what it holds. The redo file is durable by now.
 use super::{
-    fold::{Folded, Frame},
+    fold::Folded,
+    frames::{Frame, Part},
     seal::Plan,
     snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
 };
 use crate::{
     format::RedoOp,
-    journal::{self, Executor},
+    journal::{self, Executor, RedoFile},
     vault::{
         core::Core,
         error::Result,
-        file::{Birth, FileBody, FileData, Payload, index_snapshot::StoredBlock, stored_bytes},
+        file::{Birth, FileBody, FileData, Payload, stored_bytes},
         node::{Node, NodeContent},
     },
 };
@@ -20,18 +21,14 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 /// So many frames are written while their file is locked; then whoever waits for it has its turn.
 const BATCH: usize = 8;
 
-/// A part of what is done to a payload.
+/// Frames of one payload, written while its file is locked: a reader must not find new frames under old entries.
 struct Batch<'a> {
+    frames: &'a [(usize, Frame)],
+    /// One for each of them that changes its slot.
     ops: &'a [RedoOp],
-    /// How many of `ops` come before those about frames.
-    before: usize,
-    frames: &'a [Frame],
-    /// With the last part, all index blocks.
-    blocks: Option<&'a [StoredBlock]>,
 }
 
 impl Batch<'_> {
-    /// Writes frames while their file is locked: a reader must not find new frames under old entries.
     fn apply(
         &self,
         snap: &NodeSnap,
@@ -40,10 +37,6 @@ impl Batch<'_> {
         segment: u64,
     ) -> Result<()> {
         let mut state = snap.node.state.write();
-        let present = match &mut state.content {
-            NodeContent::File(file) => present_payload(file, payload),
-            _ => None,
-        };
         // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
         let mut done = 0_usize;
         let executed = self.ops.iter().try_for_each(|op| {
@@ -51,31 +44,22 @@ impl Batch<'_> {
             done += 1;
             Result::Ok(())
         });
-        let Some((allocated, present)) = present else {
+        let Some((allocated, present)) = present_payload(&mut state.content, payload) else {
             return executed;
         };
         // Should one have failed, reading goes on: what was done to the payload before it lies there now.
-        let slots_done = done.saturating_sub(self.before);
         let mut slots = 0;
-        let frames = self.frames.iter().take_while(|frame| {
+        let frames = self.frames.iter().map(|(_, frame)| frame);
+        let frames = frames.take_while(|frame| {
             slots += usize::from(frame.changes_slot());
-            slots <= slots_done
+            slots <= done
         });
         let frames: Vec<&Frame> = frames.collect();
-        let is_made = frames.iter().any(|frame| frame.entry.present);
-        if is_made || (payload.birth == Birth::New && done > 0) {
+        if frames.iter().any(|frame| frame.entry.present) {
             present.birth = Birth::Placed;
         }
         learn_frames(present, allocated, frames.into_iter(), segment);
         executed?;
-        if let Some(blocks) = self.blocks {
-            if present.birth == Birth::Placing {
-                // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second
-                // one.
-                present.birth = Birth::Unborn;
-            }
-            present.index.get_mut().stored(blocks, segment);
-        }
         RwLockWriteGuard::unlock_fair(state);
         Ok(())
     }
@@ -83,30 +67,40 @@ impl Batch<'_> {
 
 impl Core {
     /// Changes the store, in the order of the redo file but for what does not depend on each other.
-    pub(super) fn apply(&self, snapshot: &Snapshot, plan: &Plan) -> Result<()> {
-        plan.make_dirs
-            .iter()
-            .try_for_each(|path| self.store.make_dir(path))?;
-        if plan
-            .folded
-            .iter()
-            .flatten()
-            .flat_map(|folded| &folded.ops)
-            .any(|op| matches!(op, RedoOp::Rename { .. }))
-        {
-            journal::settle_dirs(&*self.store)?;
-        }
+    pub(super) fn apply(&self, snapshot: &Snapshot, plan: &Plan, redo: &RedoFile) -> Result<()> {
+        self.make_dirs(&plan.folds.dirs)?;
         let payloads: Vec<(&NodeSnap, &Folded)> = snapshot
             .nodes
             .iter()
-            .zip(&plan.folded)
+            .zip(&plan.folds.nodes)
             .filter_map(|(snap, folded)| Some((snap, folded.as_ref()?)))
             .collect();
-        self.all(payloads, |(snap, folded)| {
-            self.apply_payload(snap, folded, snapshot.segment)
+        let mut first = payloads.iter().flat_map(|(_, folded)| &folded.first);
+        if first.any(|op| matches!(op, RedoOp::Rename { .. })) {
+            journal::settle_dirs(&*self.store)?;
+        }
+        self.all(payloads.clone(), |(snap, folded)| {
+            self.begin_payload(snap, folded)
         })?;
+        // One payload's frames are one thread's: two would wait for each other, and keep others from the file.
+        let parts = plan.folds.parts.chunk_by(Part::goes_on_in);
+        self.all(parts.collect(), |parts| {
+            let mut parts = parts.iter();
+            parts.try_for_each(|part| self.apply_part(snapshot, part, redo))
+        })?;
+        self.all(payloads, |(snap, folded)| {
+            self.end_payload(snap, folded, snapshot.segment)
+        })?;
+        self.make_dirs(&plan.make_dirs)?;
         self.all(plan.puts.iter().collect(), |op| self.execute(op))?;
         self.all(plan.removes.iter().collect(), |op| self.execute(op))
+    }
+
+    fn make_dirs(&self, paths: &[crate::store::ObjectPath]) -> Result<()> {
+        for path in paths {
+            self.store.make_dir(path)?;
+        }
+        Ok(())
     }
 
     fn all<T: Send>(&self, work: Vec<T>, each: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
@@ -117,35 +111,64 @@ impl Core {
         Ok(Executor::new(&*self.store).execute(op)?)
     }
 
-    /// Brings a payload up to date, its file locked for some frames at a time.
-    fn apply_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
+    /// Before a payload's frames.
+    fn begin_payload(&self, snap: &NodeSnap, folded: &Folded) -> Result<()> {
         let ContentSnap::Payload { payload, .. } = &snap.content else {
             return Ok(());
         };
-        let mut executor = Executor::new(&*self.store);
-        let mut ops = folded.ops.as_slice();
-        let mut before = folded.first_frame;
-        let mut frames = folded.frames.as_slice();
-        loop {
-            let (now, later) = frames.split_at(frames.len().min(BATCH));
-            let slots = now.iter().filter(|frame| frame.changes_slot()).count();
-            let (batch, rest) = if later.is_empty() {
-                (ops, &ops[ops.len()..])
-            } else {
-                ops.split_at(before + slots)
-            };
-            let batch = Batch {
-                ops: batch,
-                before,
-                frames: now,
-                blocks: later.is_empty().then_some(&*folded.blocks),
-            };
-            batch.apply(snap, payload, &mut executor, segment)?;
-            if later.is_empty() {
-                return Ok(());
-            }
-            (ops, before, frames) = (rest, 0, later);
+        if folded.first.is_empty() {
+            return Ok(());
         }
+        let mut state = snap.node.state.write();
+        for op in &folded.first {
+            self.execute(op)?;
+            if let Some((_, present)) = present_payload(&mut state.content, payload)
+                && payload.birth == Birth::New
+            {
+                present.birth = Birth::Placed;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes frames, their files locked for some of them at a time.
+    fn apply_part(&self, snapshot: &Snapshot, part: &Part, redo: &RedoFile) -> Result<()> {
+        let ops = part.ops(redo)?;
+        let mut ops = &*ops;
+        let mut executor = Executor::new(&*self.store);
+        for frames in part.frames.chunk_by(|one, two| one.0 == two.0) {
+            let snap = &snapshot.nodes[frames[0].0];
+            let ContentSnap::Payload { payload, .. } = &snap.content else {
+                continue;
+            };
+            for frames in frames.chunks(BATCH) {
+                let slots = frames.iter().filter(|(_, frame)| frame.changes_slot());
+                let (now, later) = ops.split_at(slots.count());
+                let batch = Batch { frames, ops: now };
+                batch.apply(snap, payload, &mut executor, snapshot.segment)?;
+                ops = later;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a payload's frames.
+    fn end_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
+        let ContentSnap::Payload { payload, .. } = &snap.content else {
+            return Ok(());
+        };
+        let mut state = snap.node.state.write();
+        let mut executor = Executor::new(&*self.store);
+        folded.last.iter().try_for_each(|op| executor.execute(op))?;
+        if let Some((_, present)) = present_payload(&mut state.content, payload) {
+            if present.birth == Birth::Placing {
+                // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second
+                // one.
+                present.birth = Birth::Unborn;
+            }
+            present.index.get_mut().stored(&folded.blocks, segment);
+        }
+        Ok(())
     }
 
     /// Memory learns what is stored now.
@@ -218,11 +241,17 @@ impl Core {
 
 /// The payload of a snapshot, if the file still has it.
 fn present_payload<'a>(
-    file: &'a mut FileData,
+    content: &'a mut NodeContent,
     snap: &PayloadSnap,
 ) -> Option<(&'a mut u64, &'a mut Payload)> {
-    match &mut file.body {
-        FileBody::Payload(payload) if payload.id == snap.id => Some((&mut file.allocated, payload)),
+    let NodeContent::File(file) = content else {
+        return None;
+    };
+    let FileData {
+        body, allocated, ..
+    } = &mut **file;
+    match body {
+        FileBody::Payload(payload) if payload.id == snap.id => Some((allocated, payload)),
         _ => None,
     }
 }
@@ -233,9 +262,7 @@ fn release_slots(snap: &NodeSnap, segment: u64) {
     let ContentSnap::Payload { payload, .. } = &snap.content else {
         return;
     };
-    if let NodeContent::File(file) = &mut snap.node.state.write().content
-        && let Some((_, present)) = present_payload(file, payload)
-    {
+    if let Some((_, present)) = present_payload(&mut snap.node.state.write().content, payload) {
         present.busy.retain(|busy| busy.segment > segment);
     }
 }

@@ -1,216 +1,181 @@
-//! Patches become whole chunks, sealed; so do the index blocks above them.
-use super::snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot};
+//! Patches become whole chunks, sealed (`frames`); so do the index blocks above them.
+//!
+//! There can be hundreds of megabytes of frames. So they go into the redo file as they are made, some megabytes at a time,
+//! and are read back from it when the store is changed.
+use super::{
+    frames::{Frame, Part},
+    snapshot::{ContentSnap, FileSnap, NodeSnap, PayloadSnap, Snapshot},
+};
 use crate::{
     format::{
-        ChunkSize, IndexBlock, IndexEntry, IndexRoot, RedoOp, index_path, new_payload_path,
+        ChunkSize, IndexBlock, IndexRoot, RedoOp, index_path, new_payload_path, payload_dir,
         payload_path,
     },
+    journal::RedoWriter,
     store::ObjectPath,
     vault::{
         core::Core,
         error::Result,
         file::{
             Birth,
-            index::{Index, IndexSource},
-            index_snapshot::StoredBlock,
-            overlay::Patch,
+            index::IndexSource,
+            index_snapshot::{IndexSnapshot, StoredBlock},
             stored_bytes,
         },
     },
 };
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
-/// A payload's new frames and index.
+/// What a checkpoint does to payloads.
+pub(super) struct Folds {
+    /// The directories that payloads go to.
+    pub dirs: Vec<ObjectPath>,
+    /// By node of `snapshot.nodes`; `None` for those without a payload.
+    pub nodes: Vec<Option<Folded>>,
+    /// All frames.
+    pub parts: Vec<Part>,
+}
+
+/// One payload.
 pub(super) struct Folded {
-    pub frames: Vec<Frame>,
+    /// Before all frames: it is placed, and its cleared slots are punched.
+    pub first: Vec<RedoOp>,
+    /// After all frames: index blocks are written.
+    pub last: Vec<RedoOp>,
     pub blocks: Vec<StoredBlock>,
-    /// What is done to the payload: placed, its cleared slots punched, its frames and index blocks written.
-    pub ops: Vec<RedoOp>,
-    /// The first of them that is about a frame. One for each frame that changes its slot, in their order, then the index.
-    pub first_frame: usize,
     pub root: IndexRoot,
+    /// Frames and index blocks that were sealed.
+    pub seals: u64,
     /// Stored bytes of all frames afterwards.
     pub allocated: u64,
 }
 
-/// A chunk that goes into its slot.
-pub(super) struct Frame {
-    pub chunk: u64,
-    pub entry: IndexEntry,
-    /// What it replaces.
-    pub old: IndexEntry,
-    /// What it holds, so that the patch can go when nothing was added to it since.
-    pub patch: Arc<Patch>,
+/// A payload, and the index that it will have.
+pub(super) struct Folding<'a> {
+    pub snap: &'a NodeSnap,
+    pub file: &'a FileSnap,
+    pub payload: &'a PayloadSnap,
+    index: IndexSnapshot,
+    frames: u64,
+    allocated: u64,
 }
 
-impl Frame {
-    /// Is anything done to its slot?
-    pub fn changes_slot(&self) -> bool {
-        self.entry.present || self.old.present
-    }
-}
-
-impl Core {
-    /// Folds all payloads; the results are in the order of `snapshot.nodes`, `None` for nodes without a payload.
-    pub(super) fn fold(&self, snapshot: &Snapshot) -> Result<Vec<Option<Folded>>> {
-        let nodes: Vec<&NodeSnap> = snapshot.nodes.iter().collect();
-        self.pool
-            .map(nodes, |node| self.fold_node(node))
-            .into_iter()
-            .collect()
-    }
-
-    fn fold_node(&self, snap: &NodeSnap) -> Result<Option<Folded>> {
+impl<'a> Folding<'a> {
+    fn new(snap: &'a NodeSnap) -> Option<Folding<'a>> {
         let ContentSnap::Payload { file, payload } = &snap.content else {
-            return Ok(None);
+            return None;
         };
-        let work: Vec<&(u64, Arc<Patch>)> = payload.patches.iter().collect();
-        let frames = self.pool.map(work, |(chunk, patch)| {
-            self.fold_chunk(snap, payload, file.size, *chunk, patch)
-        });
-        let mut index = payload.index.clone();
-        let mut folded = Vec::with_capacity(frames.len());
-        let path = payload_path(&payload.id);
-        let mut ops = Vec::with_capacity(frames.len() + 1);
-        if payload.birth == Birth::New {
+        Some(Folding {
+            snap,
+            file,
+            payload,
+            index: payload.index.clone(),
+            frames: 0,
+            allocated: file.allocated,
+        })
+    }
+
+    /// Notes a new frame.
+    pub fn learn(&mut self, frame: &Frame) {
+        self.allocated =
+            (self.allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
+        self.index.set(frame.chunk, frame.entry);
+        self.frames += 1;
+    }
+
+    /// May there be an object at the payload's own place afterwards?
+    fn may_lie(&self) -> bool {
+        self.payload.birth == Birth::New || !self.payload.patches.is_empty()
+    }
+
+    /// What comes before all frames.
+    fn first(&self) -> Vec<RedoOp> {
+        let path = payload_path(&self.payload.id);
+        let mut ops = Vec::new();
+        if self.payload.birth == Birth::New {
             ops.push(RedoOp::Rename {
-                from: new_payload_path(&payload.id),
+                from: new_payload_path(&self.payload.id),
                 to: path.clone(),
             });
         }
         // An earlier punch must not hit a later frame.
-        if matches!(payload.birth, Birth::New | Birth::Placed) {
-            ops.extend(
-                payload
-                    .cleared
-                    .iter()
-                    .map(|chunks| punch(&path, file.chunk, chunks)),
-            );
+        if matches!(self.payload.birth, Birth::New | Birth::Placed) {
+            let cleared = self.payload.cleared.iter();
+            ops.extend(cleared.map(|chunks| punch(&path, self.file.chunk, chunks)));
         }
-        let first_frame = ops.len();
-        let mut allocated = file.allocated;
-        for frame in frames {
-            let Some((frame, bytes)) = frame? else {
-                continue;
-            };
-            if frame.entry.present {
-                let offset = file.chunk.frame_offset(frame.chunk);
-                ops.push(RedoOp::WriteAt {
-                    path: path.clone(),
-                    offset,
-                    bytes,
-                });
-            } else if frame.old.present {
-                ops.push(punch(&path, file.chunk, &(frame.chunk..frame.chunk + 1)));
-            }
-            allocated =
-                (allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
-            index.set(frame.chunk, frame.entry);
-            folded.push(frame);
-        }
-        let aead = || snap.key.index_aead(self.keys.suite);
+        ops
+    }
+}
+
+impl Core {
+    /// Folds all payloads. What is to be done to them is in the redo file then.
+    pub(super) fn fold(&self, snapshot: &Snapshot, redo: &mut RedoWriter) -> Result<Folds> {
+        let mut nodes: Vec<Option<Folding<'_>>> = snapshot.nodes.iter().map(Folding::new).collect();
+        let dirs = payload_dirs(&nodes);
+        let made = dirs.iter().map(|dir| RedoOp::MakeDir(dir.clone()));
+        add_all(redo, made)?;
+        let first = |node: &Option<Folding<'_>>| node.as_ref().map(Folding::first);
+        let firsts: Vec<Option<Vec<RedoOp>>> = nodes.iter().map(first).collect();
+        add_all(redo, firsts.iter().flatten().flatten())?;
+        let parts = self.fold_frames(&mut nodes, redo)?;
+        let work = nodes.into_iter().zip(firsts).collect();
+        let nodes: Vec<Option<Folded>> = self
+            .pool
+            .map(work, |(node, first)| Some(self.fold_index(node?, first?)));
+        add_all(redo, nodes.iter().flatten().flat_map(|node| &node.last))?;
+        Ok(Folds { dirs, nodes, parts })
+    }
+
+    fn fold_index(&self, node: Folding<'_>, first: Vec<RedoOp>) -> Folded {
+        let aead = || node.snap.key.index_aead(self.keys.suite);
         let source = IndexSource {
             store: &*self.store,
             aead: &aead,
             vault: self.keys.vault,
-            file: snap.node.id,
-            payload: payload.id,
+            file: node.snap.node.id,
+            payload: node.payload.id,
         };
-        let (root, mut blocks) = index.build(&source);
-        for block in blocks.iter_mut().filter(|block| !block.bytes.is_empty()) {
-            let (path, offset) = (
-                index_path(&payload.id),
-                IndexBlock::offset(block.level, block.number),
-            );
-            ops.push(RedoOp::WriteAt {
-                path,
-                offset,
+        let (root, mut blocks) = node.index.build(&source);
+        let path = index_path(&node.payload.id);
+        let written = blocks.iter_mut().filter(|block| !block.bytes.is_empty());
+        let last = written
+            .map(|block| RedoOp::WriteAt {
+                path: path.clone(),
+                offset: IndexBlock::offset(block.level, block.number),
                 bytes: std::mem::take(&mut block.bytes),
-            });
-        }
-        Ok(Some(Folded {
-            frames: folded,
+            })
+            .collect();
+        Folded {
+            first,
+            last,
+            seals: node.frames + blocks.len() as u64,
             blocks,
-            ops,
-            first_frame,
             root,
-            allocated,
-        }))
-    }
-
-    fn fold_chunk(
-        &self,
-        snap: &NodeSnap,
-        payload: &PayloadSnap,
-        size: u64,
-        chunk: u64,
-        patch: &Arc<Patch>,
-    ) -> Result<Option<(Frame, Vec<u8>)>> {
-        let chunk_len = payload.codec.chunk().len();
-        let start = chunk * chunk_len as u64;
-        let len = usize::try_from(size.saturating_sub(start))
-            .unwrap_or(usize::MAX)
-            .min(chunk_len);
-        if len == 0 {
-            return Ok(None);
+            allocated: node.allocated,
         }
-        let mut plain = vec![0; chunk_len];
-        let old = payload.index.entry(chunk);
-        if old.present && !patch.covers(len) {
-            match self.read_base(snap, payload, chunk, &old, &mut plain) {
-                Ok(()) => {}
-                Err(error) if error.is_damage() => {
-                    // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
-                    log::error!("{error}; bytes written into that chunk are lost with it");
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        patch.apply(0, &mut plain[..len]);
-        let mut bytes = Vec::new();
-        let entry = payload.codec.seal(chunk, &plain[..len], &mut bytes);
-        Ok(Some((
-            Frame {
-                chunk,
-                entry,
-                old,
-                patch: Arc::clone(patch),
-            },
-            bytes,
-        )))
-    }
-
-    /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one.
-    fn read_base(
-        &self,
-        snap: &NodeSnap,
-        payload: &PayloadSnap,
-        chunk: u64,
-        entry: &IndexEntry,
-        plain: &mut [u8],
-    ) -> Result<()> {
-        let state = snap.node.state.read();
-        let file = state.file()?;
-        let entry = std::slice::from_ref(entry);
-        if let Some(present) = file.payload().filter(|present| present.id == payload.id) {
-            return self.open_chunks(&snap.node, present, chunk, entry, plain);
-        }
-        // Replaced since; its file is still there.
-        let old = self.payload(
-            snap.node.id,
-            &snap.key,
-            file,
-            payload.id,
-            Index::new(),
-            payload.birth,
-        );
-        self.open_chunks(&snap.node, &old, chunk, entry, plain)
     }
 }
 
+fn add_all<T: std::borrow::Borrow<RedoOp>>(
+    redo: &mut RedoWriter,
+    ops: impl IntoIterator<Item = T>,
+) -> Result<()> {
+    for op in ops {
+        redo.add(op.borrow())?;
+    }
+    Ok(())
+}
+
+fn payload_dirs(nodes: &[Option<Folding<'_>>]) -> Vec<ObjectPath> {
+    let lying = nodes.iter().flatten().filter(|node| node.may_lie());
+    let mut dirs: Vec<ObjectPath> = lying.map(|node| payload_dir(&node.payload.id)).collect();
+    dirs.sort_unstable();
+    dirs.dedup();
+    dirs
+}
+
 /// Gives back the space of some slots.
-fn punch(path: &ObjectPath, chunk: ChunkSize, chunks: &Range<u64>) -> RedoOp {
+pub(super) fn punch(path: &ObjectPath, chunk: ChunkSize, chunks: &Range<u64>) -> RedoOp {
     let (offset, end) = (
         chunk.frame_offset(chunks.start),
         chunk.frame_offset(chunks.end),

@@ -3,8 +3,9 @@
 //! 1. `snapshot`: with the gate held, the log switches to a new segment and all changed nodes are noted as they are.
 //!    Operations go on at once, into the new segment.
 //! 2. `fold`: patches become whole sealed chunks; index blocks and guards are sealed (`seal`), files first, directories
-//!    from the deepest to the root, as each guard's tag goes into the sums of its directory.
-//! 3. What is to be written is gathered in a redo file, made durable. From here on the checkpoint happens, whatever else does.
+//!    from the deepest to the root, as each guard's tag goes into the sums of its directory. What is to be written goes into
+//!    a redo file.
+//! 3. The redo file is closed and made durable. From here on the checkpoint happens, whatever else does.
 //! 4. `apply`: the store is changed in place, synced, and the segment removed.
 //!
 //! If step 1 finds no space for another segment, nothing has happened, and it is tried again later.
@@ -13,6 +14,7 @@
 //! Either way nothing acknowledged is lost, and this mount is read-only from then on.
 mod apply;
 mod fold;
+mod frames;
 mod seal;
 mod snapshot;
 #[cfg(test)]
@@ -31,8 +33,10 @@ use std::{
 /// checkpoint needs as much again for what it seals.
 const HELD_BYTES: u64 = 16 << 20;
 /// What a checkpoint has to write, redo file and store together, that makes it due; with twice as much, changes wait for
-/// it. Half of it is in memory meanwhile.
-const PENDING_BYTES: u64 = 96 << 20;
+/// it. It bounds the redo file and the reserve; of memory it takes a few MiB.
+const PENDING_BYTES: u64 = 384 << 20;
+/// With so many times the log that makes a checkpoint due, changes wait for it: what is in the log is in memory as well.
+const LOG_LIMIT: u64 = 2;
 
 impl Core {
     /// Runs a checkpoint now; gives whether there was anything to do.
@@ -72,30 +76,28 @@ impl Core {
             return Ok(false);
         };
         let segment = snapshot.segment;
-        let folded = self.fold(&snapshot)?;
-        let plan = self.seal_all(&snapshot, folded)?;
         let done = self
-            .journal
-            .reserve()
-            .release()
-            .map_err(VaultError::from)
-            .and_then(|()| self.store_plan(&snapshot, &plan))
-            .and_then(|()| Ok(self.journal.finish(segment)?));
+            .store_all(&snapshot)
+            .and_then(|plan| Ok((plan, self.journal.finish(segment)?)));
         self.journal.reserve().end();
-        done?;
+        let (plan, ()) = done?;
         self.complete(snapshot, plan);
         self.applied.store(segment, Relaxed);
         Ok(true)
     }
 
-    fn store_plan(&self, snapshot: &snapshot::Snapshot, plan: &seal::Plan) -> Result<()> {
+    fn store_all(&self, snapshot: &snapshot::Snapshot) -> Result<seal::Plan> {
+        self.journal.reserve().release()?;
         let mut redo = self.journal.redo(snapshot.segment)?;
+        let folds = self.fold(snapshot, &mut redo)?;
+        let plan = self.seal_all(snapshot, folds)?;
         plan.each_op(&mut |op| redo.add(op).map_err(VaultError::from))?;
         // What the old segment claims in payloads must be there when it is gone.
         self.journal.flush()?;
-        redo.commit()?;
-        self.apply(snapshot, plan)?;
-        Ok(self.store.sync()?)
+        let redo = redo.commit()?;
+        self.apply(snapshot, &plan, &redo)?;
+        self.store.sync()?;
+        Ok(plan)
     }
 
     /// Asks for a checkpoint, without waiting for it.
@@ -115,7 +117,7 @@ impl Core {
 
     /// Waits when the log is so far ahead of the store that memory and disk would fill.
     pub fn make_room(&self) -> Result<()> {
-        let limit = self.options.checkpoint_bytes.saturating_mul(3);
+        let limit = self.options.checkpoint_bytes.saturating_mul(LOG_LIMIT);
         if self.journal.segment_len() < limit
             && self.held.load(Relaxed) < 2 * HELD_BYTES
             && self.journal.reserve().pending() < 2 * PENDING_BYTES

@@ -1,6 +1,6 @@
 //! Guards are sealed, bottom-up, and all that is to be written is listed.
 use super::{
-    fold::Folded,
+    fold::{Folded, Folds},
     snapshot::{ChildSnap, ContentSnap, NodeSnap, Snapshot},
 };
 use crate::{
@@ -16,11 +16,10 @@ use std::{collections::HashMap, sync::Arc};
 
 /// What a checkpoint writes, in this order, and what memory learns when it is done.
 pub(super) struct Plan {
+    pub folds: Folds,
     pub make_dirs: Vec<ObjectPath>,
     /// Guards and aliases.
     pub puts: Vec<RedoOp>,
-    /// By node of `snapshot.nodes`.
-    pub folded: Vec<Option<Folded>>,
     pub removes: Vec<RedoOp>,
     /// New tag, new generation and seals made of every node, files first, then directories.
     pub sealed: Vec<(Arc<Node>, Tag, u64, u64)>,
@@ -37,16 +36,11 @@ pub(super) struct DirDone {
 }
 
 impl Plan {
-    /// All operations, for the redo file.
+    /// All operations but those on payloads, which are in the redo file before.
     pub fn each_op(&self, each: &mut dyn FnMut(&RedoOp) -> Result<()>) -> Result<()> {
         self.make_dirs
             .iter()
             .try_for_each(|path| each(&RedoOp::MakeDir(path.clone())))?;
-        self.folded
-            .iter()
-            .flatten()
-            .flat_map(|folded| &folded.ops)
-            .try_for_each(&mut *each)?;
         self.puts.iter().chain(&self.removes).try_for_each(each)
     }
 }
@@ -82,26 +76,22 @@ fn update(sums: &mut StoredSums, key: &NameKey, stored: &str, old: Option<Tag>, 
 
 impl Core {
     /// Seals all guards and lists what is to be written.
-    pub(super) fn seal_all(
-        &self,
-        snapshot: &Snapshot,
-        folded: Vec<Option<Folded>>,
-    ) -> Result<Plan> {
+    pub(super) fn seal_all(&self, snapshot: &Snapshot, folds: Folds) -> Result<Plan> {
         let mut plan = Plan {
-            make_dirs: payload_dirs(snapshot, &folded),
+            make_dirs: Vec::new(),
             puts: Vec::new(),
             removes: Vec::new(),
             sealed: Vec::new(),
             dirs: Vec::new(),
             links: StoredSums::default(),
             links_tags: Vec::new(),
-            folded,
+            folds,
         };
         let mut updates: HashMap<DirId, Updates> = HashMap::new();
         let work: Vec<(&NodeSnap, Option<&Folded>)> = snapshot
             .nodes
             .iter()
-            .zip(plan.folded.iter().map(Option::as_ref))
+            .zip(plan.folds.nodes.iter().map(Option::as_ref))
             .collect();
         let sealed = self.pool.map(work, |(snap, folded)| {
             self.seal_node(snap, file_content(snap, folded), folded)
@@ -119,11 +109,7 @@ impl Core {
     }
 
     fn seal_node(&self, snap: &NodeSnap, content: Content, folded: Option<&Folded>) -> Sealed {
-        let seals = snap.seals
-            + 1
-            + folded.map_or(0, |folded| {
-                (folded.frames.len() + folded.blocks.len()) as u64
-            });
+        let seals = snap.seals + 1 + folded.map_or(0, |folded| folded.seals);
         self.seal_body(snap, content, snap.generation + 1, seals)
     }
 
@@ -368,24 +354,6 @@ fn file_content(snap: &NodeSnap, folded: Option<&Folded>) -> Content {
         }),
         ContentSnap::Dir { .. } => unreachable!("directories are sealed by themselves"),
     }
-}
-
-/// The directories that payloads go to.
-fn payload_dirs(snapshot: &Snapshot, folded: &[Option<Folded>]) -> Vec<ObjectPath> {
-    let written = snapshot
-        .nodes
-        .iter()
-        .zip(folded)
-        .filter(|(_, folded)| folded.as_ref().is_some_and(|folded| !folded.ops.is_empty()));
-    let mut dirs: Vec<ObjectPath> = written
-        .filter_map(|(snap, _)| match &snap.content {
-            ContentSnap::Payload { payload, .. } => Some(crate::format::payload_dir(&payload.id)),
-            _ => None,
-        })
-        .collect();
-    dirs.sort_unstable();
-    dirs.dedup();
-    dirs
 }
 
 /// Payloads and directories that nothing leads to.

@@ -63,6 +63,43 @@ fn a_file_of_zeros_is_stored() {
     vault.close().unwrap();
 }
 
+#[test]
+fn more_frames_than_stay_in_memory_are_read_back_and_stored() {
+    let store = new_vault(MemoryStore::new());
+    let vault = open(&store);
+    let mut contents: Vec<Vec<u8>> = vec![vec![0; 900 * chunk().len() + 7]; 2];
+    let mut random = StdRng::seed_from_u64(1);
+    for (number, content) in contents.iter_mut().enumerate() {
+        random.fill_bytes(content);
+        let name = [b'0' + u8::try_from(number).unwrap()];
+        let made = vault.make(ROOT_INO, &name, NewKind::File, 0o600, 0, 0);
+        vault.write(made.unwrap().ino, 0, content, false).unwrap();
+    }
+    vault.checkpoint().unwrap();
+    for (number, content) in contents.iter_mut().enumerate() {
+        let ino = vault.lookup(ROOT_INO, &[b'0' + u8::try_from(number).unwrap()]);
+        let ino = ino.unwrap().ino;
+        // Some of it becomes zeros, as a hole.
+        for (at, chunk) in content.chunks_mut(chunk().len()).enumerate() {
+            match at % 50 {
+                0 => chunk.fill(0),
+                _ => chunk[3..9].fill(7),
+            }
+            vault
+                .write(ino, (at * self::chunk().len()) as u64, chunk, false)
+                .unwrap();
+        }
+    }
+    assert!(vault.checkpoint().unwrap());
+    for vault in [vault, open(&store)] {
+        contents.iter().enumerate().for_each(|(number, bytes)| {
+            let name = [b'0' + u8::try_from(number).unwrap()];
+            assert!(content(&vault, &name) == *bytes, "file {number}");
+        });
+        vault.close().unwrap();
+    }
+}
+
 /// Makes files of so many bytes until the disk is full; gives how many were made.
 fn fill(vault: &Vault, names: &str, bytes: usize) -> usize {
     let content: Vec<u8> = (0..bytes)

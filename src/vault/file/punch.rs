@@ -154,6 +154,7 @@ impl Core {
             })?
             .present;
         if stored || payload.overlay.get(chunk).is_some() {
+            self.charge_patch(payload, chunk);
             let len = usize::try_from(range.end - range.start).unwrap_or(0);
             file.patch(range.start, &vec![0; len], segment);
         }

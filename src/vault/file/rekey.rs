@@ -93,6 +93,7 @@ impl Core {
         plain.resize(chunk.within(size), 0);
         if !plain.is_empty() {
             self.read(node, whole * len, &mut plain)?;
+            self.charge_chunk(chunk);
             file.patch(whole * len, &plain, segment);
             records.push(Record::Write {
                 file: node.id,

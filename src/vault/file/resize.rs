@@ -37,7 +37,11 @@ impl Core {
                 file: node.id,
                 payload,
             });
+            let stored = state.file()?.size > 0;
             self.move_to_payload(node.id, state, payload)?;
+            if stored {
+                self.charge_chunk(state.file()?.chunk);
+            }
             if orphan {
                 self.orphans.lock().insert(payload);
             }

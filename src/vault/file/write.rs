@@ -4,15 +4,18 @@
 //! memory; a checkpoint stores it. Either is noted as unlogged, and logged later (`settle`). The same functions, without
 //! the straight way, replay the log.
 use super::{
-    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, OpenBlob, Payload, index::Index,
-    overlay::Overlay, unlogged::RECORD_COST,
+    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, OpenBlob, Payload,
+    index::Index,
+    overlay::{Overlay, Patch},
+    unlogged::RECORD_COST,
 };
 use crate::{
     codec::FramePlace,
     crypto::FileKey,
-    format::{FileId, INDEX_ENTRY_LEN, INDEX_FANOUT, PayloadId},
+    format::{ChunkSize, FileId, INDEX_ENTRY_LEN, INDEX_FANOUT, PayloadId},
     vault::{
         VaultError,
+        change::BLOCK_LEN,
         core::{Core, now},
         error::Result,
         node::{Node, NodeState},
@@ -25,8 +28,11 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 /// Seals under one file key with random 96-bit nonces before it gets another: half of what NIST SP 800-38D allows; 32 TiB
 /// written in chunks of 16 KiB.
 pub(in crate::vault) const SEALS_MAX: u64 = 1 << 31;
-/// What a chunk's change costs a checkpoint beside the chunk: an index block.
-pub(super) const INDEX_COST: u64 = (INDEX_FANOUT * INDEX_ENTRY_LEN) as u64;
+/// What the first change below an index block costs a checkpoint beside the chunk: that block and one above it.
+pub(super) const INDEX_COST: u64 = 2 * (INDEX_FANOUT * INDEX_ENTRY_LEN) as u64;
+
+/// Of an operation in the redo file, beside its bytes.
+const OP_LEN: u64 = 128;
 
 impl Core {
     /// Writes all of `data` at `offset`; gives the count, which is short only when the disk is full.
@@ -71,7 +77,7 @@ impl Core {
     ) -> Result<usize> {
         // At most each byte is in a chunk of its own, with an index block of its own.
         let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
-        let _change = self.writing(chunks * (self.chunk.len() as u64 + INDEX_COST))?;
+        let _change = self.writing(chunks * (frame_cost(self.chunk) + INDEX_COST))?;
         self.refuse_displaced(node)?;
         let mut state = node.state.write();
         state.file()?;
@@ -170,7 +176,11 @@ impl Core {
         self.promise(node, state, RECORD_COST)?;
         let payload = PayloadId::random();
         let orphan = state.is_orphan(node);
+        let stored = state.file()?.size > 0;
         self.move_to_payload(node.id, state, payload)?;
+        if stored {
+            self.charge_chunk(state.file()?.chunk);
+        }
         if orphan {
             self.orphans.lock().insert(payload);
         } else {
@@ -300,17 +310,33 @@ impl Core {
         Ok(len)
     }
 
-    /// The next checkpoint stores this chunk, if it was not to store it anyway.
-    fn charge_patch(&self, payload: &Payload, chunk: u64) {
+    /// The next checkpoint stores this chunk, if it was not to store it anyway, and the index blocks above it.
+    pub fn charge_patch(&self, payload: &Payload, chunk: u64) {
         let segment = self.journal.segment();
-        let counted = payload
-            .overlay
-            .get(chunk)
-            .is_some_and(|patch| patch.changed == segment);
-        if !counted {
-            self.charge(payload.codec.chunk.len() as u64 + INDEX_COST);
+        let is_counted = |patch: &Patch| patch.changed == segment;
+        let overlay = &payload.overlay;
+        if overlay.get(chunk).is_some_and(|patch| is_counted(patch)) {
+            return;
         }
+        let leaf = chunk - chunk % INDEX_FANOUT as u64;
+        let mut beside = overlay.range(leaf..leaf + INDEX_FANOUT as u64);
+        let blocks = if beside.any(|(_, patch)| is_counted(patch)) {
+            0
+        } else {
+            INDEX_COST
+        };
+        self.charge(frame_cost(payload.codec.chunk) + blocks);
     }
+
+    /// The same of the first patch of a payload.
+    pub fn charge_chunk(&self, size: ChunkSize) {
+        self.charge(frame_cost(size) + INDEX_COST);
+    }
+}
+
+/// What a frame takes in the redo file and in its slot, halved: with where it goes, and in whole blocks of the store.
+fn frame_cost(chunk: ChunkSize) -> u64 {
+    chunk.stride() as u64 + u64::midpoint(OP_LEN, BLOCK_LEN)
 }
 
 impl FileData {
