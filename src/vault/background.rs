@@ -89,7 +89,7 @@ fn run_checkpoints(core: &Core) {
                 continue;
             }
         }
-        let failed = core.writable().is_err() || core.checkpoint_now().is_err();
+        let failed = core.writable().is_err() || core.checkpoint_beside().is_err();
         if failed && core.writable().is_err() {
             return give_up(core);
         }

@@ -29,7 +29,7 @@ use std::{
     sync::{
         Arc, OnceLock, Weak,
         atomic::{
-            AtomicBool, AtomicU64,
+            AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -53,6 +53,8 @@ pub(super) struct Core {
     pub checkpoint: Mutex<()>,
     /// Checkpoints done, as counted before any node they stored could leave memory.
     pub stored: AtomicU64,
+    /// How many wait for a checkpoint: only then does it take all cores.
+    pub hurried: AtomicUsize,
     /// One move of a directory to another at a time.
     pub moving: Mutex<()>,
     /// Nodes that changed since the last checkpoint began.
@@ -176,6 +178,7 @@ impl Core {
             gate: RwLock::new(()),
             checkpoint: Mutex::new(()),
             stored: AtomicU64::new(0),
+            hurried: AtomicUsize::new(0),
             moving: Mutex::new(()),
             dirty: Mutex::default(),
             tails: Mutex::default(),

@@ -104,7 +104,7 @@ impl Core {
     }
 
     fn all<T: Send>(&self, work: Vec<T>, each: impl Fn(T) -> Result<()> + Sync) -> Result<()> {
-        self.pool.map(work, each).into_iter().collect()
+        self.spread(work, each).into_iter().collect()
     }
 
     fn execute(&self, op: &RedoOp) -> Result<()> {

@@ -119,9 +119,8 @@ impl Core {
         add_all(redo, firsts.iter().flatten().flatten())?;
         let parts = self.fold_frames(&mut nodes, redo)?;
         let work = nodes.into_iter().zip(firsts).collect();
-        let nodes: Vec<Option<Folded>> = self
-            .pool
-            .map(work, |(node, first)| Some(self.fold_index(node?, first?)));
+        let nodes: Vec<Option<Folded>> =
+            self.spread(work, |(node, first)| Some(self.fold_index(node?, first?)));
         add_all(redo, nodes.iter().flatten().flat_map(|node| &node.last))?;
         Ok(Folds { dirs, nodes, parts })
     }

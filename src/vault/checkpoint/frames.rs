@@ -142,9 +142,7 @@ impl Core {
         for batch in work.chunks((BATCH_BYTES / longest).max(1)) {
             let most = (PART_BYTES / longest).max(1);
             let len = batch.len().div_ceil(self.pool.threads()).min(most);
-            let folded = self
-                .pool
-                .map(batch.chunks(len).collect(), |part| self.fold_part(part));
+            let folded = self.spread(batch.chunks(len).collect(), |part| self.fold_part(part));
             for folded in folded {
                 let (frames, ops) = folded?;
                 for (number, frame) in &frames {

@@ -26,7 +26,7 @@ use super::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::Ordering::Relaxed,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 /// Inline content of changed files in memory that makes a checkpoint due; with twice as much, changes wait for it. A
@@ -38,9 +38,31 @@ const PENDING_BYTES: u64 = 384 << 20;
 /// With so many times the log that makes a checkpoint due, changes wait for it: what is in the log is in memory as well.
 const LOG_LIMIT: u64 = 2;
 
+/// Somebody waits for a checkpoint.
+struct Hurry<'a>(&'a AtomicUsize);
+
+impl<'a> Hurry<'a> {
+    fn new(core: &'a Core) -> Hurry<'a> {
+        core.hurried.fetch_add(1, Relaxed);
+        Hurry(&core.hurried)
+    }
+}
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Core {
-    /// Runs a checkpoint now; gives whether there was anything to do.
+    /// Runs a checkpoint now, as fast as it can be; gives whether there was anything to do.
     pub fn checkpoint_now(&self) -> Result<bool> {
+        let _hurry = Hurry::new(self);
+        self.checkpoint_beside()
+    }
+
+    /// The same on one core beside other work, until somebody waits for it.
+    pub fn checkpoint_beside(&self) -> Result<bool> {
         let _one = self.checkpoint.lock();
         self.writable()?;
         let before = self.journal.segment();
@@ -100,6 +122,24 @@ impl Core {
         Ok(plan)
     }
 
+    /// Maps pieces of a checkpoint's work, on all cores if somebody waits for it.
+    pub(super) fn spread<T: Send, R: Send>(
+        &self,
+        items: Vec<T>,
+        each: impl Fn(T) -> R + Sync,
+    ) -> Vec<R> {
+        let mut items = items.into_iter();
+        let mut done = Vec::with_capacity(items.len());
+        while self.hurried.load(Relaxed) == 0 {
+            let Some(item) = items.next() else {
+                return done;
+            };
+            done.push(each(item));
+        }
+        done.extend(self.pool.map(items.collect(), each));
+        done
+    }
+
     /// Asks for a checkpoint, without waiting for it.
     pub fn ask_for_checkpoint(&self) {
         self.signal.state.lock().checkpoint = true;
@@ -127,6 +167,7 @@ impl Core {
         if !self.options.background {
             return self.checkpoint_now().map(drop);
         }
+        let _hurry = Hurry::new(self);
         let mut state = self.signal.state.lock();
         state.checkpoint = true;
         self.signal.wake.notify_all();

@@ -93,7 +93,7 @@ impl Core {
             .iter()
             .zip(plan.folds.nodes.iter().map(Option::as_ref))
             .collect();
-        let sealed = self.pool.map(work, |(snap, folded)| {
+        let sealed = self.spread(work, |(snap, folded)| {
             self.seal_node(snap, file_content(snap, folded), folded)
         });
         for (snap, sealed) in snapshot.nodes.iter().zip(sealed) {
