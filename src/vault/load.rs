@@ -369,7 +369,6 @@ impl Core {
                 allocated,
                 root,
             } => {
-                file.allocated = allocated;
                 // Of holes alone nothing may ever have been written.
                 let birth = if root.entries.is_empty() {
                     Birth::Unborn
@@ -378,6 +377,7 @@ impl Core {
                 };
                 let payload =
                     self.payload(*id, key, &file, payload, Index::from_root(&root), birth);
+                payload.slots.set_allocated(&payload.slots.map(), allocated);
                 file.body = FileBody::Payload(Box::new(payload));
                 (file, None)
             }

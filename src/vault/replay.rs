@@ -173,7 +173,7 @@ impl Core {
         file.size = file.size.max(end);
         let chunks = file.chunk.count(file.size);
         if let Some(payload) = file.payload_mut() {
-            payload.index.get_mut().grow_to(chunks, segment);
+            payload.slots.map().index.grow_to(chunks, segment);
         }
         Ok(())
     }

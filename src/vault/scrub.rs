@@ -356,7 +356,7 @@ impl Core {
         };
         let end = file.chunk.count(file.size);
         let first = self.with_source(node.id, &state.key, payload, |source| {
-            payload.index.lock().skip_holes(source, at)
+            payload.slots.map().index.skip_holes(source, at)
         });
         let leaf = |at: u64| (at / 256 + 1) * 256;
         let first = match first {
@@ -368,8 +368,9 @@ impl Core {
         let most = (READ_LEN / file.chunk.len()).max(1) as u64;
         let until = end.min(leaf(first)).min(first + most);
         let count = usize::try_from(until - first).unwrap_or(1);
+        let _unchanged = payload.slots.frames.read();
         let entries = self.with_source(node.id, &state.key, payload, |source| {
-            payload.index.lock().entries(source, first, count)
+            payload.slots.map().index.entries(source, first, count)
         });
         let entries = match entries {
             Ok(entries) => entries,

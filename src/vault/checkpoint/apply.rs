@@ -6,62 +6,56 @@ use super::{
     snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
 };
 use crate::{
-    format::RedoOp,
+    format::{RedoOp, payload_path},
     journal::{self, Executor, RedoFile},
     vault::{
         core::Core,
         error::Result,
-        file::{Birth, FileBody, FileData, Payload, stored_bytes},
+        file::{Birth, FileBody, Payload},
         node::{Node, NodeContent},
     },
 };
 use parking_lot::RwLockWriteGuard;
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 
-/// So many frames are written while their file is locked; then whoever waits for it has its turn.
+/// So many frames are written while nobody may read the file; then whoever waits for it has its turn.
 const BATCH: usize = 8;
 
-/// Frames of one payload, written while its file is locked: a reader must not find new frames under old entries.
-struct Batch<'a> {
-    frames: &'a [(usize, Frame)],
-    /// One for each of them that changes its slot.
-    ops: &'a [RedoOp],
+/// Writes frames of one payload while nobody reads any: a reader must not find new frames under old entries.
+fn put_frames(
+    payload: &PayloadSnap,
+    frames: &[(usize, Frame)],
+    ops: &[RedoOp],
+    executor: &mut Executor<'_>,
+    segment: u64,
+) -> Result<()> {
+    let unread = payload.slots.frames.write();
+    let mut ops = ops.iter();
+    for (_, frame) in frames {
+        // Should one fail, reading goes on: what was done to the payload before it lies there now.
+        if frame.changes_slot()
+            && let Some(op) = ops.next()
+        {
+            executor.execute(op)?;
+        }
+        let slots = &payload.slots;
+        slots.put_frame(frame.chunk, frame.entry, &frame.old, segment);
+    }
+    RwLockWriteGuard::unlock_fair(unread);
+    Ok(())
 }
 
-impl Batch<'_> {
-    fn apply(
-        &self,
-        snap: &NodeSnap,
-        payload: &PayloadSnap,
-        executor: &mut Executor<'_>,
-        segment: u64,
-    ) -> Result<()> {
-        let mut state = snap.node.state.write();
-        // A payload that was replaced or dropped since is brought up to date all the same, as the redo file says.
-        let mut done = 0_usize;
-        let executed = self.ops.iter().try_for_each(|op| {
-            executor.execute(op)?;
-            done += 1;
-            Result::Ok(())
-        });
-        let Some((allocated, present)) = present_payload(&mut state.content, payload) else {
-            return executed;
-        };
-        // Should one have failed, reading goes on: what was done to the payload before it lies there now.
-        let mut slots = 0;
-        let frames = self.frames.iter().map(|(_, frame)| frame);
-        let frames = frames.take_while(|frame| {
-            slots += usize::from(frame.changes_slot());
-            slots <= done
-        });
-        let frames: Vec<&Frame> = frames.collect();
-        if frames.iter().any(|frame| frame.entry.present) {
-            present.birth = Birth::Placed;
+/// The patches that are in these frames go.
+fn forget_patches(snap: &NodeSnap, payload: &PayloadSnap, frames: &[(usize, Frame)]) {
+    let mut state = snap.node.state.write();
+    let Some(present) = present_payload(&mut state.content, payload) else {
+        return;
+    };
+    for (_, frame) in frames {
+        let patch = present.overlay.get(frame.chunk);
+        if patch.is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch)) {
+            present.overlay.remove(frame.chunk);
         }
-        learn_frames(present, allocated, frames.into_iter(), segment);
-        executed?;
-        RwLockWriteGuard::unlock_fair(state);
-        Ok(())
     }
 }
 
@@ -111,27 +105,37 @@ impl Core {
         Ok(Executor::new(&*self.store).execute(op)?)
     }
 
-    /// Before a payload's frames.
+    /// Before a payload's frames: it lies at its own place.
     fn begin_payload(&self, snap: &NodeSnap, folded: &Folded) -> Result<()> {
         let ContentSnap::Payload { payload, .. } = &snap.content else {
             return Ok(());
         };
-        if folded.first.is_empty() {
+        let is_new = payload.birth == Birth::New;
+        let is_made = payload.birth == Birth::Unborn && folded.has_frames;
+        if folded.first.is_empty() && !is_made {
             return Ok(());
         }
         let mut state = snap.node.state.write();
-        for op in &folded.first {
-            self.execute(op)?;
-            if let Some((_, present)) = present_payload(&mut state.content, payload)
-                && payload.birth == Birth::New
+        if is_made {
+            self.store.open(&payload_path(&payload.id), true)?;
+        }
+        let mut present = present_payload(&mut state.content, payload);
+        let mut place = || {
+            if let Some(present) = &mut present
+                && (is_new || is_made)
             {
                 present.birth = Birth::Placed;
             }
+        };
+        for op in &folded.first {
+            self.execute(op)?;
+            place();
         }
+        place();
         Ok(())
     }
 
-    /// Writes frames, their files locked for some of them at a time.
+    /// Writes frames, some of them at a time.
     fn apply_part(&self, snapshot: &Snapshot, part: &Part, redo: &RedoFile) -> Result<()> {
         let ops = part.ops(redo)?;
         let mut ops = &*ops;
@@ -144,29 +148,30 @@ impl Core {
             for frames in frames.chunks(BATCH) {
                 let slots = frames.iter().filter(|(_, frame)| frame.changes_slot());
                 let (now, later) = ops.split_at(slots.count());
-                let batch = Batch { frames, ops: now };
-                batch.apply(snap, payload, &mut executor, snapshot.segment)?;
+                put_frames(payload, frames, now, &mut executor, snapshot.segment)?;
                 ops = later;
             }
+            forget_patches(snap, payload, frames);
         }
         Ok(())
     }
 
-    /// After a payload's frames.
+    /// After a payload's frames: its index is stored.
     fn end_payload(&self, snap: &NodeSnap, folded: &Folded, segment: u64) -> Result<()> {
         let ContentSnap::Payload { payload, .. } = &snap.content else {
             return Ok(());
         };
-        let mut state = snap.node.state.write();
+        // Nobody reads these blocks from the store before: changed ones stay in memory.
         let mut executor = Executor::new(&*self.store);
         folded.last.iter().try_for_each(|op| executor.execute(op))?;
-        if let Some((_, present)) = present_payload(&mut state.content, payload) {
-            if present.birth == Birth::Placing {
-                // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second
-                // one.
-                present.birth = Birth::Unborn;
-            }
-            present.index.get_mut().stored(&folded.blocks, segment);
+        payload.slots.map().index.stored(&folded.blocks, segment);
+        let mut state = snap.node.state.write();
+        if let Some(present) = present_payload(&mut state.content, payload)
+            && present.birth == Birth::Placing
+        {
+            // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second
+            // one.
+            present.birth = Birth::Unborn;
         }
         Ok(())
     }
@@ -243,15 +248,9 @@ impl Core {
 fn present_payload<'a>(
     content: &'a mut NodeContent,
     snap: &PayloadSnap,
-) -> Option<(&'a mut u64, &'a mut Payload)> {
-    let NodeContent::File(file) = content else {
-        return None;
-    };
-    let FileData {
-        body, allocated, ..
-    } = &mut **file;
-    match body {
-        FileBody::Payload(payload) if payload.id == snap.id => Some((allocated, payload)),
+) -> Option<&'a mut Payload> {
+    match content {
+        NodeContent::File(file) => file.payload_mut().filter(|present| present.id == snap.id),
         _ => None,
     }
 }
@@ -259,38 +258,7 @@ fn present_payload<'a>(
 /// Slots that were kept off for this checkpoint may be written straight again. Not before the redo file is gone: executed
 /// once more, it would punch them once more.
 fn release_slots(snap: &NodeSnap, segment: u64) {
-    let ContentSnap::Payload { payload, .. } = &snap.content else {
-        return;
-    };
-    if let Some((_, present)) = present_payload(&mut snap.node.state.write().content, payload) {
-        present.busy.retain(|busy| busy.segment > segment);
-    }
-}
-
-/// Entries of new frames; patches that are in them go.
-fn learn_frames<'a>(
-    payload: &mut Payload,
-    allocated: &mut u64,
-    frames: impl Iterator<Item = &'a Frame>,
-    segment: u64,
-) {
-    let index = payload.index.get_mut();
-    for frame in frames {
-        let cleared = payload.busy.iter().any(|busy| {
-            busy.cleared && busy.segment > segment && busy.chunks.contains(&frame.chunk)
-        });
-        if cleared {
-            continue;
-        }
-        index.folded(frame.chunk, frame.entry);
-        *allocated =
-            (*allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
-        if payload
-            .overlay
-            .get(frame.chunk)
-            .is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch))
-        {
-            payload.overlay.remove(frame.chunk);
-        }
+    if let ContentSnap::Payload { payload, .. } = &snap.content {
+        payload.slots.map().busy.release(segment);
     }
 }

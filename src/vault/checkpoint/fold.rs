@@ -44,6 +44,8 @@ pub(super) struct Folded {
     pub last: Vec<RedoOp>,
     pub blocks: Vec<StoredBlock>,
     pub root: IndexRoot,
+    /// Some frame is more than a hole.
+    pub has_frames: bool,
     /// Frames and index blocks that were sealed.
     pub seals: u64,
     /// Stored bytes of all frames afterwards.
@@ -57,6 +59,7 @@ pub(super) struct Folding<'a> {
     pub payload: &'a PayloadSnap,
     index: IndexSnapshot,
     frames: u64,
+    has_frames: bool,
     allocated: u64,
 }
 
@@ -71,6 +74,7 @@ impl<'a> Folding<'a> {
             payload,
             index: payload.index.clone(),
             frames: 0,
+            has_frames: false,
             allocated: file.allocated,
         })
     }
@@ -81,6 +85,7 @@ impl<'a> Folding<'a> {
             (self.allocated + stored_bytes(&frame.entry)).saturating_sub(stored_bytes(&frame.old));
         self.index.set(frame.chunk, frame.entry);
         self.frames += 1;
+        self.has_frames |= frame.entry.present;
     }
 
     /// May there be an object at the payload's own place afterwards?
@@ -147,6 +152,7 @@ impl Core {
         Folded {
             first,
             last,
+            has_frames: node.has_frames,
             seals: node.frames + blocks.len() as u64,
             blocks,
             root,

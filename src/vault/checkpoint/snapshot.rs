@@ -6,7 +6,9 @@ use crate::{
     vault::{
         core::Core,
         error::Result,
-        file::{Birth, FileBody, FileData, index_snapshot::IndexSnapshot, overlay::Patch},
+        file::{
+            Birth, FileBody, FileData, index_snapshot::IndexSnapshot, overlay::Patch, slots::Slots,
+        },
         node::{Node, NodeContent, NodeState},
         types::ROOT_INO,
     },
@@ -81,6 +83,7 @@ pub(super) struct FileSnap {
 pub(super) struct PayloadSnap {
     pub id: PayloadId,
     pub birth: Birth,
+    pub slots: Arc<Slots>,
     pub codec: Arc<ChunkCodec>,
     pub patches: Vec<(u64, Arc<Patch>)>,
     /// Chunks that were punched or cut off: their slots give their space back.
@@ -255,7 +258,9 @@ impl Core {
             size: data.size,
             chunk: data.chunk,
             compress: data.compress,
-            allocated: data.allocated,
+            allocated: data
+                .payload()
+                .map_or(0, |payload| payload.slots.allocated()),
         };
         let payload = match &mut data.body {
             FileBody::Inline(content) => {
@@ -269,7 +274,11 @@ impl Core {
         let mut patches: Vec<(u64, Arc<Patch>)> = Vec::new();
         for (chunk, patch) in payload.overlay.chunks() {
             match self.with_source(node.id, key, payload, |source| {
-                payload.index.lock().touch_chunk(source, chunk, segment)
+                payload
+                    .slots
+                    .map()
+                    .index
+                    .touch_chunk(source, chunk, segment)
             }) {
                 Ok(()) => patches.push((chunk, Arc::clone(patch))),
                 // Found damaged after the write was accepted.
@@ -279,22 +288,20 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
-        patches
-            .iter()
-            .for_each(|(chunk, _)| payload.keep_off(*chunk..chunk + 1, segment, false));
-        let index = payload.index.lock().snapshot();
+        let chunks = patches.iter().map(|(chunk, _)| *chunk).collect();
+        let mut map = payload.slots.map();
+        map.busy.fold(chunks, segment);
+        let index = map.index.snapshot();
+        let cleared = map.busy.cleared_until(segment);
+        drop(map);
         let birth = payload.birth;
         if birth == Birth::Unborn && !patches.is_empty() {
             payload.birth = Birth::Placing;
         }
-        let cleared = payload
-            .busy
-            .iter()
-            .filter(|busy| busy.cleared && busy.segment <= segment);
-        let cleared = cleared.map(|busy| busy.chunks.clone()).collect();
         let payload = PayloadSnap {
             id: payload.id,
             birth,
+            slots: Arc::clone(&payload.slots),
             codec: payload.codec.get().clone(),
             patches,
             cleared,

@@ -31,7 +31,7 @@ impl Core {
             chunks.end,
         ];
         self.with_source(node.id, key, payload, |source| {
-            let mut index = payload.index.lock();
+            let index = &mut payload.slots.map().index;
             ends.into_iter()
                 .try_for_each(|chunk| index.entry(source, chunk).map(drop))
         })
@@ -50,24 +50,26 @@ impl Core {
             return Ok(());
         }
         let segment = self.journal.segment();
-        let (allocated, count) = (file.allocated, file.chunk.count(file.size).max(chunks.end));
+        let count = file.chunk.count(file.size).max(chunks.end);
         let Some(payload) = file.payload_mut() else {
             return Ok(());
         };
         payload.overlay.remove_range(chunks.clone());
-        let freed = self.with_source(node.id, key, payload, |source| {
-            let mut index = payload.index.lock();
+        self.with_source(node.id, key, payload, |source| {
+            let mut map = payload.slots.map();
             // Damaged blocks must not keep anybody from cutting them off.
-            let freed = index
-                .stored_in(source, chunks.clone(), BLOCKS_MAX)
-                .unwrap_or(None);
-            index.clear(source, chunks.clone(), segment)?;
-            Result::Ok(freed)
-        })?;
-        let freed = freed.unwrap_or_else(|| share(allocated, chunks.end - chunks.start, count));
-        payload.keep_off(chunks, segment, true);
-        file.allocated = allocated.saturating_sub(freed);
-        Ok(())
+            let freed = map.index.stored_in(source, chunks.clone(), BLOCKS_MAX);
+            map.index.clear(source, chunks.clone(), segment)?;
+            let allocated = payload.slots.allocated();
+            let freed = freed
+                .unwrap_or(None)
+                .unwrap_or_else(|| share(allocated, chunks.end - chunks.start, count));
+            map.busy.clear(chunks, segment);
+            payload
+                .slots
+                .set_allocated(&map, allocated.saturating_sub(freed));
+            Ok(())
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod rekey;
 mod resize;
 mod seek;
 mod settle;
+pub(super) mod slots;
 mod straight;
 mod unlogged;
 mod write;
@@ -28,7 +29,7 @@ pub(super) use unlogged::Unlogged;
 #[cfg(test)]
 pub(super) use write::SEALS_MAX;
 
-use self::{index::Index, overlay::Overlay};
+use self::{index::Index, overlay::Overlay, slots::Slots};
 use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::FileKey,
@@ -36,10 +37,7 @@ use crate::{
     store::Blob,
 };
 use parking_lot::Mutex;
-use std::{
-    ops::Range,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 /// Content up to this length lies in the guard. Most source files are shorter, and a guard with it still takes one read; 4
 /// and 16 KiB made no difference on trees of source files (docs/performance.md, Choices).
@@ -55,8 +53,6 @@ pub(super) struct FileData {
     pub size: u64,
     pub chunk: ChunkSize,
     pub compress: bool,
-    /// Stored bytes of the payload's frames.
-    pub allocated: u64,
     pub body: FileBody,
     /// Acknowledged, in memory, not in the log.
     pub unlogged: Unlogged,
@@ -77,9 +73,8 @@ pub(super) struct Payload {
     pub blob: OpenBlob,
     pub birth: Birth,
     pub codec: LazyCodec,
-    pub index: Mutex<Index>,
+    pub slots: Arc<Slots>,
     pub overlay: Overlay,
-    pub busy: Vec<Busy>,
 }
 
 /// A payload's object while it is open; the vault closes the oldest when there are many.
@@ -144,23 +139,12 @@ pub(super) enum Birth {
     Placed,
 }
 
-/// Chunks whose slots must not be written straight away, though their entries say hole: the state that the store would
-/// recover to still has data there, or a checkpoint is about to write it.
-pub(super) struct Busy {
-    pub chunks: Range<u64>,
-    /// Until the checkpoint of this segment is done.
-    pub segment: u64,
-    /// The chunks were punched or cut off (and not just folded by the checkpoint).
-    pub cleared: bool,
-}
-
 impl FileData {
     pub fn new(chunk: ChunkSize, compress: bool) -> FileData {
         FileData {
             size: 0,
             chunk,
             compress,
-            allocated: 0,
             body: FileBody::Inline(Some(Arc::default())),
             unlogged: Unlogged::default(),
             listed: false,
@@ -171,7 +155,9 @@ impl FileData {
     pub fn blocks(&self) -> u64 {
         match &self.body {
             FileBody::Inline(_) => self.size.div_ceil(512),
-            FileBody::Payload(payload) => (self.allocated + payload.overlay.bytes()).div_ceil(512),
+            FileBody::Payload(payload) => {
+                (payload.slots.allocated() + payload.overlay.bytes()).div_ceil(512)
+            }
         }
     }
 
@@ -195,12 +181,5 @@ impl FileData {
 impl Drop for Payload {
     fn drop(&mut self) {
         self.blob.lock().take();
-    }
-}
-
-impl Payload {
-    /// May none of these chunks be written straight into its slot?
-    fn is_busy(&self, chunk: u64) -> bool {
-        self.busy.iter().any(|busy| busy.chunks.contains(&chunk))
     }
 }

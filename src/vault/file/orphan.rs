@@ -32,13 +32,15 @@ impl Core {
         if payload.birth == super::Birth::Placing {
             return Ok(());
         }
+        let map = payload.slots.map();
         let free = payload
             .overlay
             .chunks()
-            .filter(|(chunk, _)| !payload.is_busy(*chunk));
+            .filter(|(chunk, _)| !map.busy.contains(*chunk));
         let patches: Vec<(u64, Arc<Patch>)> = free
             .map(|(chunk, patch)| (chunk, Arc::clone(patch)))
             .collect();
+        drop(map);
         patches
             .into_iter()
             .try_for_each(|(chunk, patch)| self.fold_in_place(node, state, chunk, &patch))
@@ -59,7 +61,7 @@ impl Core {
         };
         let mut plain = vec![0; size.len()];
         let entry = self.with_source(node.id, &key, payload, |source| {
-            payload.index.lock().entry(source, chunk)
+            payload.slots.map().index.entry(source, chunk)
         })?;
         if entry.present && !patch.covers(plain.len()) {
             self.open_chunks(node, payload, chunk, &[entry], &mut plain)?;

@@ -150,7 +150,7 @@ impl Core {
         }
         let stored = self
             .with_source(node.id, key, payload, |source| {
-                payload.index.lock().entry(source, chunk)
+                payload.slots.map().index.entry(source, chunk)
             })?
             .present;
         if stored || payload.overlay.get(chunk).is_some() {

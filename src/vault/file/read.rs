@@ -96,8 +96,9 @@ impl Core {
             file.chunk.chunk_of(offset + into.len() as u64 - 1),
         );
         let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
+        let _unchanged = payload.slots.frames.read();
         let entries = self.with_source(node.id, key, payload, |source| {
-            payload.index.lock().entries(source, first, count)
+            payload.slots.map().index.entries(source, first, count)
         })?;
         let skip = file.chunk.within(offset);
         if skip == 0 && into.len() == count * file.chunk.len() {

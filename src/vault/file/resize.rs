@@ -86,14 +86,13 @@ impl Core {
                 self.dead.lock().push(payload.id);
                 self.note_change();
                 file.body = FileBody::Inline(Some(Arc::default()));
-                file.allocated = 0;
             }
             FileBody::Payload(_) if size < old => {
                 self.clear_chunks(node, &key, file, keep..had)?;
                 self.shrink_index(node, &key, file, keep)?;
                 self.zero_tail(node, &key, file, size, old)?;
             }
-            FileBody::Payload(payload) => payload.index.get_mut().grow_to(keep, segment),
+            FileBody::Payload(payload) => payload.slots.map().index.grow_to(keep, segment),
         }
         Ok(())
     }
@@ -110,7 +109,7 @@ impl Core {
             return Ok(());
         };
         self.with_source(node.id, key, payload, |source| {
-            payload.index.lock().shrink_to(source, chunks, segment)
+            payload.slots.map().index.shrink_to(source, chunks, segment)
         })
     }
 

@@ -44,7 +44,7 @@ impl Core {
             }
             let count = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
             let entries = self.with_source(node.id, key, payload, |source| {
-                payload.index.lock().entries(source, at, count)
+                payload.slots.map().index.entries(source, at, count)
             })?;
             for (chunk, entry) in (at..).zip(&entries) {
                 if (entry.present || payload.overlay.get(chunk).is_some()) == wanted {
@@ -70,7 +70,7 @@ impl Core {
         end: u64,
     ) -> Result<u64> {
         let stored = self.with_source(node.id, key, payload, |source| {
-            payload.index.lock().skip_holes(source, at)
+            payload.slots.map().index.skip_holes(source, at)
         })?;
         let patched = payload
             .overlay

@@ -1,6 +1,6 @@
 //! Writing whole chunks that were never stored straight into the payload, sealed: no log has to hold them, only that
 //! they are there.
-use super::{Birth, Busy, FileData, Payload, unlogged::Unlogged, write::INDEX_COST};
+use super::{Birth, FileData, Payload, unlogged::Unlogged, write::INDEX_COST};
 use crate::{
     codec::write_pieces,
     crypto::FileKey,
@@ -13,7 +13,7 @@ use crate::{
         node::{Node, NodeState},
     },
 };
-use std::{cell::Cell, ops::Range, sync::Arc};
+use std::{cell::Cell, sync::Arc};
 
 thread_local! {
     /// Frames before they are written. Kept, as fresh memory for each write costs more than sealing.
@@ -36,13 +36,14 @@ impl Core {
         else {
             return Ok(0);
         };
-        let entries = self.with_source(node.id, key, payload, |source| {
-            payload.index.lock().entries(source, first, most)
-        })?;
-        let free = (first..)
-            .zip(&entries)
-            .take_while(|(chunk, entry)| !entry.present && !payload.is_busy(*chunk));
-        Ok(free.count())
+        self.with_source(node.id, key, payload, |source| {
+            let mut map = payload.slots.map();
+            let entries = map.index.entries(source, first, most)?;
+            let free = (first..)
+                .zip(&entries)
+                .take_while(|(chunk, entry)| !entry.present && !map.busy.contains(*chunk));
+            Ok(free.count())
+        })
     }
 
     /// If patches have made a chunk whole that may be written straight, writes it. `size`: the file's, with
@@ -139,13 +140,15 @@ impl Core {
             return Err(VaultError::Invalid("no payload"));
         };
         payload.overlay.remove_range(first..count);
-        payload.index.get_mut().grow_to(count, segment);
         let stored: u64 = entries.iter().map(stored_bytes).sum();
         self.with_source(id, key, payload, |source| {
-            payload.index.lock().set(source, first, entries, segment)
-        })?;
-        file.allocated += stored;
-        Ok(())
+            let mut map = payload.slots.map();
+            map.index.grow_to(count, segment);
+            map.index.set(source, first, entries, segment)?;
+            let slots = &payload.slots;
+            slots.set_allocated(&map, slots.allocated() + stored);
+            Ok(())
+        })
     }
 
     /// The payload's object, made if need be.
@@ -182,25 +185,5 @@ pub(in crate::vault) fn stored_bytes(entry: &IndexEntry) -> u64 {
         u64::from(entry.stored_len) + crate::format::FRAME_OVERHEAD as u64
     } else {
         0
-    }
-}
-
-impl Payload {
-    /// Notes chunks whose slots must be left alone until the checkpoint of `segment`.
-    pub fn keep_off(&mut self, chunks: Range<u64>, segment: u64, cleared: bool) {
-        if chunks.start >= chunks.end {
-            return;
-        }
-        if let Some(last) = self.busy.last_mut()
-            && (last.segment, last.cleared, last.chunks.end) == (segment, cleared, chunks.start)
-        {
-            last.chunks.end = chunks.end;
-            return;
-        }
-        self.busy.push(Busy {
-            chunks,
-            segment,
-            cleared,
-        });
     }
 }

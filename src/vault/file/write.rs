@@ -7,6 +7,7 @@ use super::{
     Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, OpenBlob, Payload,
     index::Index,
     overlay::{Overlay, Patch},
+    slots::Slots,
     unlogged::RECORD_COST,
 };
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
         types::WriteMode,
     },
 };
-use parking_lot::Mutex;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// Seals under one file key with random 96-bit nonces before it gets another: half of what NIST SP 800-38D allows; 32 TiB
@@ -207,10 +207,9 @@ impl Core {
             }
             FileBody::Payload(old) => self.dead.lock().push(old.id),
         }
-        file.allocated = 0;
         let chunks = file.chunk.count(file.size);
         if let Some(payload) = file.payload_mut() {
-            payload.index.get_mut().grow_to(chunks, segment);
+            payload.slots.map().index.grow_to(chunks, segment);
         }
         Ok(())
     }
@@ -232,15 +231,14 @@ impl Core {
             payload: id,
         };
         let codec = LazyCodec::new(Arc::clone(key), place, file.chunk, file.compress);
-        let (blob, index) = (OpenBlob::default(), Mutex::new(index));
+        let (blob, slots) = (OpenBlob::default(), Arc::new(Slots::new(index)));
         Payload {
             id,
             blob,
             birth,
             codec,
-            index,
+            slots,
             overlay: Overlay::default(),
-            busy: Vec::new(),
         }
     }
 
@@ -256,7 +254,11 @@ impl Core {
         let file = state.file_mut()?;
         let (chunk, size) = (file.chunk, file.size.max(offset + data.len() as u64));
         if let Some(payload) = file.payload_mut() {
-            payload.index.get_mut().grow_to(chunk.count(size), segment);
+            payload
+                .slots
+                .map()
+                .index
+                .grow_to(chunk.count(size), segment);
         }
         let mut done = 0;
         while done < data.len() {
@@ -293,7 +295,7 @@ impl Core {
         if let Some(payload) = state.file()?.payload() {
             // What cannot be stored is not accepted.
             self.with_source(node.id, &key, payload, |source| {
-                payload.index.lock().entry(source, number)
+                payload.slots.map().index.entry(source, number)
             })?;
             self.charge_patch(payload, number);
         }
