@@ -53,6 +53,8 @@ pub(super) struct Core {
     pub checkpoint: Mutex<()>,
     /// Checkpoints done, as counted before any node they stored could leave memory.
     pub stored: AtomicU64,
+    /// Bytes of log that the running checkpoint stores.
+    pub storing: AtomicU64,
     /// How many wait for a checkpoint: only then does it take all cores.
     pub hurried: AtomicUsize,
     /// One move of a directory to another at a time.
@@ -178,6 +180,7 @@ impl Core {
             gate: RwLock::new(()),
             checkpoint: Mutex::new(()),
             stored: AtomicU64::new(0),
+            storing: AtomicU64::new(0),
             hurried: AtomicUsize::new(0),
             moving: Mutex::new(()),
             dirty: Mutex::default(),

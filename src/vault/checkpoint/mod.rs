@@ -35,8 +35,9 @@ const HELD_BYTES: u64 = 16 << 20;
 /// What a checkpoint has to write, redo file and store together, that makes it due; with twice as much, changes wait for
 /// it. It bounds the redo file and the reserve; of memory it takes a few MiB.
 const PENDING_BYTES: u64 = 384 << 20;
-/// With so many times the log that makes a checkpoint due, changes wait for it: what is in the log is in memory as well.
-const LOG_LIMIT: u64 = 2;
+/// With so many times the log that makes a checkpoint due, changes wait for it; what the running one stores counts as well, for
+/// it is in memory as long.
+const LOG_LIMIT: u64 = 3;
 
 /// Somebody waits for a checkpoint.
 struct Hurry<'a>(&'a AtomicUsize);
@@ -94,14 +95,17 @@ impl Core {
         if self.oldest_change.lock().is_some() {
             self.journal.prepare();
         }
+        let len = self.journal.segment_len();
         let Some(snapshot) = self.take_snapshot()? else {
             return Ok(false);
         };
         let segment = snapshot.segment;
+        self.storing.store(len, Relaxed);
         let done = self
             .store_all(&snapshot)
             .and_then(|plan| Ok((plan, self.journal.finish(segment)?)));
         self.journal.reserve().end();
+        self.storing.store(0, Relaxed);
         let (plan, ()) = done?;
         self.complete(snapshot, plan);
         self.applied.store(segment, Relaxed);
@@ -158,7 +162,7 @@ impl Core {
     /// Waits when the log is so far ahead of the store that memory and disk would fill.
     pub fn make_room(&self) -> Result<()> {
         let limit = self.options.checkpoint_bytes.saturating_mul(LOG_LIMIT);
-        if self.journal.segment_len() < limit
+        if self.journal.segment_len() + self.storing.load(Relaxed) < limit
             && self.held.load(Relaxed) < 2 * HELD_BYTES
             && self.journal.reserve().pending() < 2 * PENDING_BYTES
         {
