@@ -90,6 +90,8 @@ pub struct Finding {
     pub what: String,
     /// What became of it.
     pub outcome: Outcome,
+    /// What can be done, where that is otherwise than for all of its sort.
+    pub(super) advice: Option<&'static str>,
 }
 
 /// Everything that a check or repair has to say.
@@ -177,7 +179,7 @@ impl Kind {
             Kind::Entries => "a repair accepts the entries that are there",
             Kind::Rollback => "compare the files with a backup; a repair accepts them as they are",
             Kind::Counts => "a repair counts anew",
-            Kind::Links => "a repair makes the list of links fit the entries",
+            Kind::Links => "a repair makes the list of links and the entries fit together",
             Kind::Double => "a repair sets the older one aside",
             Kind::Content | Kind::Index => {
                 "the rest of the file can be read; copy this part from a backup over it"
@@ -220,6 +222,7 @@ impl Finding {
             file_range: None,
             is_whole_file: false,
             what: what.into(),
+            advice: None,
             outcome: match kind {
                 Kind::Content | Kind::Index | Kind::Unreadable | Kind::Refused => Outcome::Stays,
                 Kind::Tail | Kind::Unclean | Kind::Stray | Kind::Quarantine => Outcome::Note,
@@ -230,6 +233,9 @@ impl Finding {
 
     /// What a repair does about it, or what else can be done.
     pub fn remedy(&self) -> &'static str {
+        if let Some(advice) = self.advice {
+            return advice;
+        }
         match (self.kind, self.outcome) {
             (Kind::Content | Kind::Index, _) if self.is_whole_file => {
                 "nothing of the file can be read; copy it from a backup over it"

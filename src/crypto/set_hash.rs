@@ -20,6 +20,11 @@ impl SetHash {
         self.combine(item, u64::carrying_add);
     }
 
+    /// Puts all elements of another set in.
+    pub fn add_all(&mut self, other: &SetHash) {
+        self.add(&SetItem(other.0));
+    }
+
     /// Takes an element out: the inverse of [`add`](SetHash::add).
     pub fn remove(&mut self, item: &SetItem) {
         self.combine(item, u64::borrowing_sub);

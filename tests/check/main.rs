@@ -5,10 +5,11 @@
 //! whole     vaults without damage        damage    what is done to them is found
 //! mended    after a repair               strict    mounts that look at the same sums
 //! scrub     while the vault is open      cut_short a repair that loses power
-//! misplaced what lies in the wrong place
+//! misplaced what lies in the wrong place          aliases   names of files that have several
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
+mod aliases;
 #[path = "../tamper/change.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod change;

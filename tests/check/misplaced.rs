@@ -4,8 +4,8 @@ use crate::{
     vaults::{
         draw::{Seeded, Source},
         dump::Dump,
-        image::{Image, open, options},
-        objects::{Objects, objects},
+        image::{Image, PASSPHRASE, open, options},
+        objects::{Objects, copy_into, objects},
         run::{number, on_all_cores, seeds},
     },
     victim::Victim,
@@ -13,7 +13,8 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 use wardfs::{
-    check::{Finding, Kind, Report, Verdict},
+    check::{self, Finding, Kind, Report, Unwatched, Verdict},
+    store::DirectoryStore,
     vault::{NewKind, ROOT_INO, RenameMode},
 };
 
@@ -49,7 +50,7 @@ pub fn backing_dirs(objects: &Objects) -> Vec<String> {
 }
 
 /// The vault is what it was, and the check finds no damage.
-fn is_as_before(victim: &Victim, after: &Objects) -> Result<(), String> {
+pub fn is_as_before(victim: &Victim, after: &Objects) -> Result<(), String> {
     let report = checked(after);
     if report.verdict() != Verdict::Clean {
         return Err(format!("left: {:#?}", told(&report)));
@@ -171,6 +172,58 @@ fn guards_under_names_of_no_meaning_go_back() {
     }
 }
 
+/// A directory in its place, and what belongs there in it, or elsewhere.
+#[test]
+fn a_guard_goes_back_though_a_directory_holds_its_place() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let is_guard = |name: &&String| name.starts_with("guards/") && !name.ends_with('/');
+        let guards: Vec<&String> = before.keys().filter(is_guard).collect();
+        let guards: Vec<&String> = guards
+            .into_iter()
+            .filter(|name| *name != "guards/root")
+            .collect();
+        on_all_cores(&guards, |at, guard| {
+            let mut damaged = before.clone();
+            let bytes = damaged.remove(*guard).expect("it is there");
+            damaged.insert(format!("{guard}/"), Vec::new());
+            damaged.insert(format!("{guard}/junk"), b"of no use".to_vec());
+            if at % 2 == 0 {
+                damaged.insert(format!("{guard}/deep/"), Vec::new());
+                damaged.insert(format!("{guard}/deep/it"), bytes);
+            } else {
+                damaged.insert("it".to_owned(), bytes);
+            }
+            comes_back(victim, &damaged).map_err(|what| format!("{guard}: {what}"))
+        });
+    }
+}
+
+/// The same of a link: only a real directory can have one.
+#[test]
+fn a_guard_goes_back_though_a_link_holds_its_place() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(DirectoryStore::open(dir.path()).expect("a directory"));
+        copy_into(&*store, before);
+        let is_entry =
+            |name: &&String| name.starts_with("guards/") && name.matches('/').count() == 3;
+        let guards = before.keys().filter(is_entry);
+        let guards: Vec<&String> = guards.filter(|name| !name.ends_with('/')).collect();
+        for (number, guard) in guards.iter().enumerate() {
+            let place = dir.path().join(guard.as_str());
+            std::fs::rename(&place, dir.path().join(format!("moved.{number}")))
+                .expect("it is there");
+            std::os::unix::fs::symlink("/nonexistent", place).expect("a free place");
+        }
+        let report = check::repair(store.clone(), PASSPHRASE, "now", &Unwatched).unwrap();
+        assert_eq!(report.verdict(), Verdict::Repaired, "{:#?}", told(&report));
+        std::fs::remove_dir_all(dir.path().join("quarantine")).expect("what held them");
+        is_as_before(victim, &objects(&*store)).unwrap();
+    }
+}
+
 #[test]
 fn random_moves_go_back() {
     let count = if number("WARDFS_TEST_SECS").is_some() {
@@ -271,7 +324,8 @@ fn what_was_removed_since_does_not_come_back_from_a_copy() {
         assert!(objects(&store) == now);
         assert!(report.findings.iter().any(|found| found.kind == Kind::Stray
             && found.object == "backup"
-            && found.what.contains("salvage")));
+            && found.what.contains("salvage")
+            && found.remedy().contains("do not remove it")));
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     format::{
-        Alias, Attrs, Body, Content, DirId, FileId, Kind, Link, Name, Time, Xattrs, guard_path,
+        Attrs, Body, Content, DirId, FileId, Kind, Link, Name, Time, Xattrs, guard_path,
         root_guard_path,
     },
     vault::VaultError,
@@ -33,8 +33,8 @@ impl Plan<'_, '_> {
         for dir in tops {
             self.adopt_dir(&lost, dir.id)?;
         }
-        for file in files {
-            self.adopt_file(&lost, &file)?;
+        for (file, kind) in files {
+            self.adopt_file(&lost, &file, kind)?;
         }
         self.dirty.insert(lost);
         // A new one is no directory of the scan: it is sealed here, and an old one with the others.
@@ -112,27 +112,16 @@ impl Plan<'_, '_> {
         Ok(())
     }
 
-    fn adopt_file(&mut self, lost: &DirId, file: &FileId) -> Result<(), VaultError> {
+    fn adopt_file(&mut self, lost: &DirId, file: &FileId, kind: Kind) -> Result<(), VaultError> {
         let name = self.free_name(lost, &format!("file-{file}"))?;
         let link = Link {
             dir: *lost,
             name: name.clone(),
         };
         self.set_links(file, vec![link])?;
-        let alias = Alias {
-            file: *file,
-            kind: Kind::File,
-            name: name.clone(),
-        };
-        let sealed = self.keys.seal_alias(lost, &alias);
         let key = self.key(lost);
         let stored = key.stored_name(name.as_bytes());
-        if let Some(sums) = self.sums.get_mut(lost) {
-            sums.add(&key, &stored, Some(&sealed.tag), false);
-        }
-        self.make_backing_dir(lost)?;
-        self.put(guard_path(lost, &stored), sealed.bytes);
-        Ok(())
+        self.make_alias(lost, *file, kind, name, &stored)
     }
 
     /// Owned by the root directory's owner.

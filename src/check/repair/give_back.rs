@@ -47,6 +47,44 @@ impl Plan<'_, '_> {
         Ok(true)
     }
 
+    /// Sets aside what holds the places of objects that lie elsewhere. They go back in the next round, so what of them lies within
+    /// is moved out first.
+    pub(super) fn free_held(&mut self, usable: &[Arc<Dir>]) -> Result<bool, VaultError> {
+        let held = &self.scanned.fixes.held;
+        if held.is_empty() {
+            return Ok(false);
+        }
+        self.keep_sums(usable);
+        let places: BTreeSet<String> = held
+            .iter()
+            .map(|held| held.place.as_str().to_owned())
+            .collect();
+        let mut number = 0_u32;
+        for from in held.iter().filter_map(|held| held.from.as_ref()) {
+            let text = from.as_str();
+            let mut above = text.match_indices('/').map(|(at, _)| &text[..at]);
+            if above.any(|dir| places.contains(dir)) {
+                let beside = self.free_path(&mut number)?;
+                self.move_back(from, &beside);
+            }
+        }
+        for place in places {
+            self.set_aside(&ObjectPath::new(place)?)?;
+        }
+        Ok(true)
+    }
+
+    /// Where nothing lies: none of the vault's places, so that what is put there is looked through.
+    fn free_path(&self, number: &mut u32) -> Result<ObjectPath, VaultError> {
+        loop {
+            *number += 1;
+            let path = ObjectPath::new(format!("misplaced.{number}"))?;
+            if !self.store.exists(&path)? {
+                return Ok(path);
+            }
+        }
+    }
+
     fn move_back(&mut self, from: &ObjectPath, to: &ObjectPath) {
         let (from, to) = (from.clone(), to.clone());
         self.ops.push(RedoOp::Rename { from, to });

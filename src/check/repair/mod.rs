@@ -8,6 +8,7 @@
 //! Where the disk gives errors, nothing is taken for lost: neither are entries of such a directory dropped, nor is anything
 //! that it may lead to.
 mod adopt;
+mod alias;
 mod excess;
 mod give_back;
 mod plan;
@@ -35,8 +36,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Rounds after which a repair gives up; two are usual.
-const ROUNDS_MAX: usize = 6;
+/// Rounds after which a repair gives up; two are usual, and more if places have to be freed before something can go back.
+const ROUNDS_MAX: usize = 12;
 
 /// Checks a vault that nobody has mounted, and mends what can be mended. A vault without damage is not written at all, but for
 /// what the next mount would do anyway (recovery after an unclean end).
@@ -123,7 +124,7 @@ impl Repair<'_> {
             self.has_written = true;
             // What was not to be read because it lay elsewhere may be read now.
             scanned = self.scan(match done {
-                Done::GivenBack => Contents::All,
+                Done::GivenBack | Done::Freed => Contents::All,
                 _ => Contents::None,
             });
         }

@@ -96,6 +96,9 @@ impl<'p, 'a> Plan<'p, 'a> {
         if self.give_back(&usable)? {
             return Ok(Done::GivenBack);
         }
+        if self.free_held(&usable)? {
+            return Ok(Done::Freed);
+        }
         let losses = Losses::of(&usable, scanned);
         for dir in &usable {
             self.begin(dir)?;
@@ -157,10 +160,11 @@ impl<'p, 'a> Plan<'p, 'a> {
         if !is_top && stored != Some(sums) {
             self.dirty.insert(self.sealed_with(dir));
         }
-        for stored in &present.bad {
+        let is_made = |stored: &&String| present.made.iter().any(|made| made.stored == **stored);
+        for stored in present.bad.iter().filter(|stored| !is_made(stored)) {
             self.set_aside(&guard_path(&dir.id, stored))?;
         }
-        Ok(())
+        self.make_aliases(dir.id, &present)
     }
 
     /// Sets aside what lies where directories belong. A round of its own, like that of `give_back`: until then nothing can be put

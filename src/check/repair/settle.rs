@@ -4,9 +4,9 @@
 //! afterwards, but what was missing is lost, and what was put back is accepted: those are told apart here, and nothing is changed.
 use super::super::{
     report::{Finding, Kind, Outcome},
-    scan::{Scanned, dir::Dir},
+    scan::{Scanned, dir::Dir, made::Made},
 };
-use crate::format::dir_path;
+use crate::format::{dir_path, guard_path};
 use std::{
     collections::{HashMap, HashSet},
     ops::Range,
@@ -35,6 +35,10 @@ pub(super) struct Losses {
     apart: HashSet<String>,
     /// Entries that led to those.
     aliases: u64,
+    /// Directories that have all names again, since entries were made anew.
+    restored: HashSet<String>,
+    /// Those entries.
+    made: HashSet<String>,
 }
 
 impl Losses {
@@ -44,6 +48,7 @@ impl Losses {
         let dirs = dirs.iter().filter(is_sealed);
         let mut losses = Losses {
             dirs: dirs
+                .clone()
                 .map(|dir| {
                     (
                         dir_path(&dir.id).as_str().to_owned(),
@@ -53,11 +58,23 @@ impl Losses {
                 .collect(),
             ..Losses::default()
         };
+        dirs.for_each(|dir| losses.note_made(scanned, dir));
         for (object, aliases) in &scanned.fixes.lost {
             losses.apart.insert(object.clone());
             losses.aliases += aliases;
         }
         losses
+    }
+
+    fn note_made(&mut self, scanned: &Scanned, dir: &Dir) {
+        let present = dir.present.lock();
+        let object = |made: &Made| guard_path(&dir.id, &made.stored).as_str().to_owned();
+        self.made.extend(present.made.iter().map(object));
+        let stored = scanned.stored_sums(dir);
+        let is_restored = stored.is_some_and(|sums| present.kept() == (sums.entries, sums.names));
+        if is_restored && !present.made.is_empty() {
+            self.restored.insert(dir_path(&dir.id).as_str().to_owned());
+        }
     }
 
     fn count(&self) -> u64 {
@@ -71,6 +88,10 @@ impl Losses {
         let lost_in = |dir: &str| self.dirs.get(dir).copied();
         let parent = finding.object.rsplit_once('/').map_or("", |(dir, _)| dir);
         match finding.kind {
+            Kind::Entries | Kind::Rollback if self.restored.contains(&finding.object) => {
+                Outcome::Mended
+            }
+            Kind::Guard if self.made.contains(&finding.object) => Outcome::Mended,
             Kind::Entries => match lost_in(&finding.object) {
                 Some(0) => Outcome::Accepted,
                 Some(_) => Outcome::Lost,
@@ -94,10 +115,7 @@ fn lost_entries(scanned: &Scanned, dir: &Dir) -> u64 {
         // Of a directory whose guard is gone, what is there and does not open is all that is known.
         return present.bad.len() as u64;
     };
-    let (good, stored) = (
-        (present.good.entries, present.good.names),
-        (stored.entries, stored.names),
-    );
+    let (good, stored) = (present.kept(), (stored.entries, stored.names));
     match stored.0.saturating_sub(good.0) {
         // As many others were added.
         0 if good.0 == stored.0 && good.1 != stored.1 => 1,

@@ -1,5 +1,5 @@
 //! One directory of a scan: where it is, what its guard says of its entries, and what they are.
-use super::super::report::orphan_path;
+use super::{super::report::orphan_path, made::Made};
 use crate::{
     crypto::{NameKey, SetHash, Tag},
     format::{DirId, DirState, FileId, LinksState, Name},
@@ -54,6 +54,10 @@ pub(in crate::check) struct Present {
     pub tag_unknown: bool,
     /// The disk did not read some of it: a repair must leave it alone.
     pub unread: bool,
+    /// Aliases that a repair makes anew.
+    pub made: Vec<Made>,
+    /// Their number and names.
+    pub made_sums: Sums,
 }
 
 /// A directory while its entries are looked at.
@@ -104,6 +108,13 @@ impl Sums {
     pub fn replace(&mut self, key: &NameKey, stored: &str, old: &Tag, new: &Tag) {
         self.states.remove(&key.state_item(stored.as_bytes(), old));
         self.states.add(&key.state_item(stored.as_bytes(), new));
+    }
+}
+
+impl Present {
+    /// Is everything there that these sums say, as it was stored last?
+    pub fn is(&self, stored: &Sums) -> bool {
+        self.found == *stored && !self.tag_unknown && !self.unread
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     format::{
         Alias, Content, Data, DirState, FileId, Link, PayloadId, StoredGuard, Time, guard_path,
-        parse_payload_name,
+        parse_payload_name, payload_key,
     },
     store::{ObjectPath, StoreError},
     vault::ReadGuard,
@@ -49,6 +49,10 @@ pub(super) struct Elsewhere {
     /// Objects with guards of this vault.
     pub holders: BTreeSet<String>,
 }
+
+/// What is said of the only copy.
+const KEEP: &str =
+    "do not remove it: it may be the only copy of what is in it; `wardfs salvage` copies that out";
 
 /// Is one of these paths this one, or below it?
 pub(super) fn has_within(paths: &BTreeSet<String>, top: &str) -> bool {
@@ -154,12 +158,38 @@ impl Scan<'_> {
         let mut findings = self.findings.lock();
         findings
             .retain(|finding| finding.kind != Kind::Stray || !has_within(back, &finding.object));
+        let only = self.only_there(found);
         for finding in findings.iter_mut() {
-            if finding.kind == Kind::Stray && has_within(&found.holders, &finding.object) {
+            if finding.kind != Kind::Stray {
+                continue;
+            }
+            if has_within(&found.holders, &finding.object) {
                 "it is not where the vault would use it, but guards of this vault are in it: `wardfs salvage` reads them"
                     .clone_into(&mut finding.what);
             }
+            if has_within(&only, &finding.object) {
+                finding.advice = Some(KEEP);
+            }
         }
+    }
+
+    /// Objects with what the vault has nowhere else: guards of files that are not in their places, and content that only guards
+    /// out of their places name.
+    fn only_there(&self, found: &Elsewhere) -> BTreeSet<String> {
+        let files = self.files.lock();
+        let guards = found
+            .lost
+            .iter()
+            .filter(|(file, _)| !files.contains_key(file));
+        let guards = guards.flat_map(|(_, lost)| lost).map(|lost| &lost.from);
+        let ids = found.named.iter();
+        let content = ids
+            .flat_map(|id| [false, true].map(|is_index| payload_key(id, is_index)))
+            .filter_map(|key| found.payloads.get(&key));
+        guards
+            .chain(content)
+            .map(|path| path.as_str().to_owned())
+            .collect()
     }
 
     /// Guards and aliases that a repair brings back are told by the directory in which they lie.

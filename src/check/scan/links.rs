@@ -4,6 +4,7 @@ use super::{
     Scan, Task,
     dir::{Dir, DirWork, Reached, Sums},
     entry::Known,
+    made::Apart,
 };
 use crate::{
     crypto::Tag,
@@ -121,12 +122,6 @@ impl Scan<'_> {
         if present == named || self.unread.load(SeqCst) {
             return;
         }
-        for link in named.difference(&present) {
-            let what = "its guard names this entry, which is not there";
-            let mut finding = Finding::new(Kind::Links, path.as_str(), what);
-            finding.path = self.path_of_link(link);
-            self.find(finding);
-        }
         for alias in aliases
             .iter()
             .filter(|alias| !named.contains(&alias.link()))
@@ -134,22 +129,13 @@ impl Scan<'_> {
             let what = "the file that it leads to does not name this entry";
             self.find(Finding::new(Kind::Links, path.as_str(), what).at(alias.path()));
         }
-        let mut fixes = self.fixes.lock();
-        if present.is_empty() {
-            let what = "no entry leads to this file any more";
-            self.find(Finding::new(Kind::Orphan, path.as_str(), what));
-            fixes.adopted.push(guard.head.file);
-        } else {
-            fixes
-                .links
-                .push((guard.head.file, present.into_iter().collect()));
-        }
-    }
-
-    /// Where an entry would be that is not there.
-    fn path_of_link(&self, link: &Link) -> Option<Vec<u8>> {
-        let dir = self.dirs.lock().get(&link.dir).cloned()?;
-        Some(dir.path_of(link.name.as_bytes()))
+        self.apart.lock().push(Apart {
+            path: path.clone(),
+            file: guard.head.file,
+            kind: guard.body.content.kind(),
+            named,
+            present,
+        });
     }
 
     /// Aliases whose guard was not found, or is damaged.

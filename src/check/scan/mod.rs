@@ -8,15 +8,18 @@
 //! work    what waits        dir     a directory and its sums      entry   one entry: a guard or an alias
 //! content chunks, index     links   guards that lie apart         orphans, sweep   what nobody leads to
 //! excess  bytes beside those        blocked something else in the place of a directory
-//! elsewhere, places         what lies in the wrong place, and where it belongs
+//! elsewhere, places, candidates   what lies in the wrong place, and where it belongs
+//! made    entries that are made anew
 //! ```
 mod blocked;
+mod candidates;
 mod content;
 pub(super) mod dir;
 mod elsewhere;
 mod entry;
 mod excess;
 mod links;
+pub(super) mod made;
 mod orphans;
 mod places;
 mod sweep;
@@ -27,7 +30,8 @@ use self::{
     dir::{Dir, DirWork, Reached, Sums},
     entry::OLDER,
     links::AliasAt,
-    places::Back,
+    made::Apart,
+    places::{Back, Held},
     work::Work,
 };
 use super::{
@@ -37,8 +41,8 @@ use super::{
 use crate::{
     engine::Pool,
     format::{
-        Content, DirId, DirState, FileId, Link, PayloadId, dir_path, is_stored_name,
-        root_guard_path,
+        Content, DirId, DirState, FileId, Kind as NodeKind, Link, PayloadId, dir_path,
+        is_stored_name, root_guard_path,
     },
     store::{ObjectPath, Store, StoreError},
     vault::{Keyring, VaultError},
@@ -99,6 +103,8 @@ pub(super) struct Scan<'a> {
     /// Directories that no entry leads to, with nothing in them that belongs there.
     hollow: Mutex<Vec<DirId>>,
     aliases: Mutex<HashMap<FileId, Vec<AliasAt>>>,
+    /// Guards whose links are not the entries that were met.
+    apart: Mutex<Vec<Apart>>,
     fixes: Mutex<Fixes>,
     seen: Counts,
 }
@@ -117,7 +123,7 @@ pub(super) struct Fixes {
     /// Files whose list of links is to be this one.
     pub links: Vec<(FileId, Vec<Link>)>,
     /// Files under `guards/links` that no entry leads to.
-    pub adopted: Vec<FileId>,
+    pub adopted: Vec<(FileId, NodeKind)>,
     /// Objects and directories that nobody names.
     pub leaks: Vec<ObjectPath>,
     /// What lies where a directory belongs.
@@ -130,6 +136,8 @@ pub(super) struct Fixes {
     pub back: Vec<Back>,
     /// The same of payloads: from where to where.
     pub payloads: Vec<(ObjectPath, ObjectPath)>,
+    /// Places that must be free before something can go back.
+    pub held: Vec<Held>,
 }
 
 impl Fixes {
@@ -176,6 +184,7 @@ pub(super) fn scan(
         also_named: Mutex::default(),
         hollow: Mutex::default(),
         aliases: Mutex::default(),
+        apart: Mutex::default(),
         fixes: Mutex::default(),
         seen: Counts::default(),
     };

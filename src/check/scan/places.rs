@@ -4,47 +4,69 @@
 //! copy, or was removed since. Directories whose own guards lie elsewhere count as well, so that all of a tree is found in one go.
 use super::{
     Scan,
+    candidates::{Candidate, best, chosen, without_rivals},
     dir::{Dir, Reached, Sums},
     elsewhere::{Elsewhere, Lost},
+    made::Made,
 };
 use crate::{
-    crypto::NameKey,
-    format::{Alias, DirId, FileId, Link, Time, guard_path},
+    format::{Alias, DirId, Link, Time, guard_path},
     store::{ObjectPath, StoreError},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
-
-/// So many candidates are tried in all combinations.
-const SEARCH_MAX: usize = 14;
 
 /// From where to where, and the path in the vault of the directory.
 pub(in crate::check) type Back = (ObjectPath, ObjectPath, Vec<u8>);
 
-/// Something for one entry of a directory.
-#[derive(Clone)]
-struct Candidate {
-    from: ObjectPath,
-    stored: String,
-    /// Of two files of one name the one that was changed last is taken.
-    ctime: Time,
-    subdir: Option<(FileId, Sums, DirId)>,
+/// What is to be done where something is not in its place.
+#[derive(Default)]
+pub(super) struct Placed {
+    /// What goes back.
+    pub back: Vec<Back>,
+    /// What would, once nothing holds its place any more.
+    pub held: Vec<Held>,
+    /// Aliases that are made anew, with their directories.
+    pub made: Vec<(DirId, Made)>,
+}
+
+/// Something that is no object of the vault's, a directory or a link, holds the place of one.
+pub(in crate::check) struct Held {
+    pub place: ObjectPath,
+    /// What belongs there.
+    pub from: Option<ObjectPath>,
+    /// The path in the vault of the directory.
+    pub at: Vec<u8>,
+}
+
+impl Held {
+    /// What goes back when the place is free.
+    pub fn back(&self) -> Option<Back> {
+        let from = self.from.clone()?;
+        Some((from, self.place.clone(), self.at.clone()))
+    }
+}
+
+/// May something be put into a place?
+enum State {
+    Free,
+    Held,
 }
 
 /// A directory in which something may belong.
-struct Place {
+pub(super) struct Place {
     id: DirId,
     /// What its guard sums up; not known of a directory without one.
-    stored: Option<Sums>,
-    found: Sums,
+    pub stored: Option<Sums>,
+    pub found: Sums,
     bad: HashSet<String>,
     path: Vec<u8>,
 }
 
 impl Place {
-    fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         let sums = |sums: &Sums| (sums.entries, sums.names);
         self.stored
             .is_some_and(|stored| sums(&stored) == sums(&self.found))
@@ -60,22 +82,26 @@ struct Places<'s, 'a> {
     scan: &'s Scan<'a>,
     candidates: HashMap<DirId, Vec<Candidate>>,
     aliases: Vec<ObjectPath>,
-    back: Vec<Back>,
+    /// The guards that lie apart are those that were stored last.
+    is_sure: bool,
+    placed: Placed,
 }
 
 impl Scan<'_> {
     /// What goes back, and where.
-    pub(super) fn places(&self, found: &Elsewhere, links: Option<(&Arc<Dir>, Sums)>) -> Vec<Back> {
+    pub(super) fn places(&self, found: &Elsewhere, links: Option<(&Arc<Dir>, Sums)>) -> Placed {
         let mut places = Places {
             scan: self,
             candidates: HashMap::new(),
             aliases: found.aliases.clone(),
-            back: Vec::new(),
+            is_sure: links.is_some_and(|(dir, sums)| dir.present.lock().is(&sums)),
+            placed: Placed::default(),
         };
         let lost = found.lost.values().flatten();
         lost.for_each(|lost| places.sort_in(lost));
+        places.offer_made();
         if places.candidates.is_empty() && places.aliases.is_empty() {
-            return Vec::new();
+            return Placed::default();
         }
         let mut known: HashSet<DirId> = HashSet::new();
         let (mut waiting, mut unknown) = (Vec::new(), Vec::new());
@@ -86,20 +112,21 @@ impl Scan<'_> {
             }
         }
         waiting.extend(links.and_then(|(dir, sums)| Place::of(dir, Some(sums))));
-        let mut lacking = false;
-        lacking |= places.fill(waiting, &mut known);
         // A directory may be one of those that are missing, if any are.
-        if lacking {
+        if places.fill(waiting, &mut known) {
             let met: HashSet<DirId> = unknown.iter().map(|place| place.id).collect();
             let others = places.candidates.keys().filter(|id| !met.contains(id));
             let others: Vec<Place> = others.map(Place::empty).collect();
             unknown.extend(others);
-            places.fill(unknown, &mut known);
+        } else {
+            places.keep_made();
         }
-        places
+        places.fill(unknown, &mut known);
+        let mut placed = places.placed;
+        placed
             .back
             .sort_by(|one, other| (&one.1, &one.0).cmp(&(&other.1, &other.0)));
-        places.back
+        placed
     }
 }
 
@@ -147,11 +174,39 @@ impl Places<'_, '_> {
             .as_ref()
             .map(|state| (lost.file, Sums::of(state), state.id));
         self.candidates.entry(dir).or_default().push(Candidate {
-            from: lost.from.clone(),
+            from: Some(lost.from.clone()),
             stored,
             ctime: lost.ctime,
             subdir,
+            alias: None,
         });
+    }
+
+    /// Entries that a guard names and that are not there.
+    fn offer_made(&mut self) {
+        for apart in &*self.scan.apart.lock() {
+            for link in apart.missing() {
+                let stored = self.stored_name(link);
+                self.candidates
+                    .entry(link.dir)
+                    .or_default()
+                    .push(Candidate {
+                        from: None,
+                        stored,
+                        ctime: Time::default(),
+                        subdir: None,
+                        alias: Some((apart.file, apart.kind, link.name.clone())),
+                    });
+            }
+        }
+    }
+
+    /// Nothing is missing: what lies elsewhere is a copy.
+    fn keep_made(&mut self) {
+        for all in self.candidates.values_mut() {
+            all.retain(|one| one.from.is_none());
+        }
+        self.aliases.clear();
     }
 
     fn stored_name(&self, link: &Link) -> String {
@@ -204,10 +259,11 @@ impl Places<'_, '_> {
                 let Ok((alias, _)) = opened else { continue };
                 let key = scan.keys.name_key(&place.id);
                 candidates.entry(place.id).or_default().push(Candidate {
-                    from: from.clone(),
+                    from: Some(from.clone()),
                     stored: key.stored_name(alias.name.as_bytes()),
                     ctime: Time::default(),
                     subdir: None,
+                    alias: Some((alias.file, alias.kind, alias.name)),
                 });
                 return false;
             }
@@ -222,20 +278,56 @@ impl Places<'_, '_> {
         let key = self.scan.keys.name_key(&place.id);
         let free = candidates
             .into_iter()
-            .filter(|one| self.is_free(place, one));
+            .filter(|one| self.state_of(place, one).is_some());
+        let free = without_rivals(free.collect(), self.is_sure).into_iter();
         let (instead, new): (Vec<Candidate>, Vec<Candidate>) =
             free.partition(|one| place.bad.contains(&one.stored));
         let instead = best(instead);
-        for one in instead.into_iter().chain(chosen(place, &key, new)) {
+        for one in instead
+            .into_iter()
+            .chain(chosen(place, &key, new, self.is_sure))
+        {
             if !place.bad.contains(&one.stored) {
                 place.found.add(&key, &one.stored, None, false);
             }
             if let Some((_, sums, id)) = one.subdir {
                 below.push(self.place_below(place, id, sums));
             }
-            let to = guard_path(&place.id, &one.stored);
-            self.back.push((one.from, to, place.path.clone()));
+            self.settle(place, one);
         }
+    }
+
+    fn settle(&mut self, place: &Place, one: Candidate) {
+        let to = guard_path(&place.id, &one.stored);
+        match (self.state_of(place, &one), one.from, one.alias) {
+            (Some(State::Held), from, _) => {
+                let at = place.path.clone();
+                self.placed.held.push(Held {
+                    place: to,
+                    from,
+                    at,
+                });
+            }
+            (_, Some(from), _) => self.placed.back.push((from, to, place.path.clone())),
+            (_, None, Some((file, kind, name))) if self.takes_entries(&place.id) => {
+                let made = Made {
+                    file,
+                    kind,
+                    name,
+                    stored: one.stored,
+                };
+                self.placed.made.push((place.id, made));
+            }
+            _ => {}
+        }
+    }
+
+    /// Is there a directory that can have another entry? One that nothing leads to and that has nothing is set aside as a whole.
+    fn takes_entries(&self, id: &DirId) -> bool {
+        let dir = self.scan.dirs.lock().get(id).cloned();
+        dir.is_some_and(|dir| {
+            !matches!(dir.reached, Reached::Orphan) || dir.present.lock().good.entries > 0
+        })
     }
 
     /// A directory whose guard goes back: its entries may be there, or lie elsewhere, too.
@@ -251,79 +343,28 @@ impl Places<'_, '_> {
         })
     }
 
-    fn is_free(&self, place: &Place, one: &Candidate) -> bool {
+    /// `None`: it must not go there.
+    fn state_of(&self, place: &Place, one: &Candidate) -> Option<State> {
         let to = guard_path(&place.id, &one.stored);
-        let is_bad = || place.bad.contains(&one.stored) && self.scan.store.get(&to).is_ok();
-        let is_empty = || self.scan.store.exists(&to).is_ok_and(|there| !there);
+        let store = self.scan.store;
+        if one.from.as_ref() == Some(&to) {
+            return None;
+        }
         // What lies in the place of the directory is set aside before.
-        let is_blocked = || {
-            let listed = self.scan.store.list(&to.parent());
-            matches!(listed, Err(StoreError::NotAnObject { .. }))
-        };
-        to != one.from && (is_empty() || is_blocked() || is_bad())
-    }
-}
-
-/// One for each entry.
-fn best(candidates: Vec<Candidate>) -> Vec<Candidate> {
-    let rank = |one: &Candidate| (one.ctime, std::cmp::Reverse(one.from.clone()));
-    let mut best: BTreeMap<String, Candidate> = BTreeMap::new();
-    for one in candidates {
-        match best.get(&one.stored) {
-            Some(known) if rank(known) >= rank(&one) => {}
-            _ => drop(best.insert(one.stored.clone(), one)),
+        let is_blocked = matches!(
+            store.list(&to.parent()),
+            Err(StoreError::NotAnObject { .. })
+        );
+        if is_blocked || store.exists(&to).is_ok_and(|there| !there) {
+            return Some(State::Free);
+        }
+        if !place.bad.contains(&one.stored) {
+            return None;
+        }
+        match store.get(&to) {
+            Ok(_) => Some(State::Free),
+            Err(StoreError::NotAnObject { .. }) => Some(State::Held),
+            Err(error) => error.is_too_long().then_some(State::Held),
         }
     }
-    best.into_values().collect()
-}
-
-/// Which of these a directory lacks, as its guard sums them up. They may be more, if there are copies of what was removed since.
-fn chosen(place: &Place, key: &NameKey, new: Vec<Candidate>) -> Vec<Candidate> {
-    if place.is_whole() {
-        return Vec::new();
-    }
-    let Some(stored) = place.stored else {
-        return best(new);
-    };
-    let fits = |some: &[Candidate]| {
-        let mut sums = place.found;
-        some.iter()
-            .for_each(|one| sums.add(key, &one.stored, None, false));
-        (sums.entries, sums.names) == (stored.entries, stored.names)
-    };
-    let mut by_dir: BTreeMap<ObjectPath, Vec<Candidate>> = BTreeMap::new();
-    for one in &new {
-        let from = one.from.parent();
-        by_dir.entry(from).or_default().push(one.clone());
-    }
-    let sizes: HashMap<ObjectPath, usize> = by_dir
-        .iter()
-        .map(|(dir, some)| (dir.clone(), some.len()))
-        .collect();
-    for some in by_dir.into_values() {
-        let some = best(some);
-        if fits(&some) {
-            return some;
-        }
-    }
-    let mut all = best(new);
-    let lacks = stored.entries.saturating_sub(place.found.entries);
-    if fits(&all) || all.len() as u64 <= lacks {
-        return all;
-    }
-    if all.len() <= SEARCH_MAX {
-        let subsets = (0..1_u32 << all.len()).filter(|set| u64::from(set.count_ones()) == lacks);
-        for set in subsets {
-            let within = |at: &usize| set >> at & 1 == 1;
-            let some: Vec<usize> = (0..all.len()).filter(within).collect();
-            let some: Vec<Candidate> = some.into_iter().map(|at| all[at].clone()).collect();
-            if fits(&some) {
-                return some;
-            }
-        }
-    }
-    // What lies beside most others is the likeliest. If none are too few, others were put in.
-    all.sort_by_key(|one| std::cmp::Reverse(sizes.get(&one.from.parent()).copied()));
-    all.truncate(usize::try_from(lacks.max(1)).unwrap_or(usize::MAX));
-    all
 }

@@ -4,6 +4,7 @@ use super::{
     Scan,
     dir::{Dir, Sums},
     elsewhere::{Elsewhere, has_within},
+    places::{Back, Held, Placed},
 };
 use crate::{
     format::{
@@ -29,15 +30,22 @@ impl Scan<'_> {
         let (new, odd) = self.new_payloads();
         self.tell_rest();
         let elsewhere = self.look_elsewhere(links.map(|(dir, _)| dir));
-        let back = self.places(&elsewhere, links);
+        let Placed { back, held, made } = self.places(&elsewhere, links);
+        self.settle_links(made);
         self.give_back_payloads(&payloads, &elsewhere);
         let text = |path: &ObjectPath| path.as_str().to_owned();
-        let from: BTreeSet<String> = back.iter().map(|one| text(&one.0)).collect();
-        let to: BTreeSet<String> = back.iter().map(|one| text(&one.1)).collect();
+        let all: Vec<Back> = back
+            .iter()
+            .cloned()
+            .chain(held.iter().filter_map(Held::back))
+            .collect();
+        let from: BTreeSet<String> = all.iter().map(|one| text(&one.0)).collect();
+        let to: BTreeSet<String> = all.iter().map(|one| text(&one.1)).collect();
         self.tell_strays(&elsewhere, &from);
-        self.tell_misplaced(&back);
+        self.tell_misplaced(&all);
         self.tell_hollow(&from, &to);
         self.fixes.lock().back = back;
+        self.fixes.lock().held = held;
         self.leaked(&payloads, &new, &elsewhere);
         for path in odd.iter().filter(|path| !has_within(&from, path)) {
             self.leak(path, "a directory in the place of new content");

@@ -1,0 +1,166 @@
+//! Names of files that have several: each is an entry of its own, and the guard has a list of them all.
+use crate::{
+    checked,
+    map::Map,
+    misplaced::is_as_before,
+    repaired, told,
+    vaults::{
+        image::{Image, open, options},
+        objects::{Objects, objects},
+        run::on_all_cores,
+    },
+    victim::Victim,
+    victims,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use wardfs::{
+    check::{Kind, Outcome, Verdict},
+    vault::{NewKind, ROOT_INO, Vault},
+};
+
+/// The entries of files with several names, by their guards.
+fn aliases(victim: &Victim) -> BTreeMap<String, Vec<String>> {
+    let map = &victim.now().map;
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for dir in map.nodes.keys().filter_map(|ino| map.dir(*ino)) {
+        for entry in dir.entries.values() {
+            if let Some(guard) = &entry.apart {
+                found
+                    .entry(guard.clone())
+                    .or_default()
+                    .push(entry.path.clone());
+            }
+        }
+    }
+    assert!(found.len() > 3, "{found:?}");
+    found
+}
+
+/// The check tells it, and after a repair everything is there again.
+fn is_mended(victim: &Victim, damaged: &Objects) -> Result<(), String> {
+    if checked(damaged).verdict() != Verdict::Damaged {
+        return Err("it is not found".to_owned());
+    }
+    let (report, store) = repaired(damaged).map_err(|error| error.to_string())?;
+    let told = || format!("{:#?}", told(&report));
+    if report.verdict() != Verdict::Repaired || report.lost > 0 {
+        return Err(told());
+    }
+    is_as_before(victim, &objects(&store)).map_err(|what| format!("{what}; {}", told()))
+}
+
+#[test]
+fn names_that_are_gone_are_made_anew() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let all: Vec<String> = aliases(victim).into_values().flatten().collect();
+        // Each alone, those of each file, and all of them at once.
+        let mut work: Vec<Vec<String>> = all.iter().map(|one| vec![one.clone()]).collect();
+        work.extend(aliases(victim).into_values());
+        work.push(all);
+        on_all_cores(&work, |_, gone| {
+            let mut damaged = before.clone();
+            damaged.retain(|name, _| !gone.contains(name));
+            is_mended(victim, &damaged).map_err(|what| format!("without {gone:?}: {what}"))
+        });
+    }
+}
+
+#[test]
+fn names_that_are_damaged_are_made_anew() {
+    for victim in victims() {
+        let all: Vec<String> = aliases(victim).into_values().flatten().collect();
+        on_all_cores(&all, |_, alias| {
+            for at in [2, 300, 511] {
+                let mut damaged = victim.now().objects.clone();
+                damaged.get_mut(alias).expect("it is there")[at] ^= 1;
+                is_mended(victim, &damaged).map_err(|what| format!("{alias} at {at}: {what}"))?;
+            }
+            let mut held = victim.now().objects.clone();
+            held.remove(alias);
+            held.insert(format!("{alias}/"), Vec::new());
+            is_mended(victim, &held).map_err(|what| format!("a directory at {alias}: {what}"))
+        });
+    }
+}
+
+#[test]
+fn a_name_is_made_anew_beside_another_entry_that_is_lost() {
+    for victim in victims() {
+        let map = &victim.now().map;
+        for dir in map.nodes.keys().filter_map(|ino| map.dir(*ino)) {
+            let is_file = |ino: u64| map.dir(ino).is_none();
+            let of = |apart: bool| {
+                let mut entries = dir.entries.values();
+                entries.find(|entry| entry.apart.is_some() == apart && is_file(entry.ino))
+            };
+            let (Some(alias), Some(other)) = (of(true), of(false)) else {
+                continue;
+            };
+            let mut damaged = victim.now().objects.clone();
+            damaged.remove(&alias.path);
+            damaged.remove(&other.path);
+            let (report, store) = repaired(&damaged).unwrap();
+            assert_eq!(report.lost, 1, "{:#?}", told(&report));
+            assert_eq!(report.verdict(), Verdict::Damaged);
+            let after = objects(&store);
+            assert!(after.contains_key(&alias.path), "{:#?}", told(&report));
+            assert_eq!(checked(&after).verdict(), Verdict::Clean);
+        }
+    }
+}
+
+/// An old guard names entries that were removed since.
+#[test]
+fn a_name_that_was_removed_is_not_made_anew() {
+    for image in [Image::Small, Image::Large] {
+        let store = image.in_memory();
+        let mounted = || open(Arc::new(store.clone()), options(1 << 40)).unwrap();
+        let vault = mounted();
+        let make = |vault: &Vault, name: &[u8]| {
+            let made = vault.make(ROOT_INO, name, NewKind::File, 0o644, 0, 0);
+            made.unwrap().ino
+        };
+        let file = make(&vault, b"file");
+        vault.link(file, ROOT_INO, b"other").unwrap();
+        vault.link(file, ROOT_INO, b"third").unwrap();
+        vault.close().unwrap();
+        let past = objects(&store);
+        let vault = mounted();
+        vault.unlink(ROOT_INO, b"other").unwrap();
+        make(&vault, b"new");
+        vault.close().unwrap();
+        let mut damaged = objects(&store);
+        let is_apart = |name: &&String| name.starts_with("guards/links/") && !name.ends_with('/');
+        let guard = past.keys().find(is_apart).unwrap();
+        assert!(damaged[guard] != past[guard]);
+        damaged.insert(guard.clone(), past[guard].clone());
+        let names = |damaged: &Objects| {
+            let (report, store) = repaired(damaged).unwrap();
+            assert_eq!(report.verdict(), Verdict::Damaged, "{:#?}", told(&report));
+            let vault = open(Arc::new(store), options(1 << 40)).unwrap();
+            let names = [&b"file"[..], b"other", b"third", b"new"];
+            names.map(|name| vault.lookup(ROOT_INO, name).is_ok())
+        };
+        // The directory lacks nothing.
+        assert_eq!(names(&damaged), [true, false, true, true]);
+        // It lacks a name that the guard has, too: the sum tells which.
+        let map = Map::of(&past);
+        let third = &map.dir(ROOT_INO).unwrap().entries[&b"third"[..]].path;
+        damaged.remove(third);
+        assert_eq!(names(&damaged), [true, false, true, true]);
+    }
+}
+
+#[test]
+fn what_is_made_anew_is_told() {
+    let victim = &victims()[0];
+    let (guard, entries) = aliases(victim).into_iter().next().expect("there are some");
+    let mut damaged = victim.now().objects.clone();
+    damaged.remove(&entries[0]);
+    let (report, _) = repaired(&damaged).unwrap();
+    let found = report.findings.iter().find(|found| found.object == guard);
+    let found = found.expect("it is told");
+    assert_eq!((found.kind, found.outcome), (Kind::Links, Outcome::Mended));
+    assert!(found.what.contains("made anew"), "{}", found.what);
+}
