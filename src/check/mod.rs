@@ -9,11 +9,12 @@
 //! ```text
 //! report   what was found, as values       scan     looks at everything
 //! watch    who waits for it                repair   mends
-//! copies   of the header and the keys
+//! copies   of the header and the keys      root    the root's guard, if it lies elsewhere
 //! ```
 mod copies;
 mod repair;
 mod report;
+mod root;
 mod scan;
 mod watch;
 
@@ -41,6 +42,8 @@ pub fn check(
     let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
     let keys = vault.keys()?;
     let mut findings = copies::found(&vault);
+    let (vault, root) = root::shown(vault, &keys)?;
+    findings.extend(root);
     let (store, recovery) = vault.look()?;
     findings.extend(journal_finding(&recovery));
     let scanned = scan::scan(&*store, &keys, &Pool::new(None), Contents::All, watch);

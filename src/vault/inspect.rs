@@ -54,6 +54,11 @@ impl Inspected {
         Ok(Inspected { store, unlocked })
     }
 
+    /// The same vault over a store that shows its objects otherwise.
+    pub fn over(self, store: Arc<dyn Store>) -> Inspected {
+        Inspected { store, ..self }
+    }
+
     /// The store as it lies there.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

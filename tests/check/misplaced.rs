@@ -199,6 +199,65 @@ fn a_guard_goes_back_though_a_directory_holds_its_place() {
     }
 }
 
+/// Renamed, moved, in another place of the vault, with something else in its own place, and with an older one beside it.
+#[test]
+fn the_root_s_guard_goes_back() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let root = "guards/root".to_owned();
+        let older = &victim.past()[0].objects[&root];
+        let places = [
+            "guards/root.bak",
+            "root",
+            "moved/deep/root",
+            "payloads/root",
+        ];
+        for to in places {
+            for there in [None, Some("root"), Some("root/")] {
+                let mut damaged = before.clone();
+                let bytes = damaged.remove(&root).expect("it is there");
+                damaged.insert("moved/deep/".to_owned(), Vec::new());
+                damaged.insert("moved/".to_owned(), Vec::new());
+                damaged.insert("moved/old".to_owned(), older.clone());
+                damaged.insert("zzz".to_owned(), older.clone());
+                damaged.insert(to.to_owned(), bytes);
+                damaged.extend(there.map(|name| (format!("guards/{name}"), vec![])));
+                comes_back(victim, &damaged).unwrap_or_else(|what| panic!("{to}: {what}"));
+            }
+        }
+        let mut all = before.clone();
+        moved(&mut all, "guards", "guards.bak");
+        comes_back(victim, &all).unwrap();
+        let is_entry = |name: &&String| name.starts_with("guards/") && !name.ends_with('/');
+        let entries: Vec<&String> = before.keys().filter(is_entry).collect();
+        on_all_cores(&entries, |_, entry| {
+            if **entry == root {
+                return Ok(());
+            }
+            let mut damaged = before.clone();
+            damaged.insert(root.clone(), before[*entry].clone());
+            damaged.insert((*entry).clone(), before[&root].clone());
+            comes_back(victim, &damaged).map_err(|what| format!("with {entry}: {what}"))
+        });
+    }
+}
+
+/// What the journal of a killed mount holds is done after it.
+#[test]
+fn the_root_s_guard_goes_back_before_the_journal_is_done() {
+    for victim in victims() {
+        for before in std::iter::once(&victim.killed.objects).chain(&victim.interrupted) {
+            let mut damaged = before.clone();
+            let bytes = damaged.remove("guards/root").expect("it is there");
+            damaged.insert("guards/root.bak".to_owned(), bytes);
+            let (_, store) = repaired(&damaged).unwrap();
+            let vault = open(Arc::new(store), options(1 << 40)).unwrap();
+            let last = victim.killed.past.last().expect("a state");
+            assert_eq!(last.difference(&Dump::of(&vault).unwrap()), None);
+        }
+    }
+}
+
 /// The same of a link: only a real directory can have one.
 #[test]
 fn a_guard_goes_back_though_a_link_holds_its_place() {

@@ -7,7 +7,7 @@
 use super::{super::scan::dir::Dir, plan::Plan};
 use crate::{
     format::RedoOp,
-    store::{ObjectPath, StoreError},
+    store::{ObjectPath, Store, StoreError},
     vault::VaultError,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -64,7 +64,7 @@ impl Plan<'_, '_> {
             let text = from.as_str();
             let mut above = text.match_indices('/').map(|(at, _)| &text[..at]);
             if above.any(|dir| places.contains(dir)) {
-                let beside = self.free_path(&mut number)?;
+                let beside = free_path(self.store, &mut number)?;
                 self.move_back(from, &beside);
             }
         }
@@ -74,19 +74,22 @@ impl Plan<'_, '_> {
         Ok(true)
     }
 
-    /// Where nothing lies: none of the vault's places, so that what is put there is looked through.
-    fn free_path(&self, number: &mut u32) -> Result<ObjectPath, VaultError> {
-        loop {
-            *number += 1;
-            let path = ObjectPath::new(format!("misplaced.{number}"))?;
-            if !self.store.exists(&path)? {
-                return Ok(path);
-            }
-        }
-    }
-
     fn move_back(&mut self, from: &ObjectPath, to: &ObjectPath) {
         let (from, to) = (from.clone(), to.clone());
         self.ops.push(RedoOp::Rename { from, to });
+    }
+}
+
+/// Where nothing lies: none of the vault's places, so that what is put there is looked through.
+pub(in crate::check) fn free_path(
+    store: &dyn Store,
+    number: &mut u32,
+) -> Result<ObjectPath, StoreError> {
+    loop {
+        *number += 1;
+        let path = ObjectPath::new(format!("misplaced.{number}"))?;
+        if !store.exists(&path)? {
+            return Ok(path);
+        }
     }
 }

@@ -16,7 +16,7 @@ mod quarantine;
 mod rehearse;
 mod settle;
 
-pub(super) use self::quarantine::Quarantine;
+pub(super) use self::{give_back::free_path, quarantine::Quarantine};
 
 use self::{
     plan::Plan,
@@ -25,6 +25,7 @@ use self::{
 use super::{
     Unwatched, Watch, copies, journal_finding,
     report::{Finding, Kind, Outcome, Report},
+    root,
     scan::{self, Contents, Scanned},
 };
 use crate::{
@@ -59,6 +60,8 @@ pub fn repair(
     let mut quarantine = Quarantine::new(&*store, name)?;
     let mut findings = copies::mended(&vault, &mut quarantine)?;
     findings.extend(free_for_recovery(&*store, &mut quarantine)?);
+    let root = root::mended(&vault, &keys, &mut quarantine)?;
+    findings.extend(root.map(|found| found.with(Outcome::Mended)));
     let recovery = vault.recover(&mut || quarantine.keep_journal())?;
     findings.extend(journal_finding(&recovery).map(after_recovery));
     let mut repair = Repair {

@@ -4,6 +4,7 @@ use super::{
     super::{
         Unwatched,
         report::{Finding, Kind},
+        root,
         scan::{self, Contents, QUARANTINE, Scanned, dir::Dir},
     },
     Repair,
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     format::{DirId, RedoOp, dir_path},
     journal::Executor,
-    store::{ObjectPath, OverlayStore, Store, StoreError},
+    store::OverlayStore,
     vault::VaultError,
 };
 use std::{
@@ -30,8 +31,10 @@ impl Repair<'_> {
         let mut executor = Executor::new(&store);
         for op in ops {
             let done = match op {
+                // No guard comes back from the quarantine, and content is not looked at: what goes there is gone. So it need not be
+                // opened either, whatever it is.
                 RedoOp::Rename { from, to } if to.as_str().starts_with(QUARANTINE) => {
-                    hide(&store, from)
+                    root::hide(&store, from)
                 }
                 op => executor.execute(op),
             };
@@ -48,15 +51,6 @@ impl Repair<'_> {
             Contents::None,
             &Unwatched,
         )))
-    }
-}
-
-/// No guard comes back from the quarantine, and content is not looked at: what goes there is gone. So it need not be opened either,
-/// whatever it is.
-fn hide(store: &dyn Store, object: &ObjectPath) -> Result<(), StoreError> {
-    match store.list(object) {
-        Ok(_) => store.remove_dir(object),
-        Err(_) => store.remove(object),
     }
 }
 
@@ -125,7 +119,7 @@ mod tests {
         crypto::{KdfParams, Suite},
         engine::Pool,
         format::{ChunkSize, guard_path},
-        store::{Lock, MemoryStore},
+        store::{Lock, MemoryStore, ObjectPath, Store},
         vault::{InitOptions, Inspected, NewKind, OpenOptions, ROOT_INO, Vault, init},
     };
 
