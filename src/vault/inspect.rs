@@ -55,6 +55,7 @@ impl Inspected {
     }
 
     /// The same vault over a store that shows its objects otherwise.
+    #[must_use]
     pub fn over(self, store: Arc<dyn Store>) -> Inspected {
         Inspected { store, ..self }
     }

@@ -60,7 +60,28 @@ fn damages(victim: &Victim) -> Vec<Objects> {
             .for_each(|change| change.apply(victim, &mut objects));
         objects
     });
-    vaults.chain([misplaced(victim)]).collect()
+    vaults
+        .chain([misplaced(victim), exchanged(victim)])
+        .collect()
+}
+
+/// Contents take each other's places, a directory holds the place of a guard that lies in it, and the root's guard was renamed.
+fn exchanged(victim: &Victim) -> Objects {
+    let mut objects = victim.now().objects.clone();
+    let is_payload = |name: &&String| name.starts_with("payloads/") && !name.ends_with('/');
+    let names: Vec<String> = objects.keys().filter(is_payload).cloned().collect();
+    for (one, other) in names.iter().zip(names.iter().cycle().skip(1)) {
+        let bytes = victim.now().objects[one].clone();
+        objects.insert(other.clone(), bytes);
+    }
+    let map = &victim.now().map;
+    let entry = &map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]].path;
+    let guard = objects.remove(entry).expect("it is there");
+    objects.insert(format!("{entry}/"), Vec::new());
+    objects.insert(format!("{entry}/it"), guard);
+    let root = objects.remove("guards/root").expect("it is there");
+    objects.insert("guards/root.bak".to_owned(), root);
+    objects
 }
 
 /// Every second backing directory lies elsewhere, and all content was set aside.

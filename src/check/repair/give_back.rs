@@ -48,7 +48,7 @@ impl Plan<'_, '_> {
     }
 
     /// Sets aside what holds the places of objects that lie elsewhere. They go back in the next round, so what of them lies within
-    /// is moved out first.
+    /// is moved out first; the same if it is one of them itself, as when two were exchanged.
     pub(super) fn free_held(&mut self, usable: &[Arc<Dir>]) -> Result<bool, VaultError> {
         let held = &self.scanned.fixes.held;
         if held.is_empty() {
@@ -60,16 +60,21 @@ impl Plan<'_, '_> {
             .map(|held| held.place.as_str().to_owned())
             .collect();
         let mut number = 0_u32;
+        let mut moved = BTreeSet::new();
         for from in held.iter().filter_map(|held| held.from.as_ref()) {
             let text = from.as_str();
-            let mut above = text.match_indices('/').map(|(at, _)| &text[..at]);
-            if above.any(|dir| places.contains(dir)) {
+            let ends = text.match_indices('/').map(|(at, _)| at);
+            let mut above = ends.chain([text.len()]).map(|at| &text[..at]);
+            if above.any(|dir| places.contains(dir)) && moved.insert(text) {
                 let beside = free_path(self.store, &mut number)?;
                 self.move_back(from, &beside);
             }
         }
-        for place in places {
-            self.set_aside(&ObjectPath::new(place)?)?;
+        for place in places
+            .iter()
+            .filter(|place| !moved.contains(place.as_str()))
+        {
+            self.set_aside(&ObjectPath::new(place.as_str())?)?;
         }
         Ok(true)
     }

@@ -8,6 +8,7 @@ use super::{
     dir::Dir,
     entry::text,
     kind_of,
+    recognise::{PROBES_MAX, Probe, Wanting},
 };
 use crate::{
     codec::ChunkCodec,
@@ -25,12 +26,18 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
 };
 
 /// Bytes that one read gets.
 const READ_LEN: usize = 1 << 20;
+/// Which object of a file.
+const FRAMES: usize = 0;
+const INDEX: usize = 1;
 
 thread_local! {
     /// Frames as read, and one opened chunk. Content must not stay longer than it is looked at: the chunk is wiped with the next.
@@ -51,8 +58,29 @@ pub(super) struct FileAt {
     stored: Mutex<Vec<Range<u64>>>,
     /// Where the last block of the index ends.
     index_end: AtomicU64,
+    /// Of the frames, and of the index.
+    seen: [Seen; 2],
     /// Blocks that are not done.
     left: AtomicUsize,
+}
+
+/// What is known of one object of a file.
+#[derive(Default)]
+struct Seen {
+    /// The first of what should be in it.
+    probes: Mutex<Vec<Probe>>,
+    /// Some of that can be read.
+    is_good: AtomicBool,
+}
+
+impl Seen {
+    fn expect(&self, at: u64, entry: &IndexEntry) {
+        let mut probes = self.probes.lock();
+        if probes.len() < PROBES_MAX {
+            let tag = entry.tag;
+            probes.push(Probe { at, tag });
+        }
+    }
 }
 
 /// A block of the index that was not read yet: of a level, by its number there, with the entry above it. One of level 0 holds the
@@ -91,6 +119,7 @@ impl FileAt {
             bad: Mutex::default(),
             stored: Mutex::default(),
             index_end: AtomicU64::new(0),
+            seen: Default::default(),
             left: AtomicUsize::new(1),
         })
     }
@@ -126,6 +155,10 @@ impl Scan<'_> {
                 entry: *entry,
             })
             .collect();
+        for block in &blocks {
+            let at = IndexBlock::offset(block.level, block.number);
+            file.seen[INDEX].expect(at, &block.entry);
+        }
         file.left.fetch_add(blocks.len(), SeqCst);
         self.work.add(
             blocks
@@ -147,6 +180,7 @@ impl Scan<'_> {
         file.index_end.fetch_max(end, SeqCst);
         match source.block(level, number, &entry) {
             Ok(block) => {
+                file.seen[INDEX].is_good.store(true, Relaxed);
                 let first = number.saturating_mul(INDEX_FANOUT as u64);
                 self.below(file, level, first, &block.entries[..]);
             }
@@ -176,6 +210,9 @@ impl Scan<'_> {
             return;
         }
         file.note_stored(first, entries);
+        for (chunk, entry) in (first..).zip(entries).filter(|(_, entry)| entry.present) {
+            file.seen[FRAMES].expect(file.chunk().frame_offset(chunk), entry);
+        }
         if self.contents != Contents::All {
             return;
         }
@@ -217,8 +254,14 @@ impl Scan<'_> {
                         .chunks(stride)
                         .chain(std::iter::repeat(&[][..]));
                     for ((index, entry), slot) in (first..).zip(entries).zip(slots) {
-                        if let Err(error) = file.codec.open(index, entry, slot, chunk) {
-                            file.is_bad(index, entry, Kind::Content, what_of(&error));
+                        match file.codec.open(index, entry, slot, chunk) {
+                            Ok(()) if entry.present => {
+                                file.seen[FRAMES].is_good.store(true, Relaxed);
+                            }
+                            Ok(()) => {}
+                            Err(error) => {
+                                file.is_bad(index, entry, Kind::Content, what_of(&error));
+                            }
                         }
                     }
                 }
@@ -239,8 +282,9 @@ impl Scan<'_> {
                                 .map_err(|error| (Kind::Content, what_of(&error))),
                             Err(error) => Err((Kind::Unreadable, error.to_string())),
                         };
-                        if let Err((kind, what)) = opened {
-                            file.is_bad(index, entry, kind, what);
+                        match opened {
+                            Ok(()) => file.seen[FRAMES].is_good.store(true, Relaxed),
+                            Err((kind, what)) => file.is_bad(index, entry, kind, what),
                         }
                     }
                 }
@@ -252,8 +296,11 @@ impl Scan<'_> {
     fn block_done(&self, file: &FileAt) {
         if file.left.fetch_sub(1, SeqCst) == 1 {
             let bad = file.merged();
+            let wanting = file.wanting(&bad);
+            let is_wanting = !wanting.is_empty();
+            wanting.into_iter().for_each(|wanting| self.want(wanting));
             // Where a part of the index cannot be read, nobody knows what belongs to it.
-            if bad.iter().all(|bad| bad.kind == Kind::Content) {
+            if !is_wanting && bad.iter().all(|bad| bad.kind == Kind::Content) {
                 self.excess(file);
             }
             bad.into_iter().for_each(|bad| self.tell(file, bad));
@@ -277,6 +324,23 @@ impl Scan<'_> {
 }
 
 impl FileAt {
+    /// The objects of which nothing can be read.
+    fn wanting(&self, bad: &[Bad]) -> Vec<Wanting> {
+        let has = |kind| bad.iter().any(|bad| bad.kind == kind);
+        if has(Kind::Unreadable) {
+            return Vec::new();
+        }
+        let objects = [(FRAMES, Kind::Content), (INDEX, Kind::Index)].into_iter();
+        let lacking = objects
+            .filter(|(object, kind)| has(*kind) && !self.seen[*object].is_good.load(Relaxed));
+        let wanting = lacking.map(|(object, _)| Wanting {
+            payload: self.payload,
+            is_index: object == INDEX,
+            probes: std::mem::take(&mut *self.seen[object].probes.lock()),
+        });
+        wanting.collect()
+    }
+
     fn note_stored(&self, first: u64, entries: &[IndexEntry]) {
         let mut runs = self.stored.lock();
         for (chunk, _) in (first..).zip(entries).filter(|(_, entry)| entry.present) {

@@ -44,6 +44,8 @@ pub(super) struct Elsewhere {
     pub aliases: Vec<ObjectPath>,
     /// Where payloads lie, by what their names say (`parse_payload_name`).
     pub payloads: HashMap<(String, bool), ObjectPath>,
+    /// Everything that is neither guard nor alias, if content is looked for.
+    pub others: Vec<ObjectPath>,
     /// What any of the guards names.
     pub named: HashSet<PayloadId>,
     /// Objects with guards of this vault.
@@ -63,7 +65,12 @@ pub(super) fn has_within(paths: &BTreeSet<String>, top: &str) -> bool {
 
 impl Scan<'_> {
     /// Looks through everything that was told as a stray or is damaged, and through what was set aside.
-    pub(super) fn look_elsewhere(&self, links: Option<&Arc<Dir>>) -> Elsewhere {
+    /// `unclaimed`: the same of objects where content belongs.
+    pub(super) fn look_elsewhere(
+        &self,
+        links: Option<&Arc<Dir>>,
+        unclaimed: &[ObjectPath],
+    ) -> Elsewhere {
         let mut found = Elsewhere::default();
         let strays: BTreeSet<String> = {
             let findings = self.findings.lock();
@@ -81,6 +88,9 @@ impl Scan<'_> {
             for stored in &dir.present.lock().bad {
                 self.walk(guard_path(&dir.id, stored), false, &mut found);
             }
+        }
+        for path in unclaimed {
+            self.walk(path.clone(), false, &mut found);
         }
         if let Ok(path) = ObjectPath::new(QUARANTINE) {
             self.walk(path, true, &mut found);
@@ -132,15 +142,15 @@ impl Scan<'_> {
             if !is_set_aside {
                 found.aliases.push(path.clone());
             }
-        } else if StoredGuard::is_guard(&start[..len]) {
-            let bytes = match self.store.get(path) {
-                Err(error) if error.is_too_long() => return Ok(()),
-                bytes => bytes?,
-            };
-            if let Ok(guard) = self.keys.open_guard(path, bytes) {
-                found.take(path, guard, is_set_aside);
-            }
-        } else if let Some(key) = parse_payload_name(path.name()) {
+            return Ok(());
+        }
+        if StoredGuard::is_guard(&start[..len]) {
+            return self.meet_guard(path, is_set_aside, found);
+        }
+        if !self.wanting.lock().is_empty() {
+            found.others.push(path.clone());
+        }
+        if let Some(key) = parse_payload_name(path.name()) {
             // What was set aside last counts: its directory is named by the time.
             let at = found.payloads.entry(key);
             at.and_modify(|known| {
@@ -149,6 +159,22 @@ impl Scan<'_> {
                 }
             })
             .or_insert_with(|| path.clone());
+        }
+        Ok(())
+    }
+
+    fn meet_guard(
+        &self,
+        path: &ObjectPath,
+        is_set_aside: bool,
+        found: &mut Elsewhere,
+    ) -> Result<(), StoreError> {
+        let bytes = match self.store.get(path) {
+            Err(error) if error.is_too_long() => return Ok(()),
+            bytes => bytes?,
+        };
+        if let Ok(guard) = self.keys.open_guard(path, bytes) {
+            found.take(path, guard, is_set_aside);
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Scan<'_> {
             })
             .collect();
         for apart in std::mem::take(&mut *self.apart.lock()) {
-            self.settle_one(apart, &is_made);
+            self.settle_one(&apart, &is_made);
         }
         for (id, one) in made {
             let key = self.keys.name_key(&id);
@@ -61,7 +61,7 @@ impl Scan<'_> {
         }
     }
 
-    fn settle_one(&self, apart: Apart, is_made: &BTreeSet<(FileId, Link)>) {
+    fn settle_one(&self, apart: &Apart, is_made: &BTreeSet<(FileId, Link)>) {
         let mut links = apart.present.clone();
         for link in apart.missing() {
             let is_made = is_made.contains(&(apart.file, link.clone()));

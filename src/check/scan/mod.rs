@@ -9,7 +9,7 @@
 //! content chunks, index     links   guards that lie apart         orphans, sweep   what nobody leads to
 //! excess  bytes beside those        blocked something else in the place of a directory
 //! elsewhere, places, candidates   what lies in the wrong place, and where it belongs
-//! made    entries that are made anew
+//! made    entries that are made anew              recognise        content under another name
 //! ```
 mod blocked;
 mod candidates;
@@ -22,6 +22,7 @@ mod links;
 pub(super) mod made;
 mod orphans;
 mod places;
+mod recognise;
 mod sweep;
 mod work;
 
@@ -32,6 +33,7 @@ use self::{
     links::AliasAt,
     made::Apart,
     places::{Back, Held},
+    recognise::Wanting,
     work::Work,
 };
 use super::{
@@ -105,6 +107,8 @@ pub(super) struct Scan<'a> {
     aliases: Mutex<HashMap<FileId, Vec<AliasAt>>>,
     /// Guards whose links are not the entries that were met.
     apart: Mutex<Vec<Apart>>,
+    /// Files of whose content nothing can be read.
+    wanting: Mutex<Vec<Wanting>>,
     fixes: Mutex<Fixes>,
     seen: Counts,
 }
@@ -185,6 +189,7 @@ pub(super) fn scan(
         hollow: Mutex::default(),
         aliases: Mutex::default(),
         apart: Mutex::default(),
+        wanting: Mutex::default(),
         fixes: Mutex::default(),
         seen: Counts::default(),
     };

@@ -89,15 +89,15 @@ struct Places<'s, 'a> {
 
 impl Scan<'_> {
     /// What goes back, and where.
-    pub(super) fn places(&self, found: &Elsewhere, links: Option<(&Arc<Dir>, Sums)>) -> Placed {
+    pub(super) fn places(&self, elsewhere: &Elsewhere, links: Option<(&Arc<Dir>, Sums)>) -> Placed {
         let mut places = Places {
             scan: self,
             candidates: HashMap::new(),
-            aliases: found.aliases.clone(),
+            aliases: elsewhere.aliases.clone(),
             is_sure: links.is_some_and(|(dir, sums)| dir.present.lock().is(&sums)),
             placed: Placed::default(),
         };
-        let lost = found.lost.values().flatten();
+        let lost = elsewhere.lost.values().flatten();
         lost.for_each(|lost| places.sort_in(lost));
         places.offer_made();
         if places.candidates.is_empty() && places.aliases.is_empty() {
@@ -122,11 +122,11 @@ impl Scan<'_> {
             places.keep_made();
         }
         places.fill(unknown, &mut known);
-        let mut placed = places.placed;
-        placed
+        let mut found = places.placed;
+        found
             .back
             .sort_by(|one, other| (&one.1, &one.0).cmp(&(&other.1, &other.0)));
-        placed
+        found
     }
 }
 

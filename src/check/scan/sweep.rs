@@ -29,24 +29,29 @@ impl Scan<'_> {
         let payloads = self.payloads_there();
         let (new, odd) = self.new_payloads();
         self.tell_rest();
-        let elsewhere = self.look_elsewhere(links.map(|(dir, _)| dir));
+        let unclaimed = self.unclaimed(&payloads, &new);
+        let elsewhere = self.look_elsewhere(links.map(|(dir, _)| dir), &unclaimed);
         let Placed { back, held, made } = self.places(&elsewhere, links);
         self.settle_links(made);
-        self.give_back_payloads(&payloads, &elsewhere);
+        let held_back = held.iter().filter_map(Held::back);
+        let all: Vec<Back> = back.iter().cloned().chain(held_back).collect();
         let text = |path: &ObjectPath| path.as_str().to_owned();
-        let all: Vec<Back> = back
-            .iter()
-            .cloned()
-            .chain(held.iter().filter_map(Held::back))
-            .collect();
-        let from: BTreeSet<String> = all.iter().map(|one| text(&one.0)).collect();
+        let mut from: BTreeSet<String> = all.iter().map(|one| text(&one.0)).collect();
         let to: BTreeSet<String> = all.iter().map(|one| text(&one.1)).collect();
-        self.tell_strays(&elsewhere, &from);
         self.tell_misplaced(&all);
+        self.fixes.lock().held = held;
+        let recognised = self.recognised(&unclaimed, &elsewhere);
+        self.give_back_recognised(&recognised, &all);
+        self.give_back_payloads(&payloads, &elsewhere, &to);
+        from.extend(recognised.iter().map(|one| text(&one.0)));
+        self.tell_strays(&elsewhere, &from);
         self.tell_hollow(&from, &to);
         self.fixes.lock().back = back;
-        self.fixes.lock().held = held;
-        self.leaked(&payloads, &new, &elsewhere);
+        let unclaimed = unclaimed.into_iter();
+        let left: Vec<ObjectPath> = unclaimed
+            .filter(|path| !from.contains(path.as_str()))
+            .collect();
+        self.leaked(&left, &elsewhere);
         for path in odd.iter().filter(|path| !has_within(&from, path)) {
             self.leak(path, "a directory in the place of new content");
         }
@@ -128,7 +133,15 @@ impl Scan<'_> {
     }
 
     /// What a guard in its place names and is not there, but elsewhere.
-    fn give_back_payloads(&self, there: &HashSet<(PayloadId, bool)>, elsewhere: &Elsewhere) {
+    fn give_back_payloads(
+        &self,
+        there: &HashSet<(PayloadId, bool)>,
+        elsewhere: &Elsewhere,
+        guards: &BTreeSet<String>,
+    ) {
+        let mut fixes = self.fixes.lock();
+        let known = fixes.payloads.iter().flat_map(|(from, to)| [from, to]);
+        let known: BTreeSet<ObjectPath> = known.cloned().collect();
         let mut back = Vec::new();
         for (id, has_index) in &*self.payloads.lock() {
             for is_index in [false, true] {
@@ -136,7 +149,11 @@ impl Scan<'_> {
                     continue;
                 }
                 let from = elsewhere.payloads.get(&payload_key(id, is_index));
-                back.extend(from.map(|from| (from.clone(), place_of(id, is_index))));
+                let to = place_of(id, is_index);
+                let is_known =
+                    |path: &ObjectPath| known.contains(path) || guards.contains(path.as_str());
+                let from = from.filter(|from| !is_known(from) && !is_known(&to));
+                back.extend(from.map(|from| (from.clone(), to)));
             }
         }
         back.sort();
@@ -144,7 +161,19 @@ impl Scan<'_> {
             let what = format!("content that is missing at {to}");
             self.find(Finding::new(Kind::Misplaced, from.as_str(), what));
         }
-        self.fixes.lock().payloads = back;
+        fixes.payloads.extend(back);
+    }
+
+    /// What lies where content belongs and is of no use to a guard in its place.
+    fn unclaimed(&self, there: &HashSet<(PayloadId, bool)>, new: &[PayloadId]) -> Vec<ObjectPath> {
+        let known = self.payloads.lock();
+        let is_named = |id: &PayloadId| known.contains_key(id);
+        let stored = there.iter().filter(|(id, _)| !is_named(id));
+        let stored = stored.map(|(id, is_index)| place_of(id, *is_index));
+        let new = new.iter().filter(|id| !is_named(id)).map(new_payload_path);
+        let mut all: Vec<ObjectPath> = stored.chain(new).chain(self.misfits()).collect();
+        all.sort_unstable();
+        all
     }
 
     /// Directories that no entry leads to, unless what is in them goes back where it belongs, or something into them.
@@ -164,23 +193,22 @@ impl Scan<'_> {
         }
     }
 
-    fn leaked(&self, there: &HashSet<(PayloadId, bool)>, new: &[PayloadId], elsewhere: &Elsewhere) {
-        let is_named = |id: &PayloadId| {
-            self.payloads.lock().contains_key(id)
-                || self.also_named.lock().contains(id)
-                || elsewhere.named.contains(id)
+    fn leaked(&self, unclaimed: &[ObjectPath], elsewhere: &Elsewhere) {
+        let is_named = |path: &ObjectPath| {
+            payload_of(path).is_some_and(|id| {
+                self.payloads.lock().contains_key(&id)
+                    || self.also_named.lock().contains(&id)
+                    || elsewhere.named.contains(&id)
+            })
         };
-        let leaked = there.iter().filter(|(id, _)| !is_named(id));
-        let mut leaked: Vec<ObjectPath> = leaked
-            .map(|(id, is_index)| place_of(id, *is_index))
-            .collect();
-        leaked.sort_unstable();
-        for path in leaked {
-            self.leak(path.as_str(), "stored content that no guard names");
-        }
-        for id in new.iter().filter(|id| !is_named(id)) {
-            let path = new_payload_path(id);
-            self.leak(path.as_str(), "new content that the journal does not name");
+        for path in unclaimed.iter().filter(|path| !is_named(path)) {
+            let is_new = path.as_str().starts_with("payloads/new/");
+            let what = if is_new {
+                "new content that the journal does not name"
+            } else {
+                "stored content that no guard names"
+            };
+            self.leak(path.as_str(), what);
         }
     }
 
@@ -248,10 +276,18 @@ impl Scan<'_> {
 }
 
 /// Where the frames of a payload or its index belong.
-fn place_of(id: &PayloadId, is_index: bool) -> ObjectPath {
+pub(super) fn place_of(id: &PayloadId, is_index: bool) -> ObjectPath {
     if is_index {
         index_path(id)
     } else {
         payload_path(id)
     }
+}
+
+/// Which payload belongs at a path.
+fn payload_of(path: &ObjectPath) -> Option<PayloadId> {
+    let name = path.as_str().strip_prefix("payloads/")?;
+    let digits = name.strip_prefix("new/").unwrap_or(name);
+    let digits = digits.strip_suffix(".index").unwrap_or(digits);
+    PayloadId::from_hex(digits.replace('/', "").as_bytes())
 }
