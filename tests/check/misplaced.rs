@@ -551,7 +551,7 @@ fn contents(victim: &Victim) -> Vec<String> {
     let objects = &victim.now().objects;
     let payloads = objects.keys().filter(|name| is_payload(name));
     let some: Vec<String> = payloads.cloned().collect();
-    let is_index = |name: &&String| name.ends_with(".index");
+    let is_index = |name: &&String| Some("index") == name.rsplit('.').next();
     assert!(some.iter().filter(is_index).count() > 2 && some.len() > 8);
     some
 }
