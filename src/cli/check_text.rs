@@ -81,18 +81,23 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
         let has = |finding: &&Finding| finding.outcome == outcome;
         report.findings.iter().filter(has).count()
     };
-    let (mended, mendable, stays) = (
-        count(Outcome::Mended) + count(Outcome::Accepted) + count(Outcome::Lost),
-        count(Outcome::Mendable),
-        count(Outcome::Stays),
-    );
     let verdict = match report.verdict() {
         Verdict::Clean => "no damage\n".to_owned(),
-        Verdict::Repaired => format!("damage: {mended} repaired, none left\n"),
+        Verdict::Repaired => format!("damage: {} repaired, none left\n", count(Outcome::Mended)),
         Verdict::Damaged if repaired => {
-            format!("damage: {mended} repaired, {stays} left\n") + &losses(report)
+            let parts = [
+                (Outcome::Mended, "repaired"),
+                (Outcome::Accepted, "accepted as it is"),
+                (Outcome::Lost, "lost"),
+                (Outcome::Stays, "left"),
+            ];
+            let parts = parts.map(|(outcome, word)| format!("{} {word}", count(outcome)));
+            format!("damage: {}\n", parts.join(", ")) + &losses(report)
         }
-        Verdict::Damaged => format!("damage: {mendable} can be repaired (--repair), {stays} not\n"),
+        Verdict::Damaged => {
+            let (mendable, stays) = (count(Outcome::Mendable), count(Outcome::Stays));
+            format!("damage: {mendable} can be repaired (--repair), {stays} not\n")
+        }
     };
     let kept = report.kept_in.as_ref().map_or(String::new(), |kept| {
         let kept = shown(&vault.join(kept));

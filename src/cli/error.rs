@@ -267,6 +267,9 @@ impl CliError {
                 source: VaultError::CheckpointTooLarge,
                 ..
             } => Some("mount it once without `--ro`, where it can be written".to_owned()),
+            CliError::Vault { source, .. } if keys_hint(source).is_some() => {
+                keys_hint(source).map(str::to_owned)
+            }
             CliError::Store {
                 source: StoreError::Locked { holder: Some(pid) },
                 path,
@@ -314,6 +317,23 @@ impl CliError {
             }
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
+    }
+}
+
+/// What it means that the objects with the keys are gone or damaged.
+fn keys_hint(error: &VaultError) -> Option<&'static str> {
+    match error {
+        VaultError::Damaged { object, .. } | VaultError::Format { object, .. }
+            if object.starts_with("zones") =>
+        {
+            Some(
+                "without it nothing in the vault can be decrypted; a copy of `zones` of this vault, however old, would do",
+            )
+        }
+        VaultError::Damaged { object, .. } if object.starts_with("wardfs.vault") => Some(
+            "without it nothing in the vault can be decrypted, and `wardfs init` does not bring it back; a copy of `wardfs.vault` of this vault, however old, would do",
+        ),
+        _ => None,
     }
 }
 

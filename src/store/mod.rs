@@ -200,6 +200,11 @@ pub trait Blob: Send + Sync {
     /// The length in bytes.
     fn len(&self) -> Result<u64, StoreError>;
 
+    /// How much space it takes, about, where the store knows it; for estimates.
+    fn allocated(&self) -> Result<u64, StoreError> {
+        self.len()
+    }
+
     /// Cuts the object, or extends it with zeros that take no space.
     fn set_len(&self, len: u64) -> Result<(), StoreError>;
 

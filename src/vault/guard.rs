@@ -9,6 +9,9 @@ use crate::{
     store::ObjectPath,
 };
 
+/// What is said of an object that a store does not give as a whole.
+pub(super) const TOO_LONG: &str = "it is too long to be a guard";
+
 /// A guard as it was read.
 pub struct ReadGuard {
     /// The clear part.

@@ -87,7 +87,23 @@ fn parsed_copies(store: &dyn Store) -> Result<Vec<(usize, ParsedHeader)>> {
     match failed {
         _ if !found.is_empty() => Ok(found),
         Some(error) => Err(error),
-        None => Err(VaultError::NotAVault),
+        None => Err(no_header(store)),
+    }
+}
+
+/// There is no copy of a header. Is there a vault all the same?
+fn no_header(store: &dyn Store) -> VaultError {
+    let is_there = |name: &&str| {
+        let path = ObjectPath::new(*name);
+        path.is_ok_and(|path| store.list(&path).is_ok_and(|names| !names.is_empty()))
+    };
+    let parts = ["guards", "payloads", "zones", "zones.copy"].into_iter();
+    if parts.filter(is_there).count() < 2 {
+        return VaultError::NotAVault;
+    }
+    VaultError::Damaged {
+        object: header_path().as_str().to_owned(),
+        what: "it is missing, and so is its copy",
     }
 }
 

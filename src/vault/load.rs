@@ -7,7 +7,7 @@ use super::{
     dir::{DirData, Listing, StoredSums},
     error::{Result, VaultError},
     file::{Birth, FileBody, FileData, index::Index},
-    guard::ReadGuard,
+    guard::{ReadGuard, TOO_LONG},
     node::{Node, NodeContent, NodeState, Placed, shared},
 };
 use crate::{
@@ -218,11 +218,13 @@ impl Core {
     }
 
     fn get_guard(&self, path: &ObjectPath) -> Result<Vec<u8>> {
+        let damaged = |what| VaultError::Damaged {
+            object: path.as_str().to_owned(),
+            what,
+        };
         self.store.get(path).map_err(|error| match error {
-            StoreError::NotFound(path) => VaultError::Damaged {
-                object: path.as_str().to_owned(),
-                what: "the guard of an entry is missing",
-            },
+            StoreError::NotFound(_) => damaged("the guard of an entry is missing"),
+            error if error.is_too_long() => damaged(TOO_LONG),
             other => other.into(),
         })
     }

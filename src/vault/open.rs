@@ -3,7 +3,7 @@ use super::{
     core::{Core, CoreParts},
     dir::StoredSums,
     error::{Result, VaultError},
-    guard::ReadGuard,
+    guard::{ReadGuard, TOO_LONG},
     header::{self, Copies, Unlocked},
     keyring::Keyring,
     types::{InitOptions, OpenOptions},
@@ -219,6 +219,7 @@ impl Opening {
         };
         let bytes = self.store.get(&path).map_err(|error| match error {
             StoreError::NotFound(_) => damaged("the root directory's guard is missing"),
+            error if error.is_too_long() => damaged(TOO_LONG),
             other => other.into(),
         })?;
         let root = keys.open_guard(&path, bytes)?;

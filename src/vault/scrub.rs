@@ -19,10 +19,22 @@ use crate::{
     },
     store::{ObjectPath, StoreError},
 };
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
 
+/// What is said of a directory in which something was put back.
+const NOT_LAST: &str = "at least one of its entries is not as stored last";
 /// Bytes of content that one read gets, about.
 const READ_LEN: usize = 1 << 20;
+
+/// Which guards were told: of files with several names, or entries of one directory.
+const APART: usize = 0;
+const WITHIN: usize = 1;
+/// Where the first of these is told.
+const LINKED: &[u8] = b"(files with several names)";
 
 /// Whoever waits for a scrub.
 pub trait ScrubWatch {
@@ -42,6 +54,8 @@ struct Scrub<'a> {
     watch: &'a mut dyn ScrubWatch,
     /// Files with several names that were looked at.
     apart: HashSet<FileId>,
+    /// Of those, and of the entries of the directory that is looked at: what was told, with the tags that belong there.
+    told: [HashMap<String, Tag>; 2],
     stopped: bool,
 }
 
@@ -55,6 +69,7 @@ impl Core {
             core: self,
             watch,
             apart: HashSet::new(),
+            told: Default::default(),
             stopped: false,
         };
         scrub.all()?;
@@ -69,11 +84,13 @@ impl Core {
         })
     }
 
-    /// Are the entries of a backing directory those that are summed up? Gives the bytes that were read.
+    /// Are the entries of a backing directory those that are summed up? Gives the bytes that were read. `told`: entries of which it
+    /// was told that something else lies there, with the tags that belong there.
     fn entries_are_whole(
         &self,
         id: &DirId,
         stored: &dyn Fn() -> Result<super::dir::StoredSums>,
+        told: &HashMap<String, Tag>,
     ) -> Result<u64> {
         let key = self.keys.name_key(id);
         let names = match self.store.list(&dir_path(id)) {
@@ -96,7 +113,8 @@ impl Core {
         let (mut names_sum, mut states) = (SetHash::default(), SetHash::default());
         for name in names.filter(is_entry) {
             let guard = self.store.get(&guard_path(id, &name))?;
-            let tag = Tag(*guard.last_chunk::<TAG_LEN>().unwrap_or(&[0; TAG_LEN]));
+            let there = || Tag(*guard.last_chunk::<TAG_LEN>().unwrap_or(&[0; TAG_LEN]));
+            let tag = told.get(&name).copied().unwrap_or_else(there);
             entries += 1;
             bytes += guard.len() as u64;
             names_sum.add(&key.name_item(name.as_bytes()));
@@ -112,7 +130,7 @@ impl Core {
         if (entries, names_sum) != (stored.entries, stored.names) {
             damaged("its stored entries are not those that its guard sums up")
         } else if states != stored.states {
-            damaged("at least one of its entries is not as stored last")
+            damaged(NOT_LAST)
         } else {
             Ok(bytes)
         }
@@ -202,7 +220,7 @@ impl Scrub<'_> {
         self.copies();
         let root = self.core.node(ROOT_INO)?;
         self.node(&root, b"/");
-        self.linked();
+        let linked = self.linked();
         let mut waiting = vec![(root, Vec::new())];
         while let Some((dir, path)) = waiting.pop() {
             if self.stopped {
@@ -211,7 +229,32 @@ impl Scrub<'_> {
             self.dir(&dir, &path, &mut waiting);
             self.core.let_go(dir);
         }
+        if let Some(error) = linked {
+            let core = self.core;
+            let stored = || Ok(core.links.lock().stored);
+            self.tell_unless_told(APART, &DirId::LINKS, LINKED, &stored, &error);
+        }
         Ok(())
+    }
+
+    /// One that was put back is told where it lies, and not once more as one of the directory's.
+    fn tell_unless_told(
+        &mut self,
+        which: usize,
+        id: &DirId,
+        shown: &[u8],
+        stored: &dyn Fn() -> Result<super::dir::StoredSums>,
+        error: &VaultError,
+    ) {
+        let told = std::mem::take(&mut self.told[which]);
+        let core = self.core;
+        let is_told = !told.is_empty()
+            && core
+                .quietly(|| core.entries_are_whole(id, stored, &told))
+                .is_ok();
+        if !is_told {
+            self.tell(shown, None, error);
+        }
     }
 
     fn has_read(&mut self, bytes: u64) {
@@ -234,14 +277,17 @@ impl Scrub<'_> {
             .for_each(|flaw| self.tell(b"(the keys of the vault)", None, flaw));
     }
 
-    /// The guards that lie apart.
-    fn linked(&mut self) {
+    /// The guards that lie apart. Gives what is to be told of them if nothing else is.
+    fn linked(&mut self) -> Option<VaultError> {
         let core = self.core;
         let stored = || Ok(core.links.lock().stored);
-        match core.quietly(|| core.entries_are_whole(&DirId::LINKS, &stored)) {
+        let none = HashMap::new();
+        match core.quietly(|| core.entries_are_whole(&DirId::LINKS, &stored, &none)) {
             Ok(bytes) => self.has_read(bytes),
-            Err(error) => self.tell(b"(files with several names)", None, &error),
+            Err(error) if is_not_last(&error) => return Some(error),
+            Err(error) => self.tell(LINKED, None, &error),
         }
+        None
     }
 
     fn dir(&mut self, dir: &Arc<Node>, path: &[u8], waiting: &mut Vec<(Arc<Node>, Vec<u8>)>) {
@@ -251,10 +297,14 @@ impl Scrub<'_> {
         let Some(id) = dir.state.read().dir_id() else {
             return;
         };
-        let looked = core.quietly(|| core.entries_are_whole(&id, &stored));
+        self.told[WITHIN].clear();
+        let none = HashMap::new();
+        let looked = core.quietly(|| core.entries_are_whole(&id, &stored, &none));
         let is_whole = looked.is_ok();
+        let mut later = None;
         match looked {
             Ok(bytes) => self.has_read(bytes),
+            Err(error) if is_not_last(&error) => later = Some(error),
             Err(error) => self.tell(shown, None, &error),
         }
         let (names, is_damaged) = match core.names_of(dir) {
@@ -272,18 +322,31 @@ impl Scrub<'_> {
                 },
             );
         }
+        self.children(dir, path, names, waiting);
+        if let Some(error) = later {
+            self.tell_unless_told(WITHIN, &id, shown, &stored, &error);
+        }
+    }
+
+    fn children(
+        &mut self,
+        dir: &Arc<Node>,
+        path: &[u8],
+        names: Vec<Name>,
+        waiting: &mut Vec<(Arc<Node>, Vec<u8>)>,
+    ) {
         for name in names {
             if self.stopped {
                 return;
             }
             let path = [path, b"/", name.as_bytes()].concat();
-            match core.child(dir, &name) {
+            match self.core.child(dir, &name) {
                 Ok(node) => {
                     self.node(&node, &path);
                     if node.kind == Kind::Directory {
                         waiting.push((node, path));
                     } else {
-                        core.let_go(node);
+                        self.core.let_go(node);
                     }
                 }
                 // Removed meanwhile.
@@ -301,7 +364,17 @@ impl Scrub<'_> {
         let core = self.core;
         match core.quietly(|| core.guard_is_whole(node)) {
             Ok(bytes) => self.has_read(bytes),
-            Err(error) => self.tell(path, None, &error),
+            Err(error) => {
+                let place = core.place_of(node);
+                let (tag, which) = {
+                    let state = node.state.read();
+                    (state.stored, if state.apart { APART } else { WITHIN })
+                };
+                if let (Some(tag), Some(place)) = (tag, place) {
+                    self.told[which].insert(place.name().to_owned(), tag);
+                }
+                self.tell(path, None, &error);
+            }
         }
         if node.kind == Kind::File {
             self.content(node, path);
@@ -332,6 +405,10 @@ impl Scrub<'_> {
         }
         plain.fill(0);
     }
+}
+
+fn is_not_last(error: &VaultError) -> bool {
+    matches!(error, VaultError::Damaged { what: NOT_LAST, .. })
 }
 
 /// Some chunks of a file, looked at.

@@ -108,6 +108,69 @@ fn damage_that_comes_while_the_vault_is_open_is_found_and_named() {
     }
 }
 
+/// Where it lies, if the vault knows what belongs there; else in its directory.
+#[test]
+fn a_file_that_is_put_back_is_told_once() {
+    for victim in victims() {
+        let map = &victim.now().map;
+        let past = &victim.past()[0].objects;
+        let mut count = 0;
+        for (name, ino) in paths(&victim.now().dump) {
+            let guard = &map.nodes[&ino].guard;
+            let now = &victim.now().objects[guard];
+            let Some(old) = past.get(guard).filter(|old| *old != now) else {
+                continue;
+            };
+            if map.dir(ino).is_some() {
+                continue;
+            }
+            count += 1;
+            for is_known in [false, true] {
+                let store = copy_of(&victim.now().objects);
+                let vault =
+                    open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+                if is_known {
+                    crate::look(&vault, &name).expect("it is there");
+                }
+                store.put(&path(guard), old).expect("in memory");
+                let found = scrubbed(&vault).found;
+                // The content of an old guard is gone mostly.
+                let whole: Vec<_> = found
+                    .iter()
+                    .filter(|(_, range, _)| range.is_none())
+                    .collect();
+                assert_eq!(whole.len(), 1, "{found:?}");
+                assert!(
+                    !is_known || whole[0].0 == name || guard.contains("links"),
+                    "{found:?}"
+                );
+            }
+        }
+        assert!(count > 3);
+    }
+}
+
+/// What is told of one does not hide another one, which nobody knew.
+#[test]
+fn of_two_files_that_are_put_back_both_are_told() {
+    let victim = &victims()[0];
+    let map = &victim.now().map;
+    let past = &victim.past()[0].objects;
+    let dir = map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]].ino;
+    let entries = &map.dir(dir).expect("a directory").entries;
+    let store = copy_of(&victim.now().objects);
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+    crate::look(&vault, b"dir/inline").expect("it is there");
+    for name in [&b"inline"[..], b"payload"] {
+        let guard = &entries[name].path;
+        assert!(past[guard] != victim.now().objects[guard]);
+        store.put(&path(guard), &past[guard]).expect("in memory");
+    }
+    let found = scrubbed(&vault).found;
+    let is_told = |name: &[u8]| found.iter().any(|(path, ..)| path == name);
+    assert!(is_told(b"/dir/inline") && is_told(b"/dir"), "{found:?}");
+}
+
 #[test]
 fn copies_of_the_keys_that_rot_while_the_vault_is_open_are_found() {
     let victim = &victims()[0];

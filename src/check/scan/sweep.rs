@@ -264,7 +264,7 @@ impl Scan<'_> {
                     bytes += if sized {
                         let path = ObjectPath::new(path);
                         let blob = path.and_then(|path| self.store.open(&path, false));
-                        blob.and_then(|blob| blob.len()).unwrap_or(0)
+                        blob.and_then(|blob| blob.allocated()).unwrap_or(0)
                     } else {
                         self.names_below(&path).len() as u64 * GUARD_BYTES
                     };

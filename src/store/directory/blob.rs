@@ -105,6 +105,15 @@ impl Blob for DirectoryBlob {
         self.file_len().map_err(self.error("get the length of"))
     }
 
+    fn allocated(&self) -> Result<u64, StoreError> {
+        let stat = fs::fstat(&self.file).map_err(self.error("get the size of"))?;
+        // In units of 512 bytes whatever the file system's blocks are, see stat(3type).
+        let bytes = u64::try_from(stat.st_blocks)
+            .unwrap_or(0)
+            .saturating_mul(512);
+        Ok(bytes.min(u64::try_from(stat.st_size).unwrap_or(0)))
+    }
+
     fn set_len(&self, len: u64) -> Result<(), StoreError> {
         self.change("set the length of", || {
             retry_on_intr(|| fs::ftruncate(&self.file, len))

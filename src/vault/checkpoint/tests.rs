@@ -9,7 +9,11 @@ use crate::{
     },
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 fn chunk() -> ChunkSize {
     ChunkSize::from_log2(14).unwrap()
@@ -98,6 +102,32 @@ fn more_frames_than_stay_in_memory_are_read_back_and_stored() {
         });
         vault.close().unwrap();
     }
+}
+
+/// A checkpoint takes its snapshot with the gate for itself, and must find a payload among the orphans or among the dead.
+#[test]
+fn an_orphan_does_not_die_while_a_checkpoint_takes_its_snapshot() {
+    let store = new_vault(MemoryStore::new());
+    let vault = open(&store);
+    let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    let file = made.unwrap().ino;
+    vault.write(file, 0, &[1; 100_000], false).unwrap();
+    vault.unlink(ROOT_INO, b"file").unwrap();
+    let core = &vault.core;
+    let counts = || (core.orphans.lock().len(), core.dead.lock().len());
+    assert_eq!(counts(), (1, 0));
+    let gate = core.gate.write();
+    thread::scope(|scope| {
+        let forgetting = scope.spawn(|| vault.forget(file, 1));
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) && !forgetting.is_finished() {
+            thread::yield_now();
+        }
+        assert_eq!(counts(), (1, 0), "the snapshot would have missed it");
+        drop(gate);
+    });
+    assert_eq!(counts(), (0, 1));
+    vault.close().unwrap();
 }
 
 /// Makes files of so many bytes until the disk is full; gives how many were made.
