@@ -3,7 +3,7 @@
 //!
 //! It is put back before the journal is done, and not in a round: its place is written as a whole and durably.
 use super::{
-    repair::{Quarantine, free_path},
+    repair::{Quarantine, free_path, is_taken},
     report::{Finding, Kind},
     scan::QUARANTINE,
 };
@@ -147,11 +147,11 @@ fn put_back(
     };
     if is_of_use {
         store.rename(&place, &free_path(store, &mut 0)?)?;
-    } else if store.exists(&place)? {
+    } else if is_taken(store, &place)? {
         aside(&place)?;
     }
     store.replace(&place, &bytes)?;
-    if store.exists(from)? {
+    if is_taken(store, from)? {
         aside(from)?;
     }
     Ok(store.sync()?)

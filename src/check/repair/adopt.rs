@@ -2,6 +2,7 @@
 use super::{
     super::scan::dir::{Dir, Reached, Sums},
     plan::{Plan, state_of},
+    quarantine::is_taken,
 };
 use crate::{
     format::{
@@ -78,7 +79,7 @@ impl Plan<'_, '_> {
                 number => format!("{wanted}.{number}"),
             };
             let path = guard_path(dir, &key.stored_name(name.as_bytes()));
-            if !self.store.exists(&path)? {
+            if !is_taken(self.store, &path)? {
                 return Name::new(name.as_bytes())
                     .map_err(|_| VaultError::Invalid("the name of an orphan"));
             }

@@ -4,7 +4,7 @@
 //! That is a round of its own, and changes no sums: what was only moved is as it was afterwards, and what is still wrong is found
 //! by the next scan. Directories are made before the round begins, which is durable then: what is moved into one must not be lost
 //! with it.
-use super::{super::scan::dir::Dir, plan::Plan};
+use super::{super::scan::dir::Dir, plan::Plan, quarantine::is_taken};
 use crate::{
     format::RedoOp,
     store::{ObjectPath, Store, StoreError},
@@ -93,7 +93,7 @@ pub(in crate::check) fn free_path(
     loop {
         *number += 1;
         let path = ObjectPath::new(format!("misplaced.{number}"))?;
-        if !store.exists(&path)? {
+        if !is_taken(store, &path)? {
             return Ok(path);
         }
     }

@@ -16,7 +16,10 @@ mod quarantine;
 mod rehearse;
 mod settle;
 
-pub(super) use self::{give_back::free_path, quarantine::Quarantine};
+pub(super) use self::{
+    give_back::free_path,
+    quarantine::{Quarantine, is_taken},
+};
 
 use self::{
     plan::Plan,

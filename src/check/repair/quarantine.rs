@@ -28,7 +28,7 @@ impl<'a> Quarantine<'a> {
                 number => format!("{QUARANTINE}/{name}.{number}"),
             };
             let dir = ObjectPath::new(dir)?;
-            if !store.exists(&dir)? {
+            if !is_taken(store, &dir)? {
                 return Ok(Quarantine {
                     store,
                     dir,
@@ -48,7 +48,7 @@ impl<'a> Quarantine<'a> {
     pub fn place(&mut self, object: &ObjectPath) -> Result<ObjectPath, StoreError> {
         let mut place = self.dir.join(object.as_str())?;
         let mut number = 1_u32;
-        while self.store.exists(&place)? {
+        while is_taken(self.store, &place)? {
             number += 1;
             place = self.dir.join(&format!("{}.{number}", object.as_str()))?;
         }
@@ -109,5 +109,13 @@ impl<'a> Quarantine<'a> {
             to.write_at(at, &bytes[..got])?;
             at += got as u64;
         }
+    }
+}
+
+/// Does anything lie there, a link or the like included?
+pub(in crate::check) fn is_taken(store: &dyn Store, path: &ObjectPath) -> Result<bool, StoreError> {
+    match store.exists(path) {
+        Err(StoreError::NotAnObject { .. }) => Ok(true),
+        known => known,
     }
 }
