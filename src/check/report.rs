@@ -176,7 +176,9 @@ impl Kind {
             Kind::Guard => {
                 "a repair puts it back where it belongs, or sets it aside, so that the name is free again"
             }
-            Kind::Entries => "a repair puts back or makes anew what it can, and accepts the entries that are there",
+            Kind::Entries => {
+                "a repair puts back or makes anew what it can, and accepts the entries that are there"
+            }
             Kind::Rollback => "compare the files with a backup; a repair accepts them as they are",
             Kind::Counts => "a repair counts anew",
             Kind::Links => "a repair makes the list of links and the entries fit together",
