@@ -123,6 +123,47 @@ impl FrameReader {
         self.passed += len;
     }
 
+    /// The offset in the file.
+    pub fn position(&self) -> u64 {
+        self.start + self.passed as u64
+    }
+
+    /// Goes to an offset, backwards too.
+    pub fn seek(&mut self, position: u64) {
+        match position.checked_sub(self.start).map(usize::try_from) {
+            Some(Ok(passed)) if passed <= self.buffer.len() => self.passed = passed,
+            _ => {
+                self.buffer.clear();
+                (self.start, self.passed) = (position, 0);
+            }
+        }
+    }
+
+    /// Bytes of the file.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        self.blob.len()
+    }
+
+    /// What lies at the present position: so many bytes at least, if there are.
+    pub fn look(&mut self, len: usize) -> Result<&[u8], StoreError> {
+        self.fill(len)?;
+        Ok(self.rest())
+    }
+
+    /// The length of a frame that would begin at this offset; none at the end of the file.
+    pub fn length_at(&self, position: u64) -> Result<Option<usize>, StoreError> {
+        let mut head = [0; 4];
+        let at = position.checked_sub(self.start).map(usize::try_from);
+        match at {
+            Some(Ok(at)) if at + 4 <= self.buffer.len() => {
+                head.copy_from_slice(&self.buffer[at..at + 4]);
+            }
+            _ if self.blob.read_at(position, &mut head)? < 4 => return Ok(None),
+            _ => {}
+        }
+        Ok(Some(u32::from_le_bytes(head) as usize))
+    }
+
     fn rest(&self) -> &[u8] {
         self.buffer.get(self.passed..).unwrap_or_default()
     }

@@ -29,7 +29,7 @@ use std::sync::{
 /// bytes, and is far below the longest.
 const BATCH_LEN: usize = 2 << 20;
 /// Length of a `FrameHead`.
-const FRAME_HEAD: usize = 16;
+pub(super) const FRAME_HEAD: usize = 16;
 
 /// What each frame's content begins with: two u64 LE.
 pub(super) struct FrameHead {

@@ -15,9 +15,11 @@ mod error;
 mod execute;
 mod frames;
 mod log;
+mod read;
 mod recover;
 mod redo;
 mod reserve;
+mod search;
 mod segment;
 #[cfg(test)]
 mod tests;

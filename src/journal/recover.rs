@@ -5,8 +5,7 @@
 use super::{
     JournalContext, JournalError,
     execute::execute_file,
-    frames::{Found, FramePlace, FrameReader, Purpose},
-    log::FrameHead,
+    read::Reader,
     redo,
     segment::{segment_number, segment_path},
 };
@@ -21,7 +20,25 @@ pub struct LoggedFrame {
     /// What was done, in order.
     pub records: Vec<Record>,
     /// Number of the segment that it was read from.
-    segment: u64,
+    pub(super) segment: u64,
+}
+
+/// Where the log is damaged, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Damage {
+    pub segment: u64,
+    pub frame: u64,
+    pub what: &'static str,
+}
+
+impl From<Damage> for JournalError {
+    fn from(damage: Damage) -> JournalError {
+        JournalError::Damaged {
+            segment: damage.segment,
+            frame: damage.frame,
+            what: damage.what,
+        }
+    }
 }
 
 /// The log, oldest frame first.
@@ -32,10 +49,15 @@ pub struct Recovered {
     pub durable: usize,
     /// Sequence number of the first frame.
     pub first_sequence: u64,
+    /// Frames that open and do not count, as something before them is not there. They tell what is lost, and must not be
+    /// replayed: nobody knows what came in between.
+    pub behind: Vec<LoggedFrame>,
     /// The last segment that the store holds.
-    applied: u64,
+    pub(super) applied: u64,
     /// All segments after that, used or not.
-    found: Vec<u64>,
+    pub(super) found: Vec<u64>,
+    /// Something of it is gone that cannot have been cut off by a crash.
+    pub(super) damage: Option<Damage>,
 }
 
 impl Recovered {
@@ -154,8 +176,10 @@ pub fn clean(store: &dyn Store, applied: u64) -> Result<(), JournalError> {
 
 /// Reads the log after segment `applied`.
 ///
+/// Damage is no error here: as much is given as can be read, and `Recovered::check_durable` tells whether that is all.
+///
 /// # Errors
-/// What the store says; a frame that was durable once and is damaged or missing now.
+/// What the store says.
 pub fn read_log(
     store: &dyn Store,
     context: &JournalContext,
@@ -163,23 +187,14 @@ pub fn read_log(
 ) -> Result<Recovered, JournalError> {
     let mut segments = Files::list(store)?.segments;
     segments.retain(|&number| number > applied);
-    let mut reader = Reader {
-        store,
-        context,
-        frames: Vec::new(),
-        first: None,
-        durable: 0,
-        broken: None,
-    };
-    for (expected, &number) in (applied + 1..).zip(&segments) {
+    let mut reader = Reader::new(store, context);
+    let mut expected = applied + 1;
+    for &number in &segments {
         if number != expected {
-            return Err(JournalError::Damaged {
-                segment: expected,
-                frame: 0,
-                what: "the segment is missing",
-            });
+            reader.missing(expected);
         }
         reader.read_segment(number)?;
+        expected = number + 1;
     }
     Ok(reader.finish(segments, applied))
 }
@@ -213,113 +228,15 @@ impl Files {
     }
 }
 
-struct Reader<'a> {
-    store: &'a dyn Store,
-    context: &'a JournalContext,
-    frames: Vec<LoggedFrame>,
-    /// Sequence number of the first frame.
-    first: Option<u64>,
-    /// The highest count of durable frames that any frame states, those after a break too.
-    durable: u64,
-    /// Segment and index of the frame that is not there; nothing after it counts but what it says of durability.
-    broken: Option<(u64, u64)>,
-}
-
-impl Reader<'_> {
-    fn next_sequence(&self) -> u64 {
-        self.first.unwrap_or(0) + self.frames.len() as u64
-    }
-
-    fn read_segment(&mut self, number: u64) -> Result<(), JournalError> {
-        let mut file = FrameReader::new(self.store.open(&segment_path(number), false)?);
-        let mut torn = None;
-        for index in 0.. {
-            let place = FramePlace {
-                purpose: Purpose::Log,
-                number,
-                index,
-            };
-            match file.peek(self.context, place)? {
-                Found::Frame { content, taken } => {
-                    self.take_frame(&content, number, index, torn.is_some())?;
-                    file.pass(taken);
-                }
-                Found::Nothing { next } => {
-                    torn.get_or_insert(index);
-                    let Some(next) = next else { break };
-                    file.pass(next);
-                }
-            }
-        }
-        if torn == Some(0) {
-            // It had a frame before the next segment began.
-            self.broken.get_or_insert((number, 0));
-        }
-        Ok(())
-    }
-
-    fn take_frame(
-        &mut self,
-        content: &[u8],
-        segment: u64,
-        index: u64,
-        torn: bool,
-    ) -> Result<(), JournalError> {
-        let damaged = |what| JournalError::Damaged {
-            segment,
-            frame: index,
-            what,
-        };
-        let (head, mut rest) =
-            FrameHead::decode(content).ok_or_else(|| damaged("it is shorter than its head"))?;
-        self.durable = self.durable.max(head.durable);
-        // The log begins where the first segment does, whether its first frame is there or not; one without any had one.
-        let begins = head.sequence.saturating_sub(index);
-        let first = *self
-            .first
-            .get_or_insert(begins.saturating_sub(u64::from(self.broken.is_some())));
-        if torn || self.broken.is_some() || !self.follows(first, head.sequence, index) {
-            self.broken.get_or_insert((segment, index));
-            return Ok(());
-        }
-        let mut records = Vec::new();
-        while !rest.is_empty() {
-            records
-                .push(Record::decode(&mut rest).map_err(|_| damaged("a record does not decode"))?);
-        }
-        self.frames.push(LoggedFrame { records, segment });
-        Ok(())
-    }
-
-    /// A segment's first frame may begin before the end of the last segment: a recovery in between cut the rest.
-    fn follows(&mut self, first: u64, sequence: u64, index: u64) -> bool {
-        if index == 0 && (first..self.next_sequence()).contains(&sequence) {
-            let keep = usize::try_from(sequence - first).unwrap_or(usize::MAX);
-            self.frames.truncate(keep);
-        }
-        sequence == self.next_sequence()
-    }
-
-    fn finish(self, found: Vec<u64>, applied: u64) -> Recovered {
-        let first_sequence = self.first.unwrap_or(0);
-        let durable =
-            usize::try_from(self.durable.saturating_sub(first_sequence)).unwrap_or(usize::MAX);
-        Recovered {
-            frames: self.frames,
-            durable,
-            first_sequence,
-            applied,
-            found,
-        }
-    }
-}
-
 impl Recovered {
     /// Were all frames found that were durable once?
     ///
     /// # Errors
-    /// `Damaged`: frames are missing that a later frame says were durable.
+    /// `Damaged`: frames are missing that a later frame says were durable, or a segment is, or a frame makes no sense.
     pub fn check_durable(&self) -> Result<(), JournalError> {
+        if let Some(damage) = self.damage {
+            return Err(damage.into());
+        }
         if self.durable <= self.frames.len() {
             return Ok(());
         }

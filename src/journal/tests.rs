@@ -452,3 +452,57 @@ fn a_durable_segment_that_is_gone_is_damage_even_if_nothing_of_it_is_left() {
     store.put(&segment(2), &[]).unwrap();
     assert!(matches!(lost(&*store), Err(JournalError::Damaged { .. })));
 }
+
+/// A log of so many small frames, all durable but the last.
+fn many(store: &Arc<dyn Store>, context: &JournalContext, count: u64) -> Vec<u64> {
+    let journal = start(store, context, 0);
+    let mut starts = Vec::new();
+    for number in 1..=count {
+        if number == count {
+            journal.flush().unwrap();
+        }
+        starts.push(journal.segment_len());
+        journal.commit(&[write(number)]).unwrap();
+    }
+    starts
+}
+
+#[test]
+fn what_was_durable_is_missed_though_the_damage_hides_where_the_next_frames_begin() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let starts = many(&store, &context, 200);
+    let bytes = store.get(&segment(1)).unwrap();
+    let at = |frame: usize| usize::try_from(starts[frame]).unwrap();
+    let damages: [(usize, &dyn Fn(&mut [u8])); 4] = [
+        (20, &|bytes| bytes[at(20)] ^= 1),
+        (20, &|bytes| bytes[at(20) + 2] ^= 0x80),
+        (20, &|bytes| bytes[at(20)..at(90)].fill(0)),
+        (20, &|bytes| bytes[at(20) + 1..at(90) + 7].fill(0xa7)),
+    ];
+    for (number, (first, damage)) in damages.iter().enumerate() {
+        let mut damaged = bytes.clone();
+        damage(&mut damaged);
+        store.put(&segment(1), &damaged).unwrap();
+        let found = read_log(&*store, &context, 0).unwrap();
+        assert_eq!(found.frames.len(), *first, "damage {number}");
+        let gone = [1, 1, 70, 71][number];
+        assert_eq!(found.behind.len(), 200 - first - gone, "damage {number}");
+        let refused = found.check_durable();
+        assert!(
+            matches!(refused, Err(JournalError::Damaged { .. })),
+            "damage {number}"
+        );
+    }
+}
+
+#[test]
+fn a_log_of_noise_is_looked_through_in_no_time() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let mut noise = vec![0; 16 << 20];
+    crate::crypto::fill_random(&mut noise);
+    store.put(&segment(1), &noise).unwrap();
+    let begin = std::time::Instant::now();
+    let found = read_log(&*store, &context, 0).unwrap();
+    assert!(found.frames.is_empty() && found.behind.is_empty());
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+}

@@ -1,0 +1,154 @@
+//! Reads the segments of a log in order: which frames count, and which are only there.
+//!
+//! The log ends at the first frame that is not there. What comes behind it never counts, but is looked at: it may say that
+//! more was durable, and what it holds is lost.
+use super::{
+    JournalContext, JournalError,
+    frames::{Found, FramePlace, FrameReader, Purpose},
+    log::FrameHead,
+    recover::{Damage, LoggedFrame, Recovered},
+    search::next_frame,
+    segment::segment_path,
+};
+use crate::{format::Record, store::Store};
+
+/// A log being read.
+pub(super) struct Reader<'a> {
+    store: &'a dyn Store,
+    context: &'a JournalContext,
+    frames: Vec<LoggedFrame>,
+    behind: Vec<LoggedFrame>,
+    /// Sequence number of the first frame.
+    first: Option<u64>,
+    /// The highest count of durable frames that any frame states, those after a break too.
+    durable: u64,
+    /// Segment and index of the frame that is not there; nothing after it counts but what it says of durability.
+    broken: Option<(u64, u64)>,
+    damage: Option<Damage>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(store: &'a dyn Store, context: &'a JournalContext) -> Reader<'a> {
+        Reader {
+            store,
+            context,
+            frames: Vec::new(),
+            behind: Vec::new(),
+            first: None,
+            durable: 0,
+            broken: None,
+            damage: None,
+        }
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.first.unwrap_or(0) + self.frames.len() as u64
+    }
+
+    /// There are segments after this one, and it is not there.
+    pub fn missing(&mut self, segment: u64) {
+        self.damaged(segment, 0, "the segment is missing");
+    }
+
+    fn damaged(&mut self, segment: u64, frame: u64, what: &'static str) {
+        self.broken.get_or_insert((segment, frame));
+        self.damage.get_or_insert(Damage {
+            segment,
+            frame,
+            what,
+        });
+    }
+
+    pub fn read_segment(&mut self, number: u64) -> Result<(), JournalError> {
+        let mut file = FrameReader::new(self.store.open(&segment_path(number), false)?);
+        let mut torn = None;
+        let mut index = 0;
+        loop {
+            let place = FramePlace {
+                purpose: Purpose::Log,
+                number,
+                index,
+            };
+            match file.peek(self.context, place)? {
+                Found::Frame { content, taken } => {
+                    self.take_frame(&content, number, index, torn.is_some());
+                    file.pass(taken);
+                    index += 1;
+                }
+                Found::Nothing { next } => {
+                    torn.get_or_insert(index);
+                    match next_frame(&mut file, self.context, place, next)? {
+                        Some(found) => index = found,
+                        None => break,
+                    }
+                }
+            }
+        }
+        if torn == Some(0) {
+            // It had a frame before the next segment began.
+            self.broken.get_or_insert((number, 0));
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, content: &[u8], segment: u64, index: u64, torn: bool) {
+        let Some((head, rest)) = FrameHead::decode(content) else {
+            return self.damaged(segment, index, "it is shorter than its head");
+        };
+        self.durable = self.durable.max(head.durable);
+        // The log begins where the first segment does, whether its first frame is there or not; one without any had one.
+        let begins = head.sequence.saturating_sub(index);
+        let first = *self
+            .first
+            .get_or_insert(begins.saturating_sub(u64::from(self.broken.is_some())));
+        let (records, is_whole) = records_of(rest);
+        let frame = LoggedFrame { records, segment };
+        let counts = !torn && self.broken.is_none() && self.follows(first, head.sequence, index);
+        if counts && is_whole {
+            self.frames.push(frame);
+            return;
+        }
+        if counts {
+            self.damaged(segment, index, "a record does not decode");
+        }
+        self.broken.get_or_insert((segment, index));
+        self.behind.push(frame);
+    }
+
+    /// A segment's first frame may begin before the end of the last segment: a recovery in between cut the rest.
+    fn follows(&mut self, first: u64, sequence: u64, index: u64) -> bool {
+        if index == 0 && (first..self.next_sequence()).contains(&sequence) {
+            let keep = usize::try_from(sequence - first).unwrap_or(usize::MAX);
+            self.frames.truncate(keep);
+        }
+        sequence == self.next_sequence()
+    }
+
+    pub fn finish(self, found: Vec<u64>, applied: u64) -> Recovered {
+        let first_sequence = self.first.unwrap_or(0);
+        let durable =
+            usize::try_from(self.durable.saturating_sub(first_sequence)).unwrap_or(usize::MAX);
+        Recovered {
+            frames: self.frames,
+            durable,
+            first_sequence,
+            behind: self.behind,
+            applied,
+            found,
+            damage: self.damage,
+        }
+    }
+}
+
+/// The records of a frame, and whether those are all.
+fn records_of(content: &[u8]) -> (Vec<Record>, bool) {
+    let mut rest = content;
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        match Record::decode(&mut rest) {
+            Ok(record) => records.push(record),
+            Err(_) => return (records, false),
+        }
+    }
+    (records, true)
+}
