@@ -10,8 +10,10 @@
 //! report   what was found, as values       scan     looks at everything
 //! watch    who waits for it                repair   mends
 //! copies   of the header and the keys      root    the root's guard, if it lies elsewhere
+//! journal  what became of it
 //! ```
 mod copies;
+mod journal;
 mod repair;
 mod report;
 mod root;
@@ -26,7 +28,7 @@ use self::scan::Contents;
 use crate::{
     engine::Pool,
     store::{Lock, Store},
-    vault::{Inspected, Recovery, VaultError},
+    vault::{Inspected, VaultError},
 };
 use std::sync::Arc;
 
@@ -44,10 +46,15 @@ pub fn check(
     let mut findings = copies::found(&vault);
     let (vault, root) = root::shown(vault, &keys)?;
     findings.extend(root);
+    let (misplaced, others) = vault.stray_logs()?;
+    let vault = vault.gathered(&misplaced)?;
     let (store, recovery) = vault.look()?;
-    findings.extend(journal_finding(&recovery));
     let scanned = scan::scan(&*store, &keys, &Pool::new(None), Contents::All, watch);
+    findings.extend(journal::finding(&recovery));
+    findings.extend(journal::misplaced(&misplaced));
+    findings.extend(journal::hit(&recovery, &scanned));
     findings.extend(scanned.findings);
+    journal::tell_strays(&mut findings, &misplaced, &others);
     let mut report = Report {
         vault: keys.vault(),
         seen: scanned.seen,
@@ -58,20 +65,4 @@ pub fn check(
     };
     report.sort();
     Ok(report)
-}
-
-fn journal_finding(recovery: &Recovery) -> Option<Finding> {
-    match recovery {
-        Recovery::Clean => None,
-        Recovery::Done => {
-            let what = "the vault was not unmounted cleanly; it was checked as the next mount will find it";
-            Some(Finding::new(Kind::Unclean, "journal", what))
-        }
-        Recovery::Cut { cause, frames } => {
-            let what = format!(
-                "the journal cannot be done as a whole ({cause}); the vault was checked with {frames} frames of it"
-            );
-            Some(Finding::new(Kind::Journal, "journal", what))
-        }
-    }
 }

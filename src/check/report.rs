@@ -248,6 +248,9 @@ impl Finding {
             (Kind::Header, Outcome::Stays) => {
                 "it opens with another passphrase: `wardfs passwd` makes both copies the same"
             }
+            (Kind::Journal, Outcome::Note) => {
+                "`wardfs salvage` names what they would have changed; the log is kept in the quarantine when it goes"
+            }
             (_, Outcome::Stays) => {
                 "a repair cannot mend it; `wardfs salvage` copies out what is left"
             }

@@ -4,7 +4,7 @@
 
 use crate::{
     salvage::{Damaged, Report},
-    vault::JournalUse,
+    vault::{JournalState, JournalUse, StrayLog},
 };
 use serde_json::{Value, json};
 use std::{
@@ -41,6 +41,8 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
         "refused": report.refused,
         "older": paths(&report.older),
         "unborn": report.unborn,
+        "unmade": paths(&report.unmade),
+        "gone_since": paths(&report.gone_since),
         "moved": paths(&report.moved),
         "renamed": renamed
             .map(|one| json!({ "path": path(&one.path), "name": String::from_utf8_lossy(&one.name) }))
@@ -61,13 +63,24 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
 }
 
 fn journal(used: &JournalUse) -> Value {
-    match used {
-        JournalUse::Empty => json!({ "state": "empty" }),
-        JournalUse::Replayed => json!({ "state": "replayed" }),
-        JournalUse::Unused { cause, .. } => {
+    let objects = |logs: &[StrayLog]| -> Vec<String> {
+        let paths = logs.iter().map(|log| log.path.to_string());
+        paths.collect()
+    };
+    let mut value = match &used.state {
+        JournalState::Empty => json!({ "state": "empty" }),
+        JournalState::Replayed => json!({ "state": "replayed" }),
+        JournalState::Part { cause, frames } => {
+            json!({ "state": "part", "cause": cause.to_string(), "frames": frames })
+        }
+        JournalState::Unused { cause } => {
             json!({ "state": "unused", "cause": cause.to_string() })
         }
-    }
+    };
+    value["lost_frames"] = json!(used.lost.frames);
+    value["misplaced"] = json!(objects(&used.misplaced));
+    value["set_aside"] = json!(objects(&used.aside));
+    value
 }
 
 fn damaged(file: &Damaged) -> Value {

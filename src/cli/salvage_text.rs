@@ -3,7 +3,7 @@
 use super::report::shown;
 use crate::{
     salvage::{Damaged, Report, Unrestored},
-    vault::JournalUse,
+    vault::{JournalState, JournalUse},
 };
 use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Path};
 
@@ -106,6 +106,10 @@ fn losses(text: &mut String, report: &Report) {
                 report.unborn
             ),
         );
+        report
+            .unmade
+            .iter()
+            .for_each(|path| line(text, &format!("  {}", shown(path))));
     }
 }
 
@@ -119,6 +123,12 @@ fn oddities(text: &mut String, report: &Report) {
             ),
         );
     }
+    section(
+        text,
+        "Named by a log that was set aside, and not there: lost with it, or removed since",
+        &report.gone_since,
+        |path| shown(path),
+    );
     section(
         text,
         "Moved up from where they cannot be",
@@ -177,11 +187,25 @@ fn range(range: &Range<u64>) -> String {
 }
 
 fn journal(used: &JournalUse) -> String {
-    match used {
-        JournalUse::Empty => "empty".to_owned(),
-        JournalUse::Replayed => "replayed".to_owned(),
-        JournalUse::Unused { cause, .. } => format!("cannot be used: {cause}"),
+    let mut text = match &used.state {
+        JournalState::Empty => "empty".to_owned(),
+        JournalState::Replayed => "replayed".to_owned(),
+        JournalState::Part { cause, frames } => {
+            format!("only {frames} frames of it can be used: {cause}")
+        }
+        JournalState::Unused { cause } => format!("cannot be used: {cause}"),
+    };
+    if !used.lost.is_empty() {
+        let Ok(()) = write!(text, "; {} frames were not used", used.lost.frames) else {
+            unreachable!("a string takes everything")
+        };
     }
+    for log in &used.misplaced {
+        let Ok(()) = write!(text, "; used from {}", log.path) else {
+            unreachable!("a string takes everything")
+        };
+    }
+    text
 }
 
 fn unrestored(lacks: &Unrestored) -> Option<String> {

@@ -33,6 +33,11 @@ pub fn zones_path() -> ObjectPath {
     path("zones".to_owned())
 }
 
+/// `quarantine`: what repairs and recoveries have set aside.
+pub fn quarantine_path() -> ObjectPath {
+    path("quarantine".to_owned())
+}
+
 /// `guards/root`: the guard of the root directory.
 pub fn root_guard_path() -> ObjectPath {
     path("guards/root".to_owned())

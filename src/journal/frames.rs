@@ -191,6 +191,18 @@ impl FrameReader {
     }
 }
 
+/// Could an object begin with a frame, by its length alone?
+///
+/// # Errors
+/// What the store says.
+pub fn begins_as_a_frame(blob: &dyn Blob) -> Result<bool, StoreError> {
+    let mut head = [0; 4];
+    let got = blob.read_at(0, &mut head)?;
+    let len = u32::from_le_bytes(head) as usize;
+    let is_len = got == 4 && len > 0 && len <= FRAME_LEN_MAX;
+    Ok(is_len && (len + FRAME_COST) as u64 <= blob.len()?)
+}
+
 /// Opens the frame at the front of `bytes`.
 pub(super) fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
     let Some((head, rest)) = bytes.split_first_chunk::<4>() else {

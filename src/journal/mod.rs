@@ -28,13 +28,16 @@ mod vectors_test;
 
 pub use error::JournalError;
 pub use execute::Executor;
+pub use frames::begins_as_a_frame;
 pub use log::Journal;
+pub use read::{frames_of, is_segment, number_in_name};
 pub use recover::{
-    LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment, is_empty,
-    read_log,
+    LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,
+    has_no_segment, is_empty, read_log,
 };
 pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
-pub use reserve::{Reserve, Room};
+pub use reserve::{Reserve, Room, is_reserved};
+pub use segment::segment_path;
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
 use std::sync::Arc;

@@ -8,9 +8,12 @@ use super::{
     log::FrameHead,
     recover::{Damage, LoggedFrame, Recovered},
     search::next_frame,
-    segment::segment_path,
+    segment::{segment_number, segment_path},
 };
-use crate::{format::Record, store::Store};
+use crate::{
+    format::Record,
+    store::{ObjectPath, Store, StoreError},
+};
 
 /// A log being read.
 pub(super) struct Reader<'a> {
@@ -60,7 +63,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn read_segment(&mut self, number: u64) -> Result<(), JournalError> {
-        let mut file = FrameReader::new(self.store.open(&segment_path(number), false)?);
+        self.read_segment_at(&segment_path(number), number)
+    }
+
+    fn read_segment_at(&mut self, path: &ObjectPath, number: u64) -> Result<(), JournalError> {
+        let mut file = FrameReader::new(self.store.open(path, false)?);
         let mut torn = None;
         let mut index = 0;
         loop {
@@ -138,6 +145,53 @@ impl<'a> Reader<'a> {
             damage: self.damage,
         }
     }
+}
+
+/// All frames of a segment that open, wherever it lies: those behind a damaged one, too.
+///
+/// # Errors
+/// What the store says.
+pub fn frames_of(
+    store: &dyn Store,
+    context: &JournalContext,
+    path: &ObjectPath,
+    number: u64,
+) -> Result<Vec<LoggedFrame>, JournalError> {
+    let mut reader = Reader::new(store, context);
+    reader.read_segment_at(path, number)?;
+    let Reader { frames, behind, .. } = reader;
+    Ok(frames.into_iter().chain(behind).collect())
+}
+
+/// Does a frame of the segment of this number begin the object? If its name says so, any frame will do.
+///
+/// # Errors
+/// What the store says.
+pub fn is_segment(
+    store: &dyn Store,
+    context: &JournalContext,
+    path: &ObjectPath,
+    number: u64,
+) -> Result<bool, StoreError> {
+    let mut file = FrameReader::new(store.open(path, false)?);
+    let place = FramePlace {
+        purpose: Purpose::Log,
+        number,
+        index: 0,
+    };
+    Ok(match file.peek(context, place)? {
+        Found::Frame { .. } => true,
+        Found::Nothing { next } if number_in_name(path.name()) == Some(number) => {
+            next_frame(&mut file, context, place, next)?.is_some()
+        }
+        Found::Nothing { .. } => false,
+    })
+}
+
+/// The number in the name of a segment, or of a copy of it that a repair has kept (`.2` and so on at the end).
+pub fn number_in_name(name: &str) -> Option<u64> {
+    let name = name.get(..20)?;
+    segment_number(name)
 }
 
 /// The records of a frame, and whether those are all.

@@ -14,6 +14,7 @@ use crate::{
     format::Record,
     store::{Store, StoreError},
 };
+use std::collections::BTreeSet;
 
 /// One frame of the log: valid as a whole.
 pub struct LoggedFrame {
@@ -61,10 +62,15 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// Keeps the first `count` frames: what the next one claims is not there.
-    pub fn cut(&mut self, count: usize) {
-        self.frames.truncate(count);
+    /// Keeps the first `count` frames: what the next one claims is not there. Gives the others.
+    pub fn cut(&mut self, count: usize) -> Vec<LoggedFrame> {
         self.durable = self.durable.min(count);
+        self.frames.split_off(count.min(self.frames.len()))
+    }
+
+    /// Segments with frames behind one that is not there.
+    pub fn segments_behind(&self) -> BTreeSet<u64> {
+        self.behind.iter().map(|frame| frame.segment).collect()
     }
 
     /// Were there any segments, used or not?
@@ -104,6 +110,14 @@ impl Recovered {
             .copied()
             .filter(move |&number| number > last)
     }
+}
+
+/// Is there no segment?
+///
+/// # Errors
+/// What the store says.
+pub fn has_no_segment(store: &dyn Store) -> Result<bool, JournalError> {
+    Ok(Files::list(store)?.segments.is_empty())
 }
 
 /// Is there neither a redo file nor a segment?

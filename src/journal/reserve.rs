@@ -81,6 +81,14 @@ fn reserve_path() -> ObjectPath {
     journal_path("reserve")
 }
 
+/// Is space held back? Only beside a segment, which is made before it and goes after it.
+///
+/// # Errors
+/// What the store says.
+pub fn is_reserved(store: &dyn Store) -> Result<bool, JournalError> {
+    Ok(store.exists(&reserve_path())?)
+}
+
 impl Reserve {
     pub(super) fn open(store: Arc<dyn Store>) -> Result<Reserve, StoreError> {
         store.remove(&reserve_path())?;

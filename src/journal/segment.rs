@@ -9,8 +9,8 @@ use std::sync::Arc;
 /// Space is allocated in steps of this many bytes: seldom enough not to show, small enough for small disks.
 const ALLOCATE_STEP: u64 = 1 << 20;
 
-/// Name of a segment's file.
-pub(super) fn segment_path(number: u64) -> ObjectPath {
+/// Where a segment's file lies.
+pub fn segment_path(number: u64) -> ObjectPath {
     journal_path(&format!("log.{number:016x}"))
 }
 

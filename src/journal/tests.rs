@@ -453,6 +453,8 @@ fn a_durable_segment_that_is_gone_is_damage_even_if_nothing_of_it_is_left() {
     assert!(matches!(lost(&*store), Err(JournalError::Damaged { .. })));
 }
 
+type Hit<'a> = &'a dyn Fn(&mut [u8]);
+
 /// A log of so many small frames, all durable but the last.
 fn many(store: &Arc<dyn Store>, context: &JournalContext, count: u64) -> Vec<u64> {
     let journal = start(store, context, 0);
@@ -473,20 +475,20 @@ fn what_was_durable_is_missed_though_the_damage_hides_where_the_next_frames_begi
     let starts = many(&store, &context, 200);
     let bytes = store.get(&segment(1)).unwrap();
     let at = |frame: usize| usize::try_from(starts[frame]).unwrap();
-    let damages: [(usize, &dyn Fn(&mut [u8])); 4] = [
-        (20, &|bytes| bytes[at(20)] ^= 1),
-        (20, &|bytes| bytes[at(20) + 2] ^= 0x80),
-        (20, &|bytes| bytes[at(20)..at(90)].fill(0)),
-        (20, &|bytes| bytes[at(20) + 1..at(90) + 7].fill(0xa7)),
+    let hits: [Hit<'_>; 4] = [
+        &|bytes| bytes[at(20)] ^= 1,
+        &|bytes| bytes[at(20) + 2] ^= 0x80,
+        &|bytes| bytes[at(20)..at(90)].fill(0),
+        &|bytes| bytes[at(20) + 1..at(90) + 7].fill(0xa7),
     ];
-    for (number, (first, damage)) in damages.iter().enumerate() {
+    for (number, hit) in hits.iter().enumerate() {
         let mut damaged = bytes.clone();
-        damage(&mut damaged);
+        hit(&mut damaged);
         store.put(&segment(1), &damaged).unwrap();
         let found = read_log(&*store, &context, 0).unwrap();
-        assert_eq!(found.frames.len(), *first, "damage {number}");
+        assert_eq!(found.frames.len(), 20, "damage {number}");
         let gone = [1, 1, 70, 71][number];
-        assert_eq!(found.behind.len(), 200 - first - gone, "damage {number}");
+        assert_eq!(found.behind.len(), 180 - gone, "damage {number}");
         let refused = found.check_durable();
         assert!(
             matches!(refused, Err(JournalError::Damaged { .. })),

@@ -10,13 +10,14 @@
 //! scan      finds all guards, wherever they lie           out       the directory: no path leads out of it
 //! plan      makes a tree of them                          restore   makes the nodes, in parallel
 //! content   what of a file can be read                    attrs     owner, mode, times, extended attributes
-//! aside     what repairs have set aside
+//! aside     what repairs have set aside               logs      what stands in logs and was not done
 //! ```
 
 mod aside;
 mod attrs;
 mod content;
 mod error;
+mod logs;
 mod out;
 mod plan;
 mod report;

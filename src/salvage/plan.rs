@@ -12,7 +12,7 @@ use super::{
 use crate::{
     crypto::SetHash,
     format::{DirId, Kind, Link, NAME_LEN_MAX, Name, guard_path, link_guard_path},
-    vault::{JournalUse, Remains},
+    vault::Remains,
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -77,7 +77,7 @@ pub(super) struct Planner<'a> {
     pub children: HashMap<DirId, Vec<(Name, usize)>>,
     pub dirs: Vec<PlannedDir>,
     /// Where each directory of the vault is planned.
-    placed: HashMap<DirId, usize>,
+    pub placed: HashMap<DirId, usize>,
     pub seen: HashSet<usize>,
     pub names: HashMap<usize, Vec<(usize, Vec<u8>)>>,
     lost_found: Option<usize>,
@@ -314,7 +314,7 @@ impl<'a> Planner<'a> {
     fn tell(&mut self, evidence: &Evidence) {
         self.tell_incomplete();
         self.tell_missing(evidence);
-        self.tell_older(evidence);
+        self.tell_logs(evidence);
         self.tell_brought_back();
         let gone = self
             .lost
@@ -393,23 +393,6 @@ impl<'a> Planner<'a> {
             None => joined(LOST_FOUND, link.dir.hex().as_bytes()),
         };
         path_buf(&joined(&dir, link.name.as_bytes()))
-    }
-
-    fn tell_older(&mut self, evidence: &Evidence) {
-        let JournalUse::Unused { changed, .. } = &self.report.journal else {
-            return;
-        };
-        for file in changed {
-            let names = evidence.by_file.get(file).and_then(|at| self.names.get(at));
-            match names.and_then(|names| names.first()) {
-                Some((dir, name)) => {
-                    let path = joined(&self.dirs[*dir].path, name);
-                    self.report.older.push(path_buf(&path));
-                }
-                None if evidence.by_file.contains_key(file) => {}
-                None => self.report.unborn += 1,
-            }
-        }
     }
 }
 

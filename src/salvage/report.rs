@@ -1,6 +1,6 @@
 //! What came of a salvage. Paths are relative to the directory that was made; names in them come from the vault.
 
-use crate::vault::JournalUse;
+use crate::vault::{JournalState, JournalUse};
 use std::{ops::Range, path::PathBuf};
 
 /// Everything that somebody has to know about the directory.
@@ -28,6 +28,10 @@ pub struct Report {
     pub older: Vec<PathBuf>,
     /// So many nodes were made in the part of the journal that could not be used.
     pub unborn: u64,
+    /// Those of them whose names are known.
+    pub unmade: Vec<PathBuf>,
+    /// What a log that was set aside names, and is not there: lost with that log, or removed since. Nobody can tell.
+    pub gone_since: Vec<PathBuf>,
     /// Stored objects that should be guards and do not open, and whose names are not known.
     pub refused: Vec<String>,
     /// Stored guards that were passed over: a newer one of the same file was found.
@@ -131,6 +135,8 @@ impl Report {
             moved: Vec::new(),
             older: Vec::new(),
             unborn: 0,
+            unmade: Vec::new(),
+            gone_since: Vec::new(),
             refused: Vec::new(),
             passed_over: Vec::new(),
             brought_back: Vec::new(),
@@ -142,8 +148,12 @@ impl Report {
 
     /// Is everything there that was in the vault, at its place and with its content?
     pub fn is_whole(&self) -> bool {
-        let journal_used = !matches!(self.journal, JournalUse::Unused { .. });
-        journal_used
+        let state = &self.journal.state;
+        let is_replayed = matches!(state, JournalState::Empty | JournalState::Replayed);
+        is_replayed
+            && self.journal.lost.is_empty()
+            && self.older.is_empty()
+            && self.unborn == 0
             && !self.root_lost
             && self.lost_found.is_none()
             && self.damaged.is_empty()
@@ -161,6 +171,8 @@ impl Report {
         self.renamed.sort_by(|a, b| a.path.cmp(&b.path));
         self.moved.sort();
         self.older.sort();
+        self.unmade.sort();
+        self.gone_since.sort();
         self.refused.sort();
         self.passed_over.sort();
         self.brought_back.sort();

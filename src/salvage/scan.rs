@@ -8,9 +8,9 @@ use crate::{
     crypto::SetHash,
     engine::Pool,
     format::{
-        Alias, Content, DirId, FileId, Kind, Link, Name, PayloadId, StoredGuard, header_copy_path,
-        header_path, index_path, is_stored_name, parse_new_payload_name, parse_payload_name,
-        payload_path, root_guard_path,
+        Alias, Content, DirId, FileId, Kind, Link, Name, PayloadId, StoredGuard, Time,
+        header_copy_path, header_path, index_path, is_stored_name, parse_new_payload_name,
+        parse_payload_name, payload_path, root_guard_path,
     },
     store::{ObjectPath, StoreError},
     vault::{ReadGuard, Remains},
@@ -31,6 +31,8 @@ pub(super) struct Found {
     /// Where it lies.
     pub path: ObjectPath,
     pub generation: u64,
+    /// Of its last change.
+    pub ctime: Time,
     /// A repair has removed or replaced it: anything else counts more.
     pub set_aside: bool,
     /// It does not come back to its place (`aside`).
@@ -220,6 +222,7 @@ fn found(path: &ObjectPath, guard: ReadGuard) -> Found {
         file: guard.head.file,
         path: path.clone(),
         generation: guard.body.generation,
+        ctime: guard.body.attrs.ctime,
         set_aside: path.as_str().starts_with(QUARANTINE),
         apart: false,
         kind,

@@ -6,12 +6,14 @@ use super::{
     error::{Result, VaultError},
     header::{self, Unlocked},
     keyring::Keyring,
-    open::{Opening, SHOWN_MEMORY_MAX, lock_for_reading},
+    logs::{self, StrayLog},
+    lost::LostChanges,
+    open::{Keep, Opening, SHOWN_MEMORY_MAX, lock_for_reading, new_content, no_keep},
     types::OpenOptions,
     zone,
 };
 use crate::{
-    format::ZoneId,
+    format::{ZoneId, new_payload_dir},
     journal::{self, JournalContext, JournalError},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
 };
@@ -29,14 +31,34 @@ pub enum Recovery {
     /// There was nothing in it: the vault was closed as it should be.
     Clean,
     /// All that is in it was done, as a mount would.
-    Done,
+    Done {
+        /// What stands behind its end, in frames that do not count: something before them is not there. It had not been
+        /// made durable.
+        lost: LostChanges,
+    },
     /// Not all could be done. The store is as the last checkpoint left it, or as so many frames of the log make it.
     Cut {
         /// Why.
         cause: VaultError,
         /// Frames that were replayed.
         frames: usize,
+        /// What stands in the others, as far as they can be read.
+        lost: LostChanges,
+        /// New content that nothing claims without them.
+        unclaimed: u64,
     },
+}
+
+impl Recovery {
+    /// Files and directories whose last changes are lost though they were durable, at least.
+    pub fn lost(&self) -> u64 {
+        match self {
+            Recovery::Clean | Recovery::Done { .. } => 0,
+            Recovery::Cut {
+                lost, unclaimed, ..
+            } => lost.count().max(*unclaimed).max(1),
+        }
+    }
 }
 
 impl Inspected {
@@ -145,9 +167,83 @@ impl Inspected {
     }
 
     /// The vault over a store that is never written.
-    pub(super) fn in_memory(&self) -> Opening {
-        let overlay = OverlayStore::new(Arc::clone(&self.store), SHOWN_MEMORY_MAX);
-        self.opening(Arc::new(overlay))
+    fn in_memory(&self) -> Opening {
+        self.opening(self.overlay())
+    }
+
+    /// A store of which nothing is written, over that of the vault.
+    fn overlay(&self) -> Arc<dyn Store> {
+        Arc::new(OverlayStore::new(Arc::clone(&self.store), SHOWN_MEMORY_MAX))
+    }
+
+    /// Logs of this vault that do not lie in its journal: those that belong there and are missed, and the others.
+    ///
+    /// # Errors
+    /// What is wrong with the zone's key.
+    pub fn stray_logs(&self) -> Result<(Vec<StrayLog>, Vec<StrayLog>)> {
+        let context = self.journal();
+        let applied = self.applied()?;
+        let found = logs::find(&*self.store, &context, applied.unwrap_or(0));
+        // Without the root's guard nobody knows what was stored since.
+        let missed = applied.map_or_else(Vec::new, |applied| {
+            logs::missed(&*self.store, &found, applied)
+        });
+        let others = found.into_iter().filter(|log| !missed.contains(log));
+        Ok((missed.clone(), others.collect()))
+    }
+
+    /// The vault with these logs in their place, in memory.
+    ///
+    /// # Errors
+    /// What the store says; a log that does not fit into memory.
+    pub fn gathered(self, logs: &[StrayLog]) -> Result<Inspected> {
+        if logs.is_empty() {
+            return Ok(self);
+        }
+        let store = self.overlay();
+        store.make_dir(&journal::journal_dir())?;
+        for log in logs {
+            store.rename(&log.path, &log.home())?;
+        }
+        Ok(Inspected { store, ..self })
+    }
+
+    /// What the frames of these logs would change.
+    pub fn changes_in(&self, logs: &[StrayLog]) -> LostChanges {
+        logs::changes(&*self.store, &self.journal(), logs)
+    }
+
+    /// The last segment that the store holds; none, if the root's guard does not open.
+    fn applied(&self) -> Result<Option<u64>> {
+        let opening = self.in_memory();
+        let keys = self.keys()?;
+        // A checkpoint that was cut short may have torn it.
+        let finished = opening.finish_checkpoint(&keys);
+        let root = finished.and_then(|()| opening.read_root(&keys));
+        Ok(root.ok().map(|root| root.body.generation))
+    }
+
+    /// Is there nothing to be done, as after a clean end?
+    fn is_clean(&self) -> bool {
+        let is_empty = journal::is_empty(&*self.store).is_ok_and(|empty| empty);
+        is_empty && self.log_is_gone().is_none()
+    }
+
+    /// What says that there was a log, if there is none.
+    fn log_is_gone(&self) -> Option<VaultError> {
+        let store = &*self.store;
+        if !journal::has_no_segment(store).is_ok_and(|none| none) {
+            return None;
+        }
+        let what = if new_content(store).is_ok_and(|new| new > 0) {
+            "the log is gone: there is new content, which nothing but the log can claim"
+        } else if journal::is_reserved(store).is_ok_and(|reserved| reserved) {
+            "the log is gone: space is still held back for it"
+        } else {
+            return None;
+        };
+        let object = journal::journal_dir().as_str().to_owned();
+        Some(VaultError::Damaged { object, what })
     }
 
     /// The vault as it would be after recovery, without a write to its store.
@@ -155,26 +251,27 @@ impl Inspected {
     /// # Errors
     /// What is wrong with the zone's key.
     pub fn look(&self) -> Result<(Arc<dyn Store>, Recovery)> {
-        if journal::is_empty(&*self.store).is_ok_and(|empty| empty) {
+        if self.is_clean() {
             return Ok((Arc::clone(&self.store), Recovery::Clean));
         }
         let whole = self.in_memory();
-        let cause = match whole.recover(self.keys()?).and_then(|core| core.close()) {
-            Ok(()) => return Ok((whole.store, Recovery::Done)),
+        let cause = match self.recovered(&whole, &mut no_keep) {
+            Ok(lost) => return Ok((whole.store, Recovery::Done { lost })),
             Err(cause) => cause,
         };
         let part = self.in_memory();
         let frames = self.longest_log()?;
         let replayed = frames.map(|frames| self.replay(&part, frames));
         if let (Some(frames), Some(Ok(()))) = (frames, replayed) {
-            return Ok((part.store, Recovery::Cut { cause, frames }));
+            return Ok((part.store, self.cut(cause, frames)));
         }
         let bare = self.in_memory();
         let store = match bare.finish_checkpoint(&self.keys()?) {
             Ok(()) => bare.store,
+            // Part of it may be there already, and part of that in memory: as the store has it is one of two moments.
             Err(_) => Arc::clone(&self.store),
         };
-        Ok((store, Recovery::Cut { cause, frames: 0 }))
+        Ok((store, self.cut(cause, 0)))
     }
 
     /// Does to the store what the journal says, as far as that can be done. `keep` is called before anything in the journal is
@@ -183,29 +280,86 @@ impl Inspected {
     /// # Errors
     /// What the store says; what is damaged is no error.
     pub fn recover(&self, keep: &mut dyn FnMut() -> Result<()>) -> Result<Recovery> {
-        if journal::is_empty(&*self.store).is_ok_and(|empty| empty) {
+        if self.is_clean() {
             return Ok(Recovery::Clean);
         }
+        for dir in [journal::journal_dir(), new_payload_dir()] {
+            self.store.make_dir(&dir)?;
+        }
+        let mut is_kept = false;
+        let mut keep = || -> Result<()> {
+            if !std::mem::replace(&mut is_kept, true) {
+                keep()?;
+            }
+            Ok(())
+        };
         let real = self.opening(Arc::clone(&self.store));
-        let cause = match real.recover(self.keys()?).and_then(|core| core.close()) {
-            Ok(()) => return Ok(Recovery::Done),
+        let cause = match self.recovered(&real, &mut |_| keep()) {
+            Ok(lost) => return Ok(Recovery::Done { lost }),
             Err(cause) if is_damage(&cause) => cause,
             Err(cause) => return Err(cause),
         };
         keep()?;
         let frames = self.longest_log()?;
+        let recovery = self.cut(cause, frames.unwrap_or(0));
         if let Some(frames) = frames {
             self.replay(&real, frames)?;
         }
-        let frames = frames.unwrap_or(0);
-        Ok(Recovery::Cut { cause, frames })
+        Ok(recovery)
+    }
+
+    /// All of the journal done, as by a mount; gives what stands behind its end.
+    fn recovered(&self, opening: &Opening, keep: &mut Keep<'_>) -> Result<LostChanges> {
+        if let Some(gone) = self.log_is_gone() {
+            return Err(gone);
+        }
+        let replayed = opening.recover(self.keys()?, keep)?;
+        replayed.core.close()?;
+        Ok(replayed.lost)
     }
 
     fn replay(&self, opening: &Opening, frames: usize) -> Result<()> {
+        opening.store.make_dir(&journal::journal_dir())?;
         opening.finish_checkpoint(&self.keys()?)?;
-        let core = opening.replay_cut(self.keys()?, Some(frames))?;
+        let core = opening
+            .replay_cut(self.keys()?, Some(frames), &mut no_keep)?
+            .core;
         core.checkpoint_now()?;
         core.close()
+    }
+
+    /// So many frames were, or will be, replayed.
+    fn cut(&self, cause: VaultError, frames: usize) -> Recovery {
+        let unclaimed = match self.log_is_gone() {
+            Some(_) => new_content(&*self.store).unwrap_or(0),
+            None => 0,
+        };
+        Recovery::Cut {
+            cause,
+            frames,
+            lost: self.lost_after(frames).unwrap_or_default(),
+            unclaimed,
+        }
+    }
+
+    /// What the log holds behind so many frames.
+    fn lost_after(&self, frames: usize) -> Result<LostChanges> {
+        let mut opening = self.in_memory();
+        let keys = self.keys()?;
+        if opening.finish_checkpoint(&keys).is_err() {
+            opening.store = Arc::clone(&self.store);
+        }
+        let applied = match opening.read_root(&keys) {
+            Ok(root) => root.body.generation,
+            // Segments go when they were applied: all that are there count.
+            Err(_) => journal::first_segment(&*opening.store)?.saturating_sub(1),
+        };
+        let mut log = journal::read_log(&*opening.store, &opening.context, applied)?;
+        let dropped = log.cut(frames);
+        Ok(LostChanges::of(
+            &log.frames,
+            dropped.iter().chain(&log.behind),
+        ))
     }
 
     /// The most frames of the log that can be replayed, found by trying; `None` if not even none of them can.

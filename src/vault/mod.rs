@@ -21,6 +21,8 @@ mod keyring;
 mod list;
 mod load;
 mod lock;
+mod logs;
+mod lost;
 mod node;
 mod open;
 mod remains;
@@ -39,8 +41,10 @@ pub use guard::ReadGuard;
 pub use header::{Unlocker, change_passphrase, peek, stream_lock};
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
+pub use logs::StrayLog;
+pub use lost::{LostChanges, LostNode};
 pub use open::{has_journal, init};
-pub use remains::{JournalUse, Remains};
+pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
 pub use types::{
     AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,

@@ -6,6 +6,8 @@ use super::{
     guard::{ReadGuard, TOO_LONG},
     header::{self, Copies, Unlocked},
     keyring::Keyring,
+    logs,
+    lost::LostChanges,
     types::{InitOptions, OpenOptions},
     zone,
 };
@@ -13,10 +15,11 @@ use crate::{
     crypto::{FileKey, MasterKey, SetHash, ZoneKey},
     engine::Pool,
     format::{
-        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, Place, SLOTS,
-        Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, root_guard_path, seal_guard,
+        Attrs, Body, Content, DirId, DirState, FileId, GuardHead, Header, LinksState, PayloadId,
+        Place, SLOTS, Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, new_payload_path,
+        parse_new_payload_name, root_guard_path, seal_guard,
     },
-    journal::{self, Journal, JournalContext, JournalError, Recovered},
+    journal::{self, Journal, JournalContext, JournalError, LoggedFrame, Recovered},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
 };
 use std::sync::Arc;
@@ -160,12 +163,36 @@ pub(super) fn open(
         options,
     };
     let core = if opening.options.read_only {
-        opening.show(keys)?
+        opening.show(keys)?.core
     } else {
-        opening.recover(keys)?
+        let keep = &mut |log: &Recovered| {
+            opening.keep_log(log);
+            Ok(())
+        };
+        opening.recover(keys, keep)?.core
     };
     core.copies.get_or_init(|| copies);
     Ok(core)
+}
+
+/// What lies in `payloads/new`.
+pub(super) fn new_payloads(store: &dyn Store) -> Result<Vec<PayloadId>> {
+    let names = match store.list(&new_payload_dir()) {
+        Ok(names) => names,
+        Err(StoreError::NotFound(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let ids = names.iter();
+    Ok(ids
+        .filter_map(|name| parse_new_payload_name(name))
+        .collect())
+}
+
+/// The files among them: what only a log can claim.
+pub(super) fn new_content(store: &dyn Store) -> Result<u64> {
+    let new = new_payloads(store)?.into_iter();
+    let files = new.filter(|id| store.open(&new_payload_path(id), false).is_ok());
+    Ok(files.count() as u64)
 }
 
 /// Where there are no locks (read-only media of some kinds) a vault can still be looked at.
@@ -197,17 +224,33 @@ pub(super) struct Opening {
     pub options: OpenOptions,
 }
 
+/// What the log makes of a vault.
+pub(super) struct Replayed {
+    pub core: Arc<Core>,
+    /// What is in frames that do not count.
+    pub lost: LostChanges,
+}
+
+/// Called before a log is dropped with frames in it that do not count.
+pub(super) type Keep<'a> = dyn FnMut(&Recovered) -> Result<()> + 'a;
+
+/// Keeps nothing: the store is not the real one, or all was kept before.
+#[allow(clippy::unnecessary_wraps, reason = "others keep, and can fail")]
+pub(super) fn no_keep(_: &Recovered) -> Result<()> {
+    Ok(())
+}
+
 impl Opening {
     /// Brings the store up to the end of the journal.
-    pub fn recover(&self, keys: Keyring) -> Result<Arc<Core>> {
+    pub fn recover(&self, keys: Keyring, keep: &mut Keep<'_>) -> Result<Replayed> {
         // They are empty after a clean end, and some ways of copying leave empty directories out.
         for dir in [journal::journal_dir(), new_payload_dir()] {
             self.store.make_dir(&dir)?;
         }
         self.finish_checkpoint(&keys)?;
-        let core = self.replay(keys)?;
-        core.checkpoint_now()?;
-        Ok(core)
+        let replayed = self.replay_cut(keys, None, keep)?;
+        replayed.core.checkpoint_now()?;
+        Ok(replayed)
     }
 
     pub fn read_root(&self, keys: &Keyring) -> Result<ReadGuard> {
@@ -248,15 +291,17 @@ impl Opening {
     }
 
     /// The vault as the log says it is, in memory. Of the store nothing is changed but the journal, and of a read-only vault
-    /// not even that.
-    fn replay(&self, keys: Keyring) -> Result<Arc<Core>> {
-        self.replay_cut(keys, None)
-    }
-
-    /// The same with the first frames alone, if so many are given: then nobody asks whether durable ones are gone.
-    pub fn replay_cut(&self, keys: Keyring, frames: Option<usize>) -> Result<Arc<Core>> {
+    /// not even that. With the first frames alone, if so many are given: then nobody asks whether durable ones are gone, and
+    /// new content that no frame claims stays.
+    pub fn replay_cut(
+        &self,
+        keys: Keyring,
+        frames: Option<usize>,
+        keep: &mut Keep<'_>,
+    ) -> Result<Replayed> {
         let mut keys = keys;
         let mut cut = frames;
+        let mut behind: Option<Vec<LoggedFrame>> = None;
         loop {
             let root = self.read_root(&keys)?;
             let applied = root.body.generation;
@@ -264,18 +309,36 @@ impl Opening {
                 journal::clean(&*self.store, applied)?;
             }
             let mut recovered = journal::read_log(&*self.store, &self.context, applied)?;
-            match cut {
-                None => recovered.check_durable()?,
+            let dropped = match cut {
+                None => {
+                    recovered.check_durable()?;
+                    self.check_claimed(&recovered)?;
+                    Vec::new()
+                }
                 Some(count) => recovered.cut(count),
+            };
+            let is_kept = recovered.behind.is_empty() && dropped.is_empty();
+            if !is_kept && !self.options.read_only {
+                keep(&recovered)?;
             }
+            // The segments that those were in are gone in a second round.
+            let behind = behind.get_or_insert(std::mem::take(&mut recovered.behind));
             let core = self.core(keys, root, self.journal(&recovered)?)?;
             match core.replay(&recovered.frames, recovered.durable)? {
                 None => {
-                    core.after_replay()?;
+                    core.after_replay(frames.is_none())?;
                     if recovered.has_segments() {
                         core.leave_behind()?;
                     }
-                    return Ok(Arc::new(core));
+                    let lost = LostChanges::of(&recovered.frames, dropped.iter().chain(&*behind));
+                    if !behind.is_empty() && frames.is_none() {
+                        log::warn!(
+                            "{} logged frames at the end are dropped, since something before them is not there",
+                            behind.len()
+                        );
+                    }
+                    let core = Arc::new(core);
+                    return Ok(Replayed { core, lost });
                 }
                 Some(frame) => {
                     log::warn!(
@@ -285,6 +348,31 @@ impl Opening {
                     cut = Some(frame);
                     keys = core.into_keys();
                 }
+            }
+        }
+    }
+
+    /// New content is made after the segment that will claim it, and is gone before that one.
+    fn check_claimed(&self, log: &Recovered) -> Result<()> {
+        if log.has_segments() || new_content(&*self.store)? == 0 {
+            return Ok(());
+        }
+        Err(VaultError::Damaged {
+            object: journal::journal_dir().as_str().to_owned(),
+            what: "the log is gone: there is new content, which nothing but the log can claim",
+        })
+    }
+
+    /// Keeps segments with frames that open, behind one that is not there: what a power cut leaves, or a damaged disk. Nobody can
+    /// tell, and these frames are the only ones that say what is lost. Where there is no space the vault opens all the same.
+    fn keep_log(&self, log: &Recovered) {
+        if LostChanges::of([], &log.behind).is_empty() {
+            return;
+        }
+        for number in log.segments_behind() {
+            let kept = logs::keep(&*self.store, &journal::segment_path(number));
+            if let Err(error) = kept {
+                log::warn!("a part of the log that does not count could not be kept: {error}");
             }
         }
     }
@@ -303,14 +391,14 @@ impl Opening {
     }
 
     /// A vault that will not change. The store is not written at all: what a crash left to be done is done in memory.
-    fn show(mut self, keys: Keyring) -> Result<Arc<Core>> {
+    fn show(mut self, keys: Keyring) -> Result<Replayed> {
         if !journal::closed_redo_files(&*self.store, &self.context)?.is_empty() {
             self.store = Arc::new(OverlayStore::new(self.store, SHOWN_MEMORY_MAX));
             self.finish_checkpoint(&keys).map_err(too_large)?;
         }
-        let core = self.replay(keys)?;
-        core.set_read_only();
-        Ok(core)
+        let replayed = self.replay_cut(keys, None, &mut no_keep)?;
+        replayed.core.set_read_only();
+        Ok(replayed)
     }
 
     fn core(&self, keys: Keyring, root: ReadGuard, journal: Journal) -> Result<Core> {

@@ -4,16 +4,13 @@
 //! but what opens with the vault's keys. Where an object lies proves nothing here.
 use super::{
     error::{Result, VaultError},
-    inspect::Inspected,
+    inspect::{Inspected, Recovery},
     keyring::Keyring,
-    open::Opening,
+    logs::StrayLog,
+    lost::LostChanges,
 };
-use crate::{
-    format::{FileId, Record},
-    journal,
-    store::{Lock, Store},
-};
-use std::{collections::HashSet, sync::Arc};
+use crate::store::{Lock, Store};
+use std::sync::Arc;
 
 /// An unlocked vault without its tree.
 pub struct Remains {
@@ -23,22 +20,42 @@ pub struct Remains {
 
 /// What became of the journal.
 #[derive(Debug)]
-pub enum JournalUse {
+pub struct JournalUse {
+    /// How much of it was replayed.
+    pub state: JournalState,
+    /// What stands in the rest of it, as far as that can be read.
+    pub lost: LostChanges,
+    /// Logs that lay elsewhere and were used as if they were in their place.
+    pub misplaced: Vec<StrayLog>,
+    /// Other logs: those that repairs and recoveries have set aside, and copies.
+    pub aside: Vec<StrayLog>,
+    /// What stands in those. Much of it may have been done.
+    pub in_aside: LostChanges,
+}
+
+/// How much of a journal was replayed.
+#[derive(Debug)]
+pub enum JournalState {
     /// There was none: the vault was closed as it should be.
     Empty,
     /// Everything in it was replayed, as a mount would.
     Replayed,
+    /// The first frames of the log were replayed.
+    Part {
+        /// Why not more.
+        cause: VaultError,
+        /// So many.
+        frames: usize,
+    },
     /// The log could not be replayed: the store is as the last checkpoint left it.
     Unused {
         /// Why.
         cause: VaultError,
-        /// Whose changes are in the log, as far as it can be read.
-        changed: HashSet<FileId>,
     },
 }
 
 impl Remains {
-    /// Unlocks with whichever copy of the header is good, and replays the journal in memory if that can be done.
+    /// Unlocks with whichever copy of the header is good, and replays as much of the journal in memory as can be.
     ///
     /// # Errors
     /// `NotAVault`, `WrongPassphrase`, a missing zone key, what the store says.
@@ -46,13 +63,32 @@ impl Remains {
         let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
         vault.warn_of_copies();
         let keys = vault.keys()?;
-        let (store, used) = if journal::is_empty(&**vault.store()).is_ok_and(|empty| empty) {
-            (Arc::clone(vault.store()), JournalUse::Empty)
-        } else {
-            match replayed(&vault) {
-                Ok(store) => (store, JournalUse::Replayed),
-                Err(cause) => without_log(&vault, &keys, cause),
-            }
+        let (misplaced, aside) = vault.stray_logs()?;
+        let in_aside = vault.changes_in(&aside);
+        let vault = vault.gathered(&misplaced)?;
+        let (store, recovery) = vault.look()?;
+        let (state, lost) = match recovery {
+            Recovery::Clean => (JournalState::Empty, LostChanges::default()),
+            Recovery::Done { lost } => (JournalState::Replayed, lost),
+            Recovery::Cut {
+                cause,
+                frames: 0,
+                lost,
+                ..
+            } => (JournalState::Unused { cause }, lost),
+            Recovery::Cut {
+                cause,
+                frames,
+                lost,
+                ..
+            } => (JournalState::Part { cause, frames }, lost),
+        };
+        let used = JournalUse {
+            state,
+            lost,
+            misplaced,
+            aside,
+            in_aside,
         };
         Ok((Remains { store, keys }, used))
     }
@@ -65,52 +101,5 @@ impl Remains {
     /// What opens them.
     pub fn keys(&self) -> &Keyring {
         &self.keys
-    }
-}
-
-/// As a mount would, up to the checkpoint that ends its recovery; but in memory.
-fn replayed(vault: &Inspected) -> Result<Arc<dyn Store>> {
-    let opening = vault.in_memory();
-    // Dropped as it is: all that was to be stored is stored.
-    drop(opening.recover(vault.keys()?)?);
-    Ok(opening.store)
-}
-
-/// The store with what a cut-short checkpoint had decided to write, which needs no tree.
-fn without_log(
-    vault: &Inspected,
-    keys: &Keyring,
-    cause: VaultError,
-) -> (Arc<dyn Store>, JournalUse) {
-    let opening = vault.in_memory();
-    let (store, cause) = match opening.finish_checkpoint(keys) {
-        Ok(()) => (Arc::clone(&opening.store), cause),
-        // Part of it may be there already, and part of that in memory: as the store has it is one of two moments.
-        Err(error) => (Arc::clone(vault.store()), error),
-    };
-    let changed = opening.logged(keys).unwrap_or_default();
-    (store, JournalUse::Unused { cause, changed })
-}
-
-impl Opening {
-    /// Whose changes the log holds.
-    fn logged(&self, keys: &Keyring) -> Result<HashSet<FileId>> {
-        let applied = match self.read_root(keys) {
-            Ok(root) => root.body.generation,
-            // Segments go when they were applied: all that are there count.
-            Err(_) => journal::first_segment(&*self.store)?.saturating_sub(1),
-        };
-        let log = journal::read_log(&*self.store, &self.context, applied)?;
-        let records = log.frames.iter().flat_map(|frame| &frame.records);
-        Ok(records.filter_map(changed).collect())
-    }
-}
-
-/// The node that a record changes, but for its entries.
-fn changed(record: &Record) -> Option<FileId> {
-    match record {
-        Record::New(new) => Some(new.file),
-        Record::Link { file, .. } => Some(*file),
-        other => other.changed_node(),
     }
 }

@@ -8,6 +8,7 @@ use super::{
     file::{Birth, Payload},
     lock::Locked,
     node::{Node, NodeContent, NodeState},
+    open::new_payloads,
     types::ROOT_INO,
 };
 use crate::{
@@ -17,7 +18,6 @@ use crate::{
         new_payload_path, payload_path,
     },
     journal::LoggedFrame,
-    store::StoreError,
 };
 use std::{
     collections::HashSet,
@@ -249,8 +249,9 @@ impl Core {
         Ok(dir)
     }
 
-    /// After the replay: what no entry leads to is dropped, and payloads that nobody claims are removed.
-    pub fn after_replay(&self) -> Result<()> {
+    /// After the replay: what no entry leads to is dropped. `is_all`: payloads that nobody claims are removed. After a part of a
+    /// damaged log they may be claimed by the rest of it.
+    pub fn after_replay(&self, is_all: bool) -> Result<()> {
         let changed: Vec<Arc<Node>> = self.dirty.lock().clone();
         let mut used = HashSet::new();
         for node in &changed {
@@ -270,7 +271,10 @@ impl Core {
         }
         self.dirty.lock().retain(|node| node.place().is_some());
         changed.into_iter().for_each(|node| self.let_go(node));
-        self.remove_unclaimed(&used)
+        if is_all {
+            self.remove_unclaimed(&used)?;
+        }
+        Ok(())
     }
 
     /// The next checkpoint gets the store past the segments that were read, though nothing in them was left to be done: what
@@ -282,14 +286,7 @@ impl Core {
     }
 
     fn remove_unclaimed(&self, used: &HashSet<PayloadId>) -> Result<()> {
-        let names = match self.store.list(&new_payload_dir()) {
-            Ok(names) => names,
-            Err(StoreError::NotFound(_)) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let ids = names
-            .iter()
-            .filter_map(|name| crate::format::parse_new_payload_name(name));
+        let ids = new_payloads(&*self.store)?.into_iter();
         let unclaimed: Vec<PayloadId> = ids.filter(|id| !used.contains(id)).collect();
         if !unclaimed.is_empty() {
             self.unclaimed.lock().extend(unclaimed);

@@ -573,6 +573,13 @@ fn a_damaged_journal_is_told_and_what_is_before_the_damage_is_kept() {
     // What is behind the damage is lost.
     assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
     assert!(report.findings.iter().all(|found| !found.is_open()));
+    // "two" stood in the damaged frame alone.
+    assert_eq!(report.lost, 2, "{:?}", told(&report));
+    for name in [&b"/three"[..], b"/four"] {
+        let hit = |found: &&Finding| found.path.as_deref() == Some(name);
+        let hit = report.findings.iter().find(hit).expect("it is named");
+        assert_eq!((hit.kind, hit.outcome), (Kind::Journal, Outcome::Lost));
+    }
     let after = objects(&store);
     assert_eq!(after[&format!("quarantine/now/{log}")], damaged[&log]);
     let vault = open(Arc::new(store), options(1 << 40)).expect("a repaired vault");

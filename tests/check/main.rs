@@ -15,6 +15,7 @@ mod aliases;
 mod change;
 mod cut_short;
 mod damage;
+mod journal;
 #[path = "../tamper/map.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod map;

@@ -104,6 +104,8 @@ pub fn left_over(store: &dyn Store) -> Vec<String> {
         match parts[..] {
             ["wardfs.vault" | "wardfs.vault.copy"] | ["guards", "root"] => true,
             ["zones" | "zones.copy", _] => true,
+            // Of a log that lost a part: nobody can tell whether the disk or the power took it.
+            ["quarantine", "recovery", ..] => true,
             // Directories that spread what lies in them stay.
             ["guards" | "payloads", _, ""] | [_, ""] => true,
             _ => false,

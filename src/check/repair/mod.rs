@@ -26,7 +26,7 @@ use self::{
     settle::{Done, Settled},
 };
 use super::{
-    Unwatched, Watch, copies, journal_finding,
+    Unwatched, Watch, copies, journal as of_journal,
     report::{Finding, Kind, Outcome, Report},
     root,
     scan::{self, Contents, Scanned},
@@ -36,7 +36,7 @@ use crate::{
     format::{RedoOp, new_payload_dir},
     journal,
     store::{Lock, Store, StoreError},
-    vault::{Inspected, Keyring, Recovery, VaultError},
+    vault::{Inspected, Keyring, Recovery, StrayLog, VaultError},
 };
 use std::sync::Arc;
 
@@ -65,8 +65,14 @@ pub fn repair(
     findings.extend(free_for_recovery(&*store, &mut quarantine)?);
     let root = root::mended(&vault, &keys, &mut quarantine)?;
     findings.extend(root.map(|found| found.with(Outcome::Mended)));
+    let (misplaced, others) = vault.stray_logs()?;
+    findings.extend(put_back(&*store, &misplaced)?);
     let recovery = vault.recover(&mut || quarantine.keep_journal())?;
-    findings.extend(journal_finding(&recovery).map(after_recovery));
+    findings.extend(
+        of_journal::finding(&recovery)
+            .into_iter()
+            .map(after_recovery),
+    );
     let mut repair = Repair {
         vault: &vault,
         keys: &keys,
@@ -77,6 +83,8 @@ pub fn repair(
         refused: None,
     };
     let first = scan::scan(&*store, &keys, &repair.pool, Contents::All, watch);
+    let hit = of_journal::hit(&recovery, &first);
+    findings.extend(hit.into_iter().map(after_recovery));
     let mut report = Report {
         vault: keys.vault(),
         seen: first.seen,
@@ -88,12 +96,14 @@ pub fn repair(
     let has_excess = !first.stopped && !first.fixes.excess.is_empty();
     let (settled, left) = repair.rounds(first)?;
     (report.lost, report.nameless) = settled.counts();
+    report.lost += recovery.lost();
     report.findings.extend(settled.finish(left));
     report
         .findings
         .extend(repair.refused.as_deref().map(refusal));
     let excess = repair.take_excess(&report.findings, has_excess)?;
     report.findings.extend(excess);
+    of_journal::tell_strays(&mut report.findings, &misplaced, &others);
     report.kept_in = repair.quarantine.used();
     report.sort();
     Ok(report)
@@ -215,10 +225,25 @@ fn free_for_recovery(
     Ok(findings)
 }
 
+/// Brings logs back into the journal, one name after the other: each is where it was, or where it belongs.
+fn put_back(store: &dyn Store, logs: &[StrayLog]) -> Result<Vec<Finding>, VaultError> {
+    for log in logs {
+        let home = log.home();
+        store.make_dir(&home.parent())?;
+        store.rename(&log.path, &home)?;
+        store.sync_dir(&home.parent())?;
+        store.sync_dir(&log.path.parent())?;
+    }
+    let mended = of_journal::misplaced(logs).into_iter();
+    Ok(mended.map(|found| found.with(Outcome::Mended)).collect())
+}
+
 /// What the journal could not do is set aside; what it could is done.
 fn after_recovery(mut finding: Finding) -> Finding {
     if finding.kind == Kind::Journal {
-        finding.outcome = Outcome::Lost;
+        if finding.outcome != Outcome::Note {
+            finding.outcome = Outcome::Lost;
+        }
     } else {
         "the vault was not unmounted cleanly; what its journal held was done"
             .clone_into(&mut finding.what);

@@ -1,0 +1,166 @@
+//! What a check says of the journal: whether it could be done, which files are hit if not, and logs that lie elsewhere.
+use super::{
+    report::{Finding, Kind, Outcome},
+    scan::{Scanned, dir::Dir},
+};
+use crate::{
+    format::{DirId, FileId},
+    vault::{LostChanges, LostNode, Recovery, StrayLog},
+};
+use std::collections::{BTreeSet, HashMap};
+
+/// What became of it as a whole.
+pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
+    match recovery {
+        Recovery::Clean => Vec::new(),
+        Recovery::Done { lost } => {
+            let what = "the vault was not unmounted cleanly; it was checked as the next mount will find it";
+            let unclean = Finding::new(Kind::Unclean, "journal", what);
+            let mut findings = vec![unclean];
+            if !lost.is_empty() {
+                let what = format!(
+                    "{} frames at the end of the log do not count, since something before them is not there; they had \
+                     not been made durable, so it may have been cut off there, or it is damaged; they would have changed {}",
+                    lost.frames,
+                    files(lost.count())
+                );
+                let note = Finding::new(Kind::Journal, "journal", what);
+                findings.push(note.with(Outcome::Note));
+            }
+            findings
+        }
+        Recovery::Cut {
+            cause,
+            frames,
+            unclaimed,
+            ..
+        } => {
+            let what = format!(
+                "the journal cannot be done as a whole ({cause}); the vault was checked with {frames} frames of it; lost are \
+                 changes of {} at least, of which {unclaimed} have new content that nothing else claims",
+                files(recovery.lost())
+            );
+            vec![Finding::new(Kind::Journal, "journal", what)]
+        }
+    }
+}
+
+fn files(count: u64) -> String {
+    match count {
+        1 => "1 file or directory".to_owned(),
+        count => format!("{count} files and directories"),
+    }
+}
+
+/// The files and directories of which something is lost with a part of the log, as far as their names are known.
+pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
+    let Recovery::Cut { lost, .. } = recovery else {
+        return Vec::new();
+    };
+    let names = Names::of(lost, scanned);
+    let mut paths: BTreeSet<(Vec<u8>, &str)> = BTreeSet::new();
+    for (file, node) in &lost.nodes {
+        let what = if node.is_new {
+            "it was made in the part of the journal that cannot be used"
+        } else {
+            "its last changes are in the part of the journal that cannot be used"
+        };
+        paths.extend(names.path(file, node, 0).map(|path| (path, what)));
+    }
+    for (dir, name) in lost.dropped.keys() {
+        let what = "the part of the journal that cannot be used removes or renames it";
+        let dir = names.dir(dir, 0);
+        paths.extend(dir.map(|dir| (below(dir, name.as_bytes()), what)));
+    }
+    let finding = |(path, what)| Finding::new(Kind::Journal, "journal", what).at(path);
+    paths.into_iter().map(finding).collect()
+}
+
+/// Finds paths of what a log names.
+struct Names<'a> {
+    lost: &'a LostChanges,
+    by_file: HashMap<FileId, &'a Dir>,
+    by_id: HashMap<DirId, &'a Dir>,
+}
+
+/// Directories in directories of a log that are followed for a name.
+const DEPTH_MAX: usize = 64;
+
+impl<'a> Names<'a> {
+    fn of(lost: &'a LostChanges, scanned: &'a Scanned) -> Names<'a> {
+        let dirs = scanned.dirs.iter();
+        let stored = |dir: &'a std::sync::Arc<Dir>| Some((dir.stored.as_ref()?.0, &**dir));
+        Names {
+            lost,
+            by_file: dirs.clone().filter_map(stored).collect(),
+            by_id: dirs.map(|dir| (dir.id, &**dir)).collect(),
+        }
+    }
+
+    fn path(&self, file: &FileId, node: &LostNode, depth: usize) -> Option<Vec<u8>> {
+        if let Some((dir, name, _)) = node.names.last() {
+            return Some(below(self.dir(dir, depth)?, name.as_bytes()));
+        }
+        if let Some(dir) = self.by_file.get(file) {
+            return Some(dir.path());
+        }
+        let place = node.place.as_ref()?;
+        if let Some(dir) = self.by_id.get(&place.dir) {
+            return Some(dir.path_of(place.name.as_bytes()));
+        }
+        let dir = self.dir(self.lost.dirs.get(&place.dir)?, depth)?;
+        Some(below(dir, place.name.as_bytes()))
+    }
+
+    fn dir(&self, dir: &FileId, depth: usize) -> Option<Vec<u8>> {
+        if let Some(dir) = self.by_file.get(dir) {
+            return Some(dir.path());
+        }
+        let node = self.lost.nodes.get(dir).filter(|_| depth < DEPTH_MAX)?;
+        self.path(dir, node, depth + 1)
+    }
+}
+
+fn below(dir: Vec<u8>, name: &[u8]) -> Vec<u8> {
+    let mut path = dir;
+    if path != b"/" {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
+}
+
+/// Logs that belong into the journal.
+pub(super) fn misplaced(logs: &[StrayLog]) -> Vec<Finding> {
+    let finding = |log: &StrayLog| {
+        let what = format!(
+            "a part of the journal, which belongs to {}; what stands in it is lost if it does not go back there before the next mount",
+            log.home()
+        );
+        Finding::new(Kind::Misplaced, log.path.as_str(), what)
+    };
+    logs.iter().map(finding).collect()
+}
+
+/// Whoever finds a log of this vault somewhere should not throw it away.
+pub(super) fn tell_strays(
+    findings: &mut Vec<Finding>,
+    misplaced: &[StrayLog],
+    others: &[StrayLog],
+) {
+    let holds = |logs: &[StrayLog], object: &str| {
+        let inside = format!("{object}/");
+        logs.iter().any(|log| {
+            let path = log.path.as_str();
+            path == object || path.starts_with(&inside)
+        })
+    };
+    let is_stray = |finding: &Finding| finding.kind == Kind::Stray;
+    findings.retain(|finding| !is_stray(finding) || !holds(misplaced, &finding.object));
+    for finding in findings.iter_mut().filter(|finding| is_stray(finding)) {
+        if holds(others, &finding.object) {
+            "a log of this vault is in it, which nothing uses: `wardfs salvage` tells whether anything in it is not in the vault"
+                .clone_into(&mut finding.what);
+        }
+    }
+}

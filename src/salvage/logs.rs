@@ -1,0 +1,164 @@
+//! What stands in logs and was not done: which files are older than they were, and which are not there.
+//!
+//! What did not count of the journal is newer than all that is stored. Of a log that was set aside much may have been done, and
+//! more since: there the times tell. A guard that was changed after what the log says has it, or has what replaced it.
+use super::{
+    plan::{Planner, joined, path_buf},
+    scan::{Evidence, Found},
+};
+use crate::{
+    format::{DirId, FileId, Name, Time},
+    vault::{LostChanges, LostNode},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    path::PathBuf,
+};
+
+/// Directories in directories of a log that are followed for a name.
+const DEPTH_MAX: usize = 64;
+
+/// Where what is in a log belongs.
+struct Places<'a> {
+    lost: &'a LostChanges,
+    evidence: &'a Evidence,
+    /// Where planned directories are, by their guards.
+    dirs: HashMap<usize, usize>,
+}
+
+impl Planner<'_> {
+    /// Tells of the part of the journal that was not replayed, and of other logs.
+    pub(super) fn tell_logs(&mut self, evidence: &Evidence) {
+        let lost = mem::take(&mut self.report.journal.lost);
+        self.tell_log(evidence, &lost, false);
+        self.report.journal.lost = lost;
+        let aside = mem::take(&mut self.report.journal.in_aside);
+        self.tell_log(evidence, &aside, true);
+        self.report.journal.in_aside = aside;
+    }
+
+    /// `is_aside`: only what is newer than what is stored is certain.
+    fn tell_log(&mut self, evidence: &Evidence, lost: &LostChanges, is_aside: bool) {
+        let dirs = self.dirs.iter().enumerate();
+        let dirs = dirs.filter_map(|(at, dir)| Some((dir.found?, at)));
+        let places = Places {
+            lost,
+            evidence,
+            dirs: dirs.collect(),
+        };
+        let (mut older, mut unmade) = (BTreeSet::new(), BTreeSet::new());
+        let mut since = BTreeSet::new();
+        for (file, node) in &lost.nodes {
+            let found = evidence.by_file.get(file).map(|&at| (at, &self.found[at]));
+            match found {
+                Some((_, found)) if is_aside && !is_newer(node.time, found) => {}
+                Some((at, _)) => older.extend(self.planned_path(&places, at)),
+                None => {
+                    let path = self.lost_path(&places, file, node);
+                    if is_aside && !self.is_newer_than_its_dir(&places, node) {
+                        since.insert(path.unwrap_or_else(|| unnamed(file)));
+                    } else {
+                        self.report.unborn += 1;
+                        unmade.extend(path);
+                    }
+                }
+            }
+        }
+        for ((dir, name), time) in &lost.dropped {
+            let path = self.entry_path(&places, dir, name);
+            if !is_aside || self.is_dir_older(&places, dir, *time) {
+                older.extend(path);
+            }
+        }
+        for (told, new) in [
+            (&mut self.report.older, older),
+            (&mut self.report.unmade, unmade),
+            (&mut self.report.gone_since, since),
+        ] {
+            let new: Vec<PathBuf> = new
+                .into_iter()
+                .filter(|path| !told.contains(path))
+                .collect();
+            told.extend(new);
+        }
+    }
+
+    /// Was it made in a directory that was not changed since? Then it was not dropped either.
+    fn is_newer_than_its_dir(&self, places: &Places<'_>, node: &LostNode) -> bool {
+        let mut names = node.names.iter();
+        names.any(|(dir, _, time)| self.is_dir_older(places, dir, *time))
+    }
+
+    fn is_dir_older(&self, places: &Places<'_>, dir: &FileId, time: Time) -> bool {
+        let found = places.evidence.by_file.get(dir).map(|&at| &self.found[at]);
+        found.is_some_and(|found| is_newer(Some(time), found))
+    }
+
+    /// Where a node is planned; one that has no place is told as such elsewhere.
+    fn planned_path(&self, places: &Places<'_>, found: usize) -> Option<PathBuf> {
+        if let Some(&dir) = places.dirs.get(&found) {
+            return Some(path_buf(&self.dirs[dir].path));
+        }
+        let (dir, name) = self.names.get(&found)?.first()?;
+        Some(path_buf(&joined(&self.dirs[*dir].path, name)))
+    }
+
+    fn lost_path(&self, places: &Places<'_>, file: &FileId, node: &LostNode) -> Option<PathBuf> {
+        let path = self.path_in_log(places, file, node, 0)?;
+        Some(path_buf(&path))
+    }
+
+    fn path_in_log(
+        &self,
+        places: &Places<'_>,
+        file: &FileId,
+        node: &LostNode,
+        depth: usize,
+    ) -> Option<Vec<u8>> {
+        if let Some((dir, name, _)) = node.names.last() {
+            let dir = self.dir_path_in_log(places, dir, depth)?;
+            return Some(joined(&dir, name.as_bytes()));
+        }
+        let place = node.place.as_ref()?;
+        let dir = self.placed_path(places, &place.dir, file, depth)?;
+        Some(joined(&dir, place.name.as_bytes()))
+    }
+
+    fn dir_path_in_log(&self, places: &Places<'_>, dir: &FileId, depth: usize) -> Option<Vec<u8>> {
+        let found = places.evidence.by_file.get(dir);
+        if let Some(at) = found.and_then(|at| places.dirs.get(at)) {
+            return Some(self.dirs[*at].path.clone());
+        }
+        let node = places.lost.nodes.get(dir).filter(|_| depth < DEPTH_MAX)?;
+        self.path_in_log(places, dir, node, depth + 1)
+    }
+
+    fn placed_path(
+        &self,
+        places: &Places<'_>,
+        dir: &DirId,
+        below: &FileId,
+        depth: usize,
+    ) -> Option<Vec<u8>> {
+        if let Some(&at) = self.placed.get(dir) {
+            return Some(self.dirs[at].path.clone());
+        }
+        let file = places.lost.dirs.get(dir).filter(|file| *file != below)?;
+        self.dir_path_in_log(places, file, depth)
+    }
+
+    fn entry_path(&self, places: &Places<'_>, dir: &FileId, name: &Name) -> Option<PathBuf> {
+        let dir = self.dir_path_in_log(places, dir, 0)?;
+        Some(path_buf(&joined(&dir, name.as_bytes())))
+    }
+}
+
+fn is_newer(time: Option<Time>, found: &Found) -> bool {
+    time.is_some_and(|time| time > found.ctime)
+}
+
+/// What has no name that is known.
+fn unnamed(file: &FileId) -> PathBuf {
+    PathBuf::from(format!("(file {file})"))
+}

@@ -1,0 +1,203 @@
+//! Logs that lie elsewhere than in the journal: moved by hand, or set aside by a repair. Their frames say whose they are, wherever
+//! they lie.
+use super::lost::LostChanges;
+use crate::{
+    format::{header_copy_path, header_path, quarantine_path, zones_copy_path, zones_path},
+    journal::{self, JournalContext, LoggedFrame},
+    store::{Blob, ObjectPath, Store, StoreError},
+};
+use std::collections::BTreeMap;
+
+/// What is moved by hand may lie deeper than anything of the vault.
+const DEPTH_MAX: usize = 32;
+/// A file of another name is tried with the numbers after the last segment that was stored: so many, as none was stored
+/// since.
+const NUMBERS_TRIED: u64 = 8;
+/// How much is copied at a time.
+const COPY_LEN: usize = 64 << 10;
+
+/// A log segment in a place that is not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrayLog {
+    /// Where it lies.
+    pub path: ObjectPath,
+    /// The number that its frames were sealed with.
+    pub number: u64,
+    /// Bytes that it has.
+    len: u64,
+}
+
+impl StrayLog {
+    /// Where it belongs.
+    pub fn home(&self) -> ObjectPath {
+        journal::segment_path(self.number)
+    }
+}
+
+/// Looks through all that is none of the vault's, and the journal itself. `applied`: the last segment that the store holds.
+pub(super) fn find(store: &dyn Store, context: &JournalContext, applied: u64) -> Vec<StrayLog> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(ObjectPath::root(), 0)];
+    while let Some((dir, depth)) = waiting.pop() {
+        for name in store.list(&dir).unwrap_or_default() {
+            let Ok(name) = String::from_utf8(name) else {
+                continue;
+            };
+            let Ok(path) = dir.join(&name) else { continue };
+            if depth == 0 && is_of_the_vault(&path) {
+                continue;
+            }
+            match look(store, context, applied, &path) {
+                Ok(log) => found.extend(log),
+                Err(StoreError::NotAnObject { .. }) if depth < DEPTH_MAX => {
+                    waiting.push((path, depth + 1));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// Is it what has no logs in it, whatever else is wrong?
+fn is_of_the_vault(path: &ObjectPath) -> bool {
+    let objects = [
+        header_path(),
+        header_copy_path(),
+        zones_path(),
+        zones_copy_path(),
+    ];
+    objects.contains(path) || matches!(path.as_str(), "guards" | "payloads")
+}
+
+fn look(
+    store: &dyn Store,
+    context: &JournalContext,
+    applied: u64,
+    path: &ObjectPath,
+) -> Result<Option<StrayLog>, StoreError> {
+    let blob = store.open(path, false)?;
+    let len = blob.len()?;
+    let named = journal::number_in_name(path.name());
+    let tried = if journal::begins_as_a_frame(&*blob)? {
+        NUMBERS_TRIED
+    } else {
+        0
+    };
+    drop(blob);
+    for number in named
+        .into_iter()
+        .chain(applied + 1..=applied.saturating_add(tried))
+    {
+        let log = StrayLog {
+            path: path.clone(),
+            number,
+            len,
+        };
+        if log.home() == *path {
+            // In its place; if it does not open, it may be another one's.
+            if journal::is_segment(store, context, path, number)? {
+                return Ok(None);
+            }
+        } else if journal::is_segment(store, context, path, number)? {
+            return Ok(Some(log));
+        }
+    }
+    Ok(None)
+}
+
+/// Those that go back into the journal: the store lacks what is in them, and nothing lies in their place. Of copies the longest.
+pub(super) fn missed(store: &dyn Store, found: &[StrayLog], applied: u64) -> Vec<StrayLog> {
+    let mut missed: BTreeMap<u64, &StrayLog> = BTreeMap::new();
+    for log in found.iter().filter(|log| log.number > applied) {
+        let is_free = matches!(store.exists(&log.home()), Ok(false));
+        let better = missed
+            .get(&log.number)
+            .is_none_or(|known| known.len < log.len);
+        if is_free && better {
+            missed.insert(log.number, log);
+        }
+    }
+    missed.into_values().cloned().collect()
+}
+
+/// What all of them together would change.
+pub(super) fn changes(
+    store: &dyn Store,
+    context: &JournalContext,
+    logs: &[StrayLog],
+) -> LostChanges {
+    let mut logs: Vec<&StrayLog> = logs.iter().collect();
+    // Of copies of one the longest; in the order in which they were written.
+    logs.sort_by_key(|log| (log.number, log.len));
+    let mut frames: Vec<LoggedFrame> = Vec::new();
+    for (at, log) in logs.iter().enumerate() {
+        if logs
+            .get(at + 1)
+            .is_none_or(|next| next.number != log.number)
+        {
+            let read = journal::frames_of(store, context, &log.path, log.number);
+            frames.extend(read.unwrap_or_default());
+        }
+    }
+    LostChanges::of([], &frames)
+}
+
+/// Copies a segment to the quarantine. One that is there already is the same, or was cut short by a crash.
+pub(super) fn keep(store: &dyn Store, segment: &ObjectPath) -> Result<(), StoreError> {
+    let dir = quarantine_path()
+        .join("recovery")?
+        .join(segment.parent().as_str())?;
+    store.make_dir(&dir)?;
+    let mut to = dir.join(segment.name())?;
+    let mut number = 1;
+    while store.exists(&to)? {
+        if is_same(&*store.open(&to, false)?, &*store.open(segment, false)?)? {
+            return Ok(());
+        }
+        number += 1;
+        to = dir.join(&format!("{}.{number}", segment.name()))?;
+    }
+    copy(&*store.open(segment, false)?, &*store.open(&to, true)?)?;
+    // Its name, too, and the directories above.
+    store.sync()
+}
+
+fn copy(from: &dyn Blob, to: &dyn Blob) -> Result<(), StoreError> {
+    each_piece(from, &mut |at, bytes| {
+        // Space that was allocated ahead takes none in the copy.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(true);
+        }
+        to.write_at(at, bytes).map(|()| true)
+    })
+    .map(drop)
+}
+
+/// Does the copy have all that is not zeros, and nothing else?
+fn is_same(copy: &dyn Blob, from: &dyn Blob) -> Result<bool, StoreError> {
+    each_piece(from, &mut |at, bytes| {
+        let mut copied = vec![0; bytes.len()];
+        copy.read_at(at, &mut copied)?;
+        Ok(copied == bytes)
+    })
+}
+
+type Each<'a> = dyn FnMut(u64, &[u8]) -> Result<bool, StoreError> + 'a;
+
+/// Until `each` gives `false`, which it gives then.
+fn each_piece(from: &dyn Blob, each: &mut Each<'_>) -> Result<bool, StoreError> {
+    let mut bytes = vec![0; COPY_LEN];
+    let mut at = 0;
+    loop {
+        let got = from.read_at(at, &mut bytes)?;
+        if got == 0 {
+            return Ok(true);
+        }
+        if !each(at, &bytes[..got])? {
+            return Ok(false);
+        }
+        at += got as u64;
+    }
+}

@@ -1,0 +1,171 @@
+//! What the part of a log that could not be used would have changed: whose files, under which names. Nothing of it is ever
+//! done; it is only told.
+use crate::{
+    format::{Content, DirId, FileId, Link, Name, Place, Record, Time},
+    journal::LoggedFrame,
+};
+use std::collections::{HashMap, HashSet};
+
+/// Changes in frames that do not count.
+#[derive(Debug, Default)]
+pub struct LostChanges {
+    /// Nodes that are changed there, or made.
+    pub nodes: HashMap<FileId, LostNode>,
+    /// Entries that are dropped there: the directory's node, the name, and when.
+    pub dropped: HashMap<(FileId, Name), Time>,
+    /// Nodes of directories, as far as the log says.
+    pub dirs: HashMap<DirId, FileId>,
+    /// How many frames.
+    pub frames: usize,
+}
+
+/// A node in that part.
+#[derive(Debug, Default)]
+pub struct LostNode {
+    /// It is made there.
+    pub is_new: bool,
+    /// Of its last change, as far as it says.
+    pub time: Option<Time>,
+    /// Entries that are made there: the directory's node, the name, and when.
+    pub names: Vec<(FileId, Name, Time)>,
+    /// Where it lay when the log first named it.
+    pub place: Option<Link>,
+}
+
+/// Gathers them, record by record.
+#[derive(Default)]
+struct Gatherer {
+    lost: LostChanges,
+    places: HashMap<FileId, Link>,
+    /// Entries made in that part.
+    made: HashMap<(FileId, Name), FileId>,
+    /// Nodes that were made and dropped in it: nobody misses them.
+    gone: HashSet<FileId>,
+}
+
+impl LostChanges {
+    /// Of the frames that do not count; those that do say where some nodes are.
+    pub fn of<'a>(
+        used: impl IntoIterator<Item = &'a LoggedFrame>,
+        lost: impl IntoIterator<Item = &'a LoggedFrame>,
+    ) -> LostChanges {
+        let mut gatherer = Gatherer::default();
+        for record in used.into_iter().flat_map(|frame| &frame.records) {
+            gatherer.place(record);
+        }
+        for frame in lost {
+            gatherer.lost.frames += 1;
+            for record in &frame.records {
+                gatherer.place(record);
+                gatherer.take(record);
+            }
+        }
+        gatherer.finish()
+    }
+
+    /// Would none of it have changed anything?
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.dropped.is_empty()
+    }
+
+    /// Files and directories that are hit, at least.
+    pub fn count(&self) -> u64 {
+        (self.nodes.len() + self.dropped.len()) as u64
+    }
+}
+
+impl Gatherer {
+    fn place(&mut self, record: &Record) {
+        match record {
+            Record::Touch {
+                file,
+                place: Place::Entry(link),
+            } => {
+                self.places.entry(*file).or_insert_with(|| link.clone());
+            }
+            Record::New(new) => {
+                if let Content::Directory(dir) = &new.content {
+                    self.lost.dirs.insert(dir.id, new.file);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, record: &Record) {
+        match record {
+            Record::New(new) => {
+                let node = self.lost.nodes.entry(new.file).or_default();
+                node.is_new = true;
+                node.time = node.time.max(Some(new.attrs.ctime));
+            }
+            Record::Link {
+                dir,
+                name,
+                file,
+                time,
+            } => {
+                let entry = (*dir, name.clone());
+                self.lost.dropped.remove(&entry);
+                self.made.insert(entry, *file);
+                let node = self.lost.nodes.entry(*file).or_default();
+                node.time = node.time.max(Some(*time));
+                node.names.push((*dir, name.clone(), *time));
+            }
+            Record::Unlink { dir, name, time } => self.unlink(dir, name, *time),
+            other => {
+                if let Some(file) = other
+                    .changed_node()
+                    .filter(|file| !self.gone.contains(file))
+                {
+                    let node = self.lost.nodes.entry(file).or_default();
+                    node.time = node.time.max(time_of(other));
+                }
+            }
+        }
+    }
+
+    fn unlink(&mut self, dir: &FileId, name: &Name, time: Time) {
+        let entry = (*dir, name.clone());
+        let Some(file) = self.made.remove(&entry) else {
+            self.lost.dropped.insert(entry, time);
+            return;
+        };
+        let Some(node) = self.lost.nodes.get_mut(&file) else {
+            return;
+        };
+        node.names
+            .retain(|(at, called, _)| (at, called) != (dir, name));
+        if node.is_new && node.names.is_empty() {
+            self.lost.nodes.remove(&file);
+            self.gone.insert(file);
+        }
+    }
+
+    fn finish(self) -> LostChanges {
+        let Gatherer {
+            mut lost, places, ..
+        } = self;
+        // What never had a name has nobody who looks for it.
+        lost.nodes
+            .retain(|_, node| !node.is_new || !node.names.is_empty());
+        for (file, node) in &mut lost.nodes {
+            node.place = places.get(file).cloned();
+        }
+        lost
+    }
+}
+
+fn time_of(record: &Record) -> Option<Time> {
+    match record {
+        Record::Attrs { attrs, .. } => Some(attrs.ctime),
+        Record::Xattr { ctime, .. } => Some(*ctime),
+        Record::Size { time, .. }
+        | Record::Write { time, .. }
+        | Record::Chunks { time, .. }
+        | Record::Punch { time, .. }
+        | Record::Link { time, .. }
+        | Record::Unlink { time, .. } => Some(*time),
+        _ => None,
+    }
+}

@@ -1,0 +1,241 @@
+//! Claims about logs that are damaged, moved or gone: what a check says, what a repair keeps, what a mount must not throw away.
+use crate::{
+    checked, repaired, told,
+    vaults::{
+        image::{Image, open, options},
+        objects::{Objects, objects, objects as objects_of},
+    },
+    victim::copy_of,
+};
+use std::sync::Arc;
+use wardfs::{
+    check::{Finding, Kind, Outcome, Report, Verdict},
+    store::{MemoryStore, ObjectPath, Store},
+    vault::{NewKind, ROOT_INO, Vault},
+};
+
+const LOG: &str = "journal/log.0000000000000001";
+const FILES: usize = 6;
+
+fn name(number: usize) -> Vec<u8> {
+    format!("f{number}").into_bytes()
+}
+
+fn make(vault: &Vault, number: usize) -> u64 {
+    let made = vault.make(ROOT_INO, &name(number), NewKind::File, 0o644, 0, 0);
+    let ino = made.expect("a healthy vault").ino;
+    vault
+        .write(ino, 0, &vec![b'x'; 30_000], false)
+        .expect("a healthy vault");
+    ino
+}
+
+fn mounted(store: &MemoryStore) -> Vault {
+    open(Arc::new(store.clone()), options(1 << 40)).expect("it mounts")
+}
+
+/// A killed vault of files with content in payloads, and where in the log each begins. With `is_synced` the log says of all but the
+/// last that they were durable.
+fn killed(is_synced: bool) -> (Objects, Vec<usize>) {
+    let store = Image::Small.in_memory();
+    mounted(&store).close().expect("a healthy vault");
+    let vault = mounted(&store);
+    let mut starts = Vec::new();
+    for number in 0..FILES {
+        let bytes = store
+            .get(&ObjectPath::new(LOG).expect("a path"))
+            .expect("a log");
+        starts.push(bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count());
+        let ino = make(&vault, number);
+        if is_synced || number + 1 == FILES {
+            vault.sync(ino, false).expect("a healthy vault");
+        }
+    }
+    drop(vault);
+    (objects(&store), starts)
+}
+
+fn flipped(objects: &Objects, at: usize) -> Objects {
+    let mut flipped = objects.clone();
+    flipped.get_mut(LOG).expect("a log")[at] ^= 1;
+    flipped
+}
+
+fn place(objects: &mut Objects, path: &str, bytes: Vec<u8>) {
+    for (at, _) in path.match_indices('/') {
+        objects.entry(path[..=at].to_owned()).or_default();
+    }
+    objects.insert(path.to_owned(), bytes);
+}
+
+fn of_kind(report: &Report, kind: Kind) -> Vec<&Finding> {
+    let findings = report.findings.iter();
+    findings.filter(|found| found.kind == kind).collect()
+}
+
+/// Which of the files are there, whole.
+fn there(store: &MemoryStore) -> Vec<usize> {
+    let vault = mounted(store);
+    let whole = |number: &usize| {
+        let mut read = vec![0; 40_000];
+        let stat = vault.lookup(ROOT_INO, &name(*number));
+        let got = stat.and_then(|stat| vault.read(stat.ino, 0, &mut read));
+        got.is_ok_and(|got| read[..got] == vec![b'x'; 30_000])
+    };
+    (0..FILES).filter(whole).collect()
+}
+
+#[test]
+fn a_log_of_which_a_length_is_damaged_is_refused_and_what_is_lost_is_counted() {
+    let (objects, starts) = killed(true);
+    for (hit, start) in starts.iter().enumerate().take(FILES - 1).skip(1) {
+        // The length of the frame: what comes behind it does not lie where it says.
+        for byte in [0, 1, 2, 3, 40] {
+            let damaged = flipped(&objects, start + byte);
+            let refused = open(Arc::new(copy_of(&damaged)), options(1 << 40));
+            assert!(refused.is_err(), "{hit}, {byte}");
+            assert_eq!(checked(&damaged).verdict(), Verdict::Damaged);
+            let (report, store) = repaired(&damaged).expect("the journal is no obstacle");
+            assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+            assert!(
+                report.lost >= (FILES - 1 - hit) as u64,
+                "{:?}",
+                told(&report)
+            );
+            assert_eq!(there(&store), (0..hit).collect::<Vec<_>>());
+            // What the rest of the log claims is kept, as the log is.
+            let after = objects_of(&store);
+            let kept = |path: &&String| {
+                path.starts_with("quarantine/now/payloads/new/") && !path.ends_with('/')
+            };
+            assert!(after.keys().filter(kept).count() >= FILES - 1 - hit);
+            assert_eq!(
+                checked(&after).verdict(),
+                Verdict::Clean,
+                "{:?}",
+                told(&checked(&after))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_moved_goes_back() {
+    let (objects, _) = killed(true);
+    for to in [
+        "stuff/log",
+        "journal/log.0000000000000009",
+        "quarantine/by hand/log.0000000000000001",
+    ] {
+        let mut moved = objects.clone();
+        let log = moved.remove(LOG).expect("a log");
+        place(&mut moved, to, log);
+        let refused = open(Arc::new(copy_of(&moved)), options(1 << 40));
+        assert!(refused.is_err(), "a mount would remove the new content");
+        let report = checked(&moved);
+        let [found] = of_kind(&report, Kind::Misplaced)[..] else {
+            panic!("{:?}", told(&report));
+        };
+        assert_eq!(
+            (found.object.as_str(), found.outcome),
+            (to, Outcome::Mendable)
+        );
+        assert_eq!(
+            of_kind(&report, Kind::Stray).len(),
+            0,
+            "{:?}",
+            told(&report)
+        );
+        assert_eq!(report.verdict(), Verdict::Damaged);
+        let (report, store) = repaired(&moved).expect("it opens");
+        assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+        assert_eq!(report.lost, 0);
+        assert_eq!(there(&store), (0..FILES).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_copy_of_a_log_that_is_in_its_place_or_was_applied_stays_where_it_is() {
+    let (objects, _) = killed(true);
+    let mut copied = objects.clone();
+    place(&mut copied, "stuff/log", objects[LOG].clone());
+    let report = checked(&copied);
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+    let [stray] = of_kind(&report, Kind::Stray)[..] else {
+        panic!("{:?}", told(&report));
+    };
+    assert!(stray.what.contains("log of this vault"));
+    let (_, store) = repaired(&copied).expect("it opens");
+    let after = objects_of(&store);
+    assert_eq!(after["stuff/log"], objects[LOG]);
+    let (report, _) = repaired(&after).expect("it opens");
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+}
+
+#[test]
+fn a_log_that_is_gone_is_a_loss_and_what_it_claimed_is_kept() {
+    let (objects, _) = killed(true);
+    let mut gone = objects.clone();
+    gone.retain(|path, _| !path.starts_with("journal/"));
+    for with_dir in [true, false] {
+        if with_dir {
+            gone.insert("journal/".to_owned(), Vec::new());
+        } else {
+            gone.remove("journal/");
+        }
+        assert!(open(Arc::new(copy_of(&gone)), options(1 << 40)).is_err());
+        assert_eq!(checked(&gone).verdict(), Verdict::Damaged);
+        let (report, store) = repaired(&gone).expect("it opens");
+        assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+        assert_eq!(report.lost, FILES as u64);
+        let after = objects_of(&store);
+        let kept = |path: &&String| {
+            path.starts_with("quarantine/now/payloads/new/") && !path.ends_with('/')
+        };
+        assert_eq!(after.keys().filter(kept).count(), FILES);
+        assert!(there(&store).is_empty());
+    }
+}
+
+#[test]
+fn frames_behind_a_hole_that_were_not_durable_are_a_note_and_are_kept() {
+    let (objects, starts) = killed(false);
+    let mut cut = flipped(&objects, starts[2] + 40);
+    // What says that it was durable.
+    let end = starts[FILES - 1];
+    cut.get_mut(LOG).expect("a log")[end..].fill(0);
+    let report = checked(&cut);
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+    let [note] = of_kind(&report, Kind::Journal)[..] else {
+        panic!("{:?}", told(&report));
+    };
+    assert_eq!(note.outcome, Outcome::Note);
+    let (report, store) = repaired(&cut).expect("it opens");
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+    assert_eq!(of_kind(&report, Kind::Journal).len(), 1);
+    let after = objects_of(&store);
+    assert_eq!(
+        after["quarantine/now/journal/log.0000000000000001"],
+        cut[LOG]
+    );
+    // What was written into the second file was logged with the third.
+    assert_eq!(there(&store), [0]);
+    // A mount keeps it, too; without space for it, it mounts all the same.
+    let store = copy_of(&cut);
+    assert_eq!(there(&store), [0]);
+    let after = objects_of(&store);
+    let kept = &after["quarantine/recovery/journal/log.0000000000000001"];
+    assert_eq!(kept[..], cut[LOG][..kept.len()]);
+    assert!(cut[LOG][kept.len()..].iter().all(|byte| *byte == 0));
+    // A torn end with nothing behind it is what every crash leaves.
+    let mut torn = objects.clone();
+    torn.get_mut(LOG).expect("a log")[starts[2] + 40..].fill(0);
+    assert!(of_kind(&checked(&torn), Kind::Journal).is_empty());
+    let store = copy_of(&torn);
+    assert_eq!(there(&store), [0]);
+    assert!(
+        !objects_of(&store)
+            .keys()
+            .any(|path| path.starts_with("quarantine"))
+    );
+}
