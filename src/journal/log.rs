@@ -121,8 +121,14 @@ impl Journal {
     ) -> Result<Journal, JournalError> {
         // First, as it removes the old one: on a full disk that is the space for the checkpoint to come.
         let reserve = Reserve::open(Arc::clone(&store))?;
+        let number = recovered.next_segment();
         for unused in recovered.unused() {
-            store.remove(&segment_path(unused))?;
+            if unused == number {
+                // While there is new content there is a segment: without one, the log would seem to be gone.
+                Segment::empty(&*store, number)?;
+            } else {
+                store.remove(&segment_path(unused))?;
+            }
         }
         store.sync_dir(&super::journal_dir())?;
         // After a recovery that same checkpoint ends it at once: it is the next one that needs the space.
@@ -131,7 +137,6 @@ impl Journal {
         } else {
             Segment::begin
         };
-        let number = recovered.next_segment();
         let segment = match start(&*store, number) {
             // What was just removed is not free yet, as in `make_next`.
             Err(error) if error.is_no_space() => {

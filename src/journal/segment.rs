@@ -35,16 +35,26 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// An empty one, with space; where there is none, no file is left.
+    /// An empty one, with space; where there is none, no file is left but one that was there before.
     pub fn create(store: &dyn Store, number: u64) -> Result<Segment, StoreError> {
+        let was_there = store.exists(&segment_path(number))?;
         let mut segment = Segment::begin(store, number)?;
         match segment.ensure(ALLOCATE_STEP / 2) {
             Ok(()) => Ok(segment),
             Err(error) => {
-                store.remove(&segment_path(number))?;
+                if !was_there {
+                    store.remove(&segment_path(number))?;
+                }
                 Err(error)
             }
         }
+    }
+
+    /// Drops all that is in the file of this number, durably: its frames would open among those of a new one.
+    pub fn empty(store: &dyn Store, number: u64) -> Result<(), StoreError> {
+        let blob = store.open(&segment_path(number), true)?;
+        blob.set_len(0)?;
+        blob.sync()
     }
 
     /// An empty one.

@@ -651,6 +651,7 @@ fn syncs_can_be_asked_of_what_is_there(open: Opener<'_>) {
     let blob = store.open(&path("a/x"), true).unwrap();
     blob.write_at(0, b"1").unwrap();
     blob.sync().unwrap();
+    blob.settle().unwrap();
     store.sync_dir(&path("a")).unwrap();
     store.sync().unwrap();
     assert_eq!(store.get(&path("a/x")).unwrap(), b"1");

@@ -415,6 +415,11 @@ impl Blob for FaultBlob {
         self.inner.sync()
     }
 
+    fn settle(&self) -> Result<(), StoreError> {
+        self.faults.check(Operation::BlobSync, &self.path)?;
+        self.inner.settle()
+    }
+
     fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
         self.faults.check(Operation::BlobPunch, &self.path)?;
         self.inner.punch(offset, len)

@@ -212,6 +212,12 @@ pub trait Blob: Send + Sync {
     /// name is not.
     fn sync(&self) -> Result<(), StoreError>;
 
+    /// Like `sync`, and what is read afterwards comes from the disk, where the store can see to it. After a sync that failed the
+    /// system may keep what it could not write, show it, and say of the next sync that all is well.
+    fn settle(&self) -> Result<(), StoreError> {
+        self.sync()
+    }
+
     /// The range reads as zeros and takes no space (where the store can); the length is kept.
     fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError>;
 

@@ -33,6 +33,7 @@ impl Core {
     /// of a file without entries are overwritten in place.
     pub fn replay(&self, frames: &[LoggedFrame], durable: usize) -> Result<Option<usize>> {
         let mut unproven = Vec::new();
+        let mut settled = HashSet::new();
         for (number, frame) in frames.iter().enumerate() {
             for record in &frame.records {
                 if number >= durable
@@ -43,7 +44,7 @@ impl Core {
                         entries,
                         ..
                     } = record
-                    && !self.is_proven(file, payload, *first, entries)?
+                    && !self.is_proven(file, payload, *first, entries, &mut settled)?
                 {
                     unproven.push((number, file, payload));
                 }
@@ -295,13 +296,15 @@ impl Core {
         Ok(())
     }
 
-    /// Are the chunks there that a record claims? All other records prove themselves.
+    /// Are the chunks on the disk that a record claims? All other records prove themselves. `settled`: payloads of which memory
+    /// holds nothing else.
     fn is_proven(
         &self,
         file: &FileId,
         id: &PayloadId,
         first: u64,
         entries: &[IndexEntry],
+        settled: &mut HashSet<PayloadId>,
     ) -> Result<bool> {
         let node = self.replayed(file)?;
         let mut state = node.state.write();
@@ -313,6 +316,13 @@ impl Core {
             return Err(inconsistent("it claims chunks of another payload"));
         };
         self.find_payload(payload)?;
+        // Of a daemon whose sync failed memory may still hold, as if it were written, what the disk never got.
+        if !self.options.read_only
+            && settled.insert(*id)
+            && let Some(blob) = self.payload_blob(payload)?
+        {
+            blob.settle()?;
+        }
         for (first, entries) in (first..).step_by(PROOF_LEN).zip(entries.chunks(PROOF_LEN)) {
             let mut plain = vec![0; entries.len() * payload.codec.chunk.len()];
             match self.open_chunks(&node, payload, first, entries, &mut plain) {

@@ -17,18 +17,22 @@ use std::{
     time::Duration,
 };
 use vaults::{
+    between::{Between, BetweenStore},
     draw::Seeded,
     dump::Dump,
     image::{Image, open, options},
     logger::log_to_stderr,
+    objects::objects,
     op::{Fill, Op},
     run::{Budget, Watchdog, caught, number, on_all_cores, seeds},
     shrink::shrink,
 };
 use wardfs::{
-    store::{Fault, FaultStore, MemoryStore, Operation},
+    store::{Blob, Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store, StoreError},
     vault::{NewKind, ROOT_INO, RenameMode, Result, State, Vault, VaultError},
 };
+
+type Stored<T> = std::result::Result<T, StoreError>;
 
 /// Random runs of a test that is not told how long it may last.
 const RUNS: usize = 200;
@@ -343,6 +347,151 @@ fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
     vault
         .write(file, 0, &[3; 100_000], false)
         .expect("there is space again");
+    vault.close().expect("a healthy vault");
+}
+
+/// A quota leaves the disk its free space, and nobody but the calls that fail says so.
+#[test]
+fn a_quota_that_is_used_up_is_told_as_such_and_loses_nothing() {
+    let (memory, disk, vault, file) = ready();
+    let written = Fill::Noise(2).bytes(5000);
+    vault.write(file, 0, &written, false).expect("a write");
+    vault.sync(file, false).expect("a sync");
+    // Space that was allocated before can be written.
+    let takes_space = |operation, path: &str| match operation {
+        Operation::BlobAllocate => true,
+        Operation::BlobWrite => path.starts_with("payloads/"),
+        _ => false,
+    };
+    disk.inject(Fault::errno(libc::EDQUOT).when(takes_space));
+    let full = (0..200).find_map(|number: u64| {
+        let bytes = Fill::Noise(number).bytes(40_000);
+        let wrote = vault.write(file, (1 + number) * 40_000, &bytes, false);
+        wrote.err()
+    });
+    assert_eq!(full.map(|error| error.errno()), Some(libc::EDQUOT));
+    assert!(is_errno(vault.checkpoint(), libc::EDQUOT));
+    let made = (0..20_000).find_map(|number: u32| {
+        let name = format!("another {number}");
+        let made = vault.make(ROOT_INO, name.as_bytes(), NewKind::File, 0o600, 0, 0);
+        made.err()
+    });
+    assert_eq!(made.map(|error| error.errno()), Some(libc::EDQUOT));
+    let is_there = |vault: &Vault| {
+        let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+        let mut found = vec![0; 5000];
+        vault.read(file, 0, &mut found).expect("a read");
+        assert!(found == written);
+    };
+    is_there(&vault);
+    assert!(matches!(vault.state(), State::ReadWrite));
+    disk.heal();
+    vault
+        .write(file, 5000, &[3; 100_000], false)
+        .expect("there is room again");
+    vault.sync(file, false).expect("a sync");
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    is_there(&vault);
+    vault.close().expect("a healthy vault");
+}
+
+/// Memory shows what was written into new payloads, and the disk never got it: a sync of it failed. What is read is the disk's
+/// only after `settle`.
+struct Forgotten;
+
+struct ForgottenBlob(Arc<dyn Blob>);
+
+impl Between for Forgotten {
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        if path.as_str().starts_with("payloads/new/") {
+            Arc::new(ForgottenBlob(blob))
+        } else {
+            blob
+        }
+    }
+}
+
+impl Blob for ForgottenBlob {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Stored<usize> {
+        self.0.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Stored<()> {
+        self.0.write_at(offset, bytes)
+    }
+
+    fn len(&self) -> Stored<u64> {
+        self.0.len()
+    }
+
+    fn set_len(&self, len: u64) -> Stored<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> Stored<()> {
+        self.0.sync()
+    }
+
+    fn settle(&self) -> Stored<()> {
+        forget(&*self.0)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Stored<()> {
+        self.0.punch(offset, len)
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> Stored<()> {
+        self.0.allocate(offset, len)
+    }
+}
+
+/// As the disk has it.
+fn forget(blob: &dyn Blob) -> Stored<()> {
+    let len = blob.len()?;
+    blob.set_len(0)?;
+    blob.set_len(len)
+}
+
+/// The next sync of it says that all is well, though the kernel forgot what it could not write: a recovery that believed what it
+/// reads would let go of the log, and the next power cut would take the content of a file that it has.
+#[test]
+fn what_a_failed_sync_left_in_memory_is_not_believed_by_a_recovery() {
+    let (memory, disk, vault, _) = ready();
+    let other = vault
+        .make(ROOT_INO, b"other", NewKind::File, 0o600, 0, 0)
+        .expect("a file");
+    let bytes = Fill::Noise(1).bytes(100_000);
+    vault.write(other.ino, 0, &bytes, false).expect("a write");
+    let is_new = |operation, path: &str| {
+        operation == Operation::BlobSync && path.starts_with("payloads/new/")
+    };
+    disk.inject(Fault::io().when(is_new).once());
+    assert!(is_errno(vault.sync(other.ino, false), libc::EIO));
+    drop((vault, disk));
+    let shown = BetweenStore {
+        inner: Arc::new(memory.clone()),
+        between: Forgotten,
+    };
+    let vault = open(Arc::new(shown), options(1 << 40)).expect("the next mount");
+    vault.close().expect("a healthy vault");
+    // The power goes: what was never written is not there.
+    for path in objects(&memory).keys() {
+        if path.starts_with("payloads/") && !path.ends_with('/') {
+            let blob = memory.open(&ObjectPath::new(path).expect("a path"), false);
+            let blob = blob.expect("an object");
+            // The file that was stored before is no part of this.
+            if blob.len().expect("a length") > 60_000 {
+                forget(&*blob).expect("memory");
+            }
+        }
+    }
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    Dump::of(&vault).expect("all that is there can be read");
+    assert_eq!(
+        vault.lookup(ROOT_INO, b"other").map_or(0, |stat| stat.size),
+        0
+    );
     vault.close().expect("a healthy vault");
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{self, FallocateFlags, SeekFrom},
+    fs::{self, Advice, FallocateFlags, SeekFrom},
     io::{self, Errno, retry_on_intr},
 };
 
@@ -122,6 +122,15 @@ impl Blob for DirectoryBlob {
 
     fn sync(&self) -> Result<(), StoreError> {
         retry_on_intr(|| fs::fdatasync(&self.file)).map_err(self.error("sync"))
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        self.sync()?;
+        // All is clean now, and goes out of memory. Where there is no disk, it stays.
+        match retry_on_intr(|| fs::fadvise(&self.file, 0, None, Advice::DontNeed)) {
+            Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(self.error("sync")(errno)),
+        }
     }
 
     fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
