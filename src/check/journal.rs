@@ -67,7 +67,8 @@ pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
         };
         paths.extend(names.path(file, node, 0).map(|path| (path, what)));
     }
-    for (dir, name) in lost.dropped.keys() {
+    let dropped = lost.dropped.iter().filter(|(_, one)| !one.was_made);
+    for ((dir, name), _) in dropped {
         let what = "the part of the journal that cannot be used removes or renames it";
         let dir = names.dir(dir, 0);
         paths.extend(dir.map(|dir| (below(dir, name.as_bytes()), what)));

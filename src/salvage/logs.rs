@@ -65,10 +65,10 @@ impl Planner<'_> {
                 }
             }
         }
-        for ((dir, name), time) in &lost.dropped {
-            let path = self.entry_path(&places, dir, name);
-            if !is_aside || self.is_dir_older(&places, dir, *time) {
-                older.extend(path);
+        for ((dir, name), dropped) in &lost.dropped {
+            let is_older = !is_aside || self.is_dir_older(&places, dir, dropped.time);
+            if is_older && self.has_entry(&places, dir, name) {
+                older.extend(self.entry_path(&places, dir, name));
             }
         }
         for (told, new) in [
@@ -93,6 +93,13 @@ impl Planner<'_> {
     fn is_dir_older(&self, places: &Places<'_>, dir: &FileId, time: Time) -> bool {
         let found = places.evidence.by_file.get(dir).map(|&at| &self.found[at]);
         found.is_some_and(|found| is_newer(Some(time), found))
+    }
+
+    fn has_entry(&self, places: &Places<'_>, dir: &FileId, name: &Name) -> bool {
+        let found = places.evidence.by_file.get(dir).map(|&at| &self.found[at]);
+        let dir = found.and_then(|found| found.dir.as_ref());
+        let entries = dir.and_then(|dir| self.children.get(&dir.id));
+        entries.is_some_and(|entries| entries.iter().any(|(entry, _)| entry == name))
     }
 
     /// Where a node is planned; one that has no place is told as such elsewhere.

@@ -11,12 +11,21 @@ use std::collections::{HashMap, HashSet};
 pub struct LostChanges {
     /// Nodes that are changed there, or made.
     pub nodes: HashMap<FileId, LostNode>,
-    /// Entries that are dropped there: the directory's node, the name, and when.
-    pub dropped: HashMap<(FileId, Name), Time>,
+    /// Entries that are dropped there: the directory's node, and the name.
+    pub dropped: HashMap<(FileId, Name), Dropped>,
     /// Nodes of directories, as far as the log says.
     pub dirs: HashMap<DirId, FileId>,
     /// How many frames.
     pub frames: usize,
+}
+
+/// An entry that is dropped in that part.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped {
+    /// When.
+    pub time: Time,
+    /// It is made there, too.
+    pub was_made: bool,
 }
 
 /// A node in that part.
@@ -65,12 +74,16 @@ impl LostChanges {
 
     /// Would none of it have changed anything?
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.dropped.is_empty()
+        self.nodes.is_empty() && self.dropped.values().all(|dropped| dropped.was_made)
     }
 
     /// Files and directories that are hit, at least.
     pub fn count(&self) -> u64 {
-        (self.nodes.len() + self.dropped.len()) as u64
+        let dropped = self.dropped.values().filter(|dropped| !dropped.was_made);
+        // Who gets another name loses one.
+        let is_renamed = |node: &&LostNode| !node.is_new && !node.names.is_empty();
+        let renamed = self.nodes.values().filter(is_renamed).count();
+        (self.nodes.len() + dropped.count().saturating_sub(renamed)) as u64
     }
 }
 
@@ -127,8 +140,10 @@ impl Gatherer {
 
     fn unlink(&mut self, dir: &FileId, name: &Name, time: Time) {
         let entry = (*dir, name.clone());
-        let Some(file) = self.made.remove(&entry) else {
-            self.lost.dropped.insert(entry, time);
+        let made = self.made.remove(&entry);
+        let was_made = made.is_some();
+        self.lost.dropped.insert(entry, Dropped { time, was_made });
+        let Some(file) = made else {
             return;
         };
         let Some(node) = self.lost.nodes.get_mut(&file) else {

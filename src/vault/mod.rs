@@ -42,7 +42,7 @@ pub use header::{Unlocker, change_passphrase, peek, stream_lock};
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
 pub use logs::StrayLog;
-pub use lost::{LostChanges, LostNode};
+pub use lost::{Dropped, LostChanges, LostNode};
 pub use open::{has_journal, init};
 pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
