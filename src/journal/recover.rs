@@ -164,13 +164,9 @@ pub fn execute_redo_file(
     pool: &Pool,
     number: u64,
 ) -> Result<(), JournalError> {
-    // A daemon that was killed had perhaps not made it durable, nor its name: the power may go while it is executed. And if a
-    // sync of it failed, memory may hold what the disk does not.
-    store.open(&redo::redo_path(number), false)?.settle()?;
+    // A daemon that was killed had perhaps not made it durable, nor its name: the power may go while it is executed.
+    store.open(&redo::redo_path(number), false)?.sync()?;
     store.sync_dir(&super::journal_dir())?;
-    if !redo::is_closed(store, context, number)? {
-        return Ok(());
-    }
     execute_file(store, context, pool, number)?;
     Ok(store.sync()?)
 }
