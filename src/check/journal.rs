@@ -4,7 +4,7 @@ use super::{
     scan::{Scanned, dir::Dir},
 };
 use crate::{
-    format::{DirId, FileId},
+    format::{DirId, FileId, new_payload_dir},
     vault::{LostChanges, LostNode, Recovery, StrayLog},
 };
 use std::collections::{BTreeSet, HashMap};
@@ -43,6 +43,15 @@ pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
             vec![Finding::new(Kind::Journal, "journal", what)]
         }
     }
+}
+
+/// Was there no log at all, since the new content that seemed to be its is that of files whose content lies in the wrong place?
+pub(super) fn is_no_loss(recovery: &Recovery, findings: &[Finding]) -> bool {
+    let new = format!("{}/", new_payload_dir().as_str());
+    let back = findings
+        .iter()
+        .filter(|found| found.kind == Kind::Misplaced && found.object.starts_with(&new));
+    recovery.is_explained_by(back.count() as u64)
 }
 
 fn files(count: u64) -> String {

@@ -50,7 +50,9 @@ pub fn check(
     let vault = vault.gathered(&misplaced)?;
     let (store, recovery) = vault.look()?;
     let scanned = scan::scan(&*store, &keys, &Pool::new(None), Contents::All, watch);
-    findings.extend(journal::finding(&recovery));
+    if !journal::is_no_loss(&recovery, &scanned.findings) {
+        findings.extend(journal::finding(&recovery));
+    }
     findings.extend(journal::misplaced(&misplaced));
     findings.extend(journal::hit(&recovery, &scanned));
     findings.extend(scanned.findings);

@@ -49,7 +49,25 @@ pub enum Recovery {
     },
 }
 
+/// What an error says of new content without a log.
+pub(super) const UNLOGGED_CONTENT: &str =
+    "the log is gone: there is new content, which nothing but the log can claim";
+
 impl Recovery {
+    /// Does nothing but new content say that there was a log, and is there no more of it than what was found to belong
+    /// elsewhere?
+    pub fn is_explained_by(&self, misplaced: u64) -> bool {
+        let Recovery::Cut {
+            cause, unclaimed, ..
+        } = self
+        else {
+            return false;
+        };
+        let says_so =
+            matches!(cause, VaultError::Damaged { what, .. } if *what == UNLOGGED_CONTENT);
+        says_so && *unclaimed <= misplaced
+    }
+
     /// Files and directories whose last changes are lost though they were durable, at least.
     pub fn lost(&self) -> u64 {
         match self {
@@ -236,7 +254,7 @@ impl Inspected {
             return None;
         }
         let what = if new_content(store).is_ok_and(|new| new > 0) {
-            "the log is gone: there is new content, which nothing but the log can claim"
+            UNLOGGED_CONTENT
         } else if journal::is_reserved(store).is_ok_and(|reserved| reserved) {
             "the log is gone: space is still held back for it"
         } else {

@@ -359,7 +359,7 @@ impl Opening {
         }
         Err(VaultError::Damaged {
             object: journal::journal_dir().as_str().to_owned(),
-            what: "the log is gone: there is new content, which nothing but the log can claim",
+            what: super::inspect::UNLOGGED_CONTENT,
         })
     }
 

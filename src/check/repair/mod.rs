@@ -68,11 +68,6 @@ pub fn repair(
     let (misplaced, others) = vault.stray_logs()?;
     findings.extend(put_back(&*store, &misplaced)?);
     let recovery = vault.recover(&mut || quarantine.keep_journal())?;
-    findings.extend(
-        of_journal::finding(&recovery)
-            .into_iter()
-            .map(after_recovery),
-    );
     let mut repair = Repair {
         vault: &vault,
         keys: &keys,
@@ -83,6 +78,11 @@ pub fn repair(
         refused: None,
     };
     let first = scan::scan(&*store, &keys, &repair.pool, Contents::All, watch);
+    let is_no_loss = of_journal::is_no_loss(&recovery, &first.findings);
+    if !is_no_loss {
+        let found = of_journal::finding(&recovery);
+        findings.extend(found.into_iter().map(after_recovery));
+    }
     let hit = of_journal::hit(&recovery, &first);
     findings.extend(hit.into_iter().map(after_recovery));
     let mut report = Report {
@@ -96,7 +96,9 @@ pub fn repair(
     let has_excess = !first.stopped && !first.fixes.excess.is_empty();
     let (settled, left) = repair.rounds(first)?;
     (report.lost, report.nameless) = settled.counts();
-    report.lost += recovery.lost();
+    if !is_no_loss {
+        report.lost += recovery.lost();
+    }
     report.findings.extend(settled.finish(left));
     report
         .findings
