@@ -46,6 +46,7 @@ fn body(content: Vec<u8>) -> Body {
         seal_count: 1,
         generation: 1,
         description: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

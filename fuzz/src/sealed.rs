@@ -185,6 +185,7 @@ pub fn index_block(input: &[u8]) {
         stored_len: 5120,
         compressed: false,
         present: true,
+        origin: 0,
     };
     let Keys {
         vault,
@@ -257,6 +258,7 @@ pub fn frame(input: &[u8]) {
         stored_len,
         compressed,
         present: true,
+        origin: 0,
     };
     let codec = ChunkCodec::new(aead, place, chunk, compressed);
     let mut into = vec![0xaa; into_len];

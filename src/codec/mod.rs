@@ -18,7 +18,9 @@ mod place;
 mod run;
 
 use crate::crypto::{Aead, NONCE_LEN, Nonce, TAG_LEN};
-use crate::format::{ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexEntry};
+use crate::format::{
+    ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexEntry, ORIGINS_MAX,
+};
 
 use effort::Effort;
 /// For who measures them; everybody else has them done by [`ChunkCodec`].
@@ -48,6 +50,8 @@ pub enum CodecError {
 pub struct ChunkCodec {
     aead: Aead,
     place: FramePlace,
+    /// What older frames may have been sealed as, by number; the number after the last is that of `place`.
+    origins: Vec<(Aead, FramePlace)>,
     chunk: ChunkSize,
     /// None: this payload is not compressed.
     effort: Option<Effort>,
@@ -62,11 +66,25 @@ impl ChunkCodec {
         ChunkCodec {
             aead,
             place,
+            origins: Vec::new(),
             chunk,
             effort,
             sealing: Pace::default(),
             opening: Pace::default(),
         }
+    }
+
+    /// The same for a payload with frames that were sealed as something else: opens those too, and seals as before.
+    ///
+    /// # Panics
+    /// When there are more than [`ORIGINS_MAX`].
+    #[must_use]
+    pub fn after(self, origins: Vec<(Aead, FramePlace)>) -> ChunkCodec {
+        assert!(
+            origins.len() <= ORIGINS_MAX,
+            "a file has at most 15 origins"
+        );
+        ChunkCodec { origins, ..self }
     }
 
     /// The chunk size of this payload.
@@ -113,6 +131,23 @@ impl ChunkCodec {
         }
     }
 
+    /// Is this frame the one that the entry speaks of? Nothing is opened: of its text this says nothing.
+    ///
+    /// # Errors
+    /// As [`ChunkCodec::open`], but for what only the key can tell.
+    pub fn recognise(
+        &self,
+        index: u64,
+        entry: &IndexEntry,
+        frame: &[u8],
+    ) -> Result<(), CodecError> {
+        let found = Sealed::find(entry, self.chunk, frame);
+        found
+            .and_then(|_| self.origin(entry.origin))
+            .map(|_| ())
+            .map_err(|what| CodecError::Damaged { index, what })
+    }
+
     /// Seals into `slot`, which takes at least a raw frame; what the frame leaves of it is zeroed.
     fn seal_slot(&self, index: u64, plain: &[u8], slot: &mut [u8]) -> IndexEntry {
         assert!(
@@ -147,6 +182,7 @@ impl ChunkCodec {
         let head = FrameHead {
             stored_len,
             compressed,
+            origin: self.number(),
         }
         .encode();
         let nonce = Nonce::random();
@@ -163,7 +199,23 @@ impl ChunkCodec {
             stored_len,
             compressed,
             present: true,
+            origin: self.number(),
         }
+    }
+
+    /// Of what is sealed now.
+    fn number(&self) -> u8 {
+        u8::try_from(self.origins.len()).expect("a file has at most 15 origins")
+    }
+
+    /// What a frame of this number was sealed with, and as what.
+    fn origin(&self, number: u8) -> Result<(&Aead, &FramePlace), &'static str> {
+        if number == self.number() {
+            return Ok((&self.aead, &self.place));
+        }
+        let origin = self.origins.get(usize::from(number));
+        let (aead, place) = origin.ok_or("the file has no such origin")?;
+        Ok((aead, place))
     }
 
     /// Writes the plaintext to the start of `into` and gives its length.
@@ -178,11 +230,10 @@ impl ChunkCodec {
             return Ok(0);
         }
         let sealed = Sealed::find(entry, self.chunk, frame)?;
-        let data = self.place.associated_data(index, sealed.head);
+        let (aead, place) = self.origin(entry.origin)?;
+        let data = place.associated_data(index, sealed.head);
         let open = |into: &mut [u8]| {
-            let opened = self
-                .aead
-                .open_into(&sealed.nonce, &data, sealed.text, &entry.tag, into);
+            let opened = aead.open_into(&sealed.nonce, &data, sealed.text, &entry.tag, into);
             opened.map_err(|_| "it does not authenticate")
         };
         let len = sealed.text.len();
@@ -215,11 +266,8 @@ impl<'a> Sealed<'a> {
         let (nonce, rest) = rest.split_first_chunk().ok_or(CUT)?;
         let (text, rest) = rest.split_at_checked(text_len).ok_or(CUT)?;
         let tag = rest.first_chunk().ok_or(CUT)?;
-        let FrameHead {
-            stored_len,
-            compressed,
-        } = FrameHead::decode(*head, chunk).map_err(|_| "the frame's head is malformed")?;
-        if (stored_len, compressed) != (entry.stored_len, entry.compressed) {
+        let said = FrameHead::decode(*head, chunk).map_err(|_| "the frame's head is malformed")?;
+        if said != entry.frame_head() {
             return Err("the frame's head is not the one in the index");
         }
         if *tag != entry.tag.0 {

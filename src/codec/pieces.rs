@@ -107,6 +107,7 @@ mod tests {
             stored_len,
             compressed: false,
             present: true,
+            origin: 0,
         }
     }
 

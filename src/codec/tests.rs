@@ -113,7 +113,8 @@ fn a_raw_frame_has_the_documented_layout() {
         frame[..4],
         FrameHead {
             stored_len: 1000,
-            compressed: false
+            compressed: false,
+            origin: 0
         }
         .encode()
     );
@@ -325,6 +326,7 @@ fn an_index_entry_that_says_otherwise_is_refused() {
                 &FrameHead {
                     stored_len,
                     compressed,
+                    origin: 0,
                 }
                 .encode(),
             );

@@ -2,12 +2,22 @@
 
 use super::{ChunkCodec, CodecError, FramePlace};
 use crate::{
-    crypto::{FileKey, Suite, TAG_LEN, Tag},
+    crypto::{ChunkKey, FileKey, Suite, TAG_LEN, Tag},
     format::{
         ChunkSize, FileId, IndexEntry, PayloadId, VaultId,
         vectors_test::file::{Block, blocks},
     },
 };
+
+/// Ids and keys, of a block that has a list of them.
+fn origins(block: &Block) -> Vec<([[u8; 16]; 3], [u8; 32])> {
+    let bytes = block.text("origins").map(|_| block.bytes("origins"));
+    let bytes = bytes.unwrap_or_default();
+    let ids = |at: &[u8]| [0, 16, 32].map(|from| at[from..from + 16].try_into().unwrap());
+    let list = bytes.get(1..).unwrap_or_default().chunks(80);
+    list.map(|one| (ids(one), one[48..].try_into().unwrap()))
+        .collect()
+}
 
 fn open(key: &FileKey, block: &Block) -> Result<Vec<u8>, CodecError> {
     let keys = &blocks(include_str!("../../tests/vectors/keys.txt"))[0];
@@ -27,9 +37,22 @@ fn open(key: &FileKey, block: &Block) -> Result<Vec<u8>, CodecError> {
         stored_len: u32::from_le_bytes([*l0, *l1, *l2, 0]),
         compressed: flags & 1 != 0,
         present: flags & 2 != 0,
+        origin: flags >> 2 & 15,
     };
     let chunk = ChunkSize::from_log2(14).unwrap();
-    let codec = ChunkCodec::new(key.chunk_aead(suite), place, chunk, true);
+    let origins = origins(block);
+    let number = u8::try_from(origins.len()).unwrap();
+    let of = |[vault, file, payload]: [[u8; 16]; 3]| FramePlace {
+        suite,
+        vault: VaultId(vault),
+        file: FileId(file),
+        payload: PayloadId(payload),
+    };
+    let origins = origins
+        .into_iter()
+        .map(|(ids, key)| (ChunkKey::from_bytes(&key).aead(suite), of(ids)));
+    let aead = key.chunk_key(suite, number).aead(suite);
+    let codec = ChunkCodec::new(aead, place, chunk, true).after(origins.collect());
     let mut plain = vec![0xaa; chunk.len()];
     let opened = codec.open(block.number("index"), &entry, &block.stored(), &mut plain);
     assert!(opened.is_ok() || plain.iter().all(|byte| *byte == 0));

@@ -1,7 +1,7 @@
 //! The keys of a vault and what each is for: which key wraps or derives which (the tree is in the design,
 //! section 3).
 //!
-//! A key shows its bytes to no one, with one exception: [`FileKey::expose`], for the journal. The master
+//! A key shows its bytes to no one, with two exceptions: [`FileKey::expose`], for the journal, and [`ChunkKey::expose`]. The master
 //! key and the zone keys are random, so that a passphrase or a zone key changes by rewrapping 32 bytes; a
 //! file key is random, one a file.
 
@@ -40,6 +40,8 @@ secret_keys! {
     ZoneKey;
     /// The key of one file, directory or link; wrapped by a zone key.
     FileKey;
+    /// Seals the chunks of a file, and nothing else of it: so much may be told to whoever is given the content.
+    ChunkKey;
 }
 
 pub(super) fn random_key() -> Secret {
@@ -208,14 +210,41 @@ impl FileKey {
         derived_aead(&self.0, labels::GUARD, &[&[suite.byte()]], suite)
     }
 
-    /// Seals and opens the chunks of the payload.
+    /// Seals and opens the chunks of the payload of a file without origins.
     pub fn chunk_aead(&self, suite: Suite) -> Aead {
-        derived_aead(&self.0, labels::CHUNK, &[&[suite.byte()]], suite)
+        self.chunk_key(suite, 0).aead(suite)
+    }
+
+    /// The chunk key of a file that has so many origins. Each is independent of the others: who knows those that became
+    /// origins knows nothing of this one.
+    pub fn chunk_key(&self, suite: Suite, origins: u8) -> ChunkKey {
+        let suite = suite.byte();
+        ChunkKey(match origins {
+            0 => derive(&self.0, labels::CHUNK, &[&[suite]]),
+            count => derive(&self.0, labels::CHUNK_AFTER, &[&[suite], &[count]]),
+        })
     }
 
     /// Seals and opens the blocks of the index.
     pub fn index_aead(&self, suite: Suite) -> Aead {
         derived_aead(&self.0, labels::INDEX, &[&[suite.byte()]], suite)
+    }
+}
+
+impl ChunkKey {
+    /// For a guard's or bundle's list of origins, which is sealed.
+    pub fn expose(&self) -> &[u8; KEY_LEN] {
+        self.0.expose()
+    }
+
+    /// What [`expose`](ChunkKey::expose) gave. The bytes are copied; wiping those given is the caller's part.
+    pub fn from_bytes(bytes: &[u8; KEY_LEN]) -> Self {
+        ChunkKey(Secret::copied(bytes))
+    }
+
+    /// Seals and opens chunks, with the suite that it was derived for.
+    pub fn aead(&self, suite: Suite) -> Aead {
+        Aead::new(suite, self.0.expose())
     }
 }
 
@@ -349,6 +378,8 @@ mod tests {
             for aead in [
                 &file.guard_aead(suite),
                 &file.chunk_aead(suite),
+                &file.chunk_key(suite, 1).aead(suite),
+                &file.chunk_key(suite, 2).aead(suite),
                 &file.index_aead(suite),
                 &zone.alias_aead(VAULT, suite),
                 &zone.alias_aead(OTHER, suite),
@@ -359,7 +390,7 @@ mod tests {
                 assert!(marks.insert(mark(aead)));
             }
         }
-        assert_eq!(marks.len(), 16);
+        assert_eq!(marks.len(), 20);
     }
 
     #[test]

@@ -48,6 +48,8 @@ labels! {
     GUARD: 32 = "wardfs guard";
     /// File key, of a suite: seals chunks.
     CHUNK: 32 = "wardfs chunk";
+    /// File key, of a suite and a count of origins: seals chunks of a file that has origins.
+    CHUNK_AFTER: 32 = "wardfs chunk after";
     /// File key, of a suite: seals index blocks.
     INDEX: 32 = "wardfs index";
     /// Lock key, of a stream: wraps the stream key.

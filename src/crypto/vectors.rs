@@ -67,6 +67,10 @@ fn derived_aeads_are_frozen() {
         "8e3310f863ccdd6dd01f994295bd453f"
     );
     assert_eq!(
+        mark(&file.chunk_key(gcm, 2).aead(gcm)),
+        "cff30e997219fe3b9819d7163229d004"
+    );
+    assert_eq!(
         mark(&file.index_aead(gcm)),
         "6f468d9ed186eafe9b5bb1b8a41d0254"
     );

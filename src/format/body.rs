@@ -4,17 +4,21 @@
 //! `Debug` is hand-written: no name, attribute, target or content is ever printed.
 
 use super::{
-    Attrs, Content, DirId, Kind, Name, Xattrs,
+    Attrs, Content, DirId, Kind, Name, ORIGIN_LEN, ORIGINS_MAX, Origin, Xattrs,
     bytes::{Reader, Writer},
     error::{FormatError, valid, within},
-    extension, xattrs,
+    extension::{self, CRITICAL},
+    origin, xattrs,
 };
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// Entries that may lead to one file (ext4's limit; its guard is written anew for each).
 pub const LINKS_MAX: usize = 65_000;
 /// Bytes of the application's description.
 pub const DESCRIPTION_LEN_MAX: usize = 255;
+/// The extension that holds origins. Critical: who does not know it cannot read the file, and would lose them by writing its guard.
+const ORIGINS: u16 = CRITICAL | 1;
 /// What a link takes beside its name's bytes: directory id, length.
 const LINK_LEN_MIN: usize = 16 + 1;
 
@@ -44,6 +48,8 @@ pub struct Body {
     pub generation: u64,
     /// A short note by the application, at most `DESCRIPTION_LEN_MAX` bytes.
     pub description: Vec<u8>,
+    /// Of a file: under whose name and key the frames were sealed that it did not seal as what it is now.
+    pub origins: Vec<Origin>,
 }
 
 impl Link {
@@ -91,6 +97,12 @@ impl Body {
             0,
             DESCRIPTION_LEN_MAX,
         )?;
+        valid(
+            self.origins.is_empty() || self.content.kind() == Kind::File,
+            "guard body: origins of what is no file",
+            self.origins.len() as u64,
+        )?;
+        origin::check(&self.origins)?;
         self.attrs.check()?;
         xattrs::check(&self.xattrs)?;
         self.content.check()
@@ -108,7 +120,16 @@ impl Body {
         xattrs::encode(&self.xattrs, out);
         out.bytes8(&self.description);
         self.content.encode(out);
-        extension::encode_none(out);
+        self.encode_extensions(out);
+    }
+
+    fn encode_extensions(&self, out: &mut Writer<'_>) {
+        if self.origins.is_empty() {
+            return extension::encode_none(out);
+        }
+        let mut bytes = Zeroizing::new(Vec::with_capacity(1 + ORIGINS_MAX * ORIGIN_LEN));
+        origin::encode(&self.origins, &mut Writer::new(&mut bytes));
+        extension::encode_one(out, ORIGINS, &bytes);
     }
 
     /// Reads what `encode` writes, and zero padding of less than `padding_step` bytes after it.
@@ -121,7 +142,7 @@ impl Body {
         let xattrs = xattrs::decode(&mut input)?;
         let description = input.bytes8("guard body: description")?.to_vec();
         let content = Content::decode(&mut input)?;
-        extension::skip(&mut input, "guard body: extensions")?;
+        let origins = decode_extensions(&mut input)?;
         input.padding(padding_step - 1, "guard body: padding")?;
         let body = Body {
             links,
@@ -131,6 +152,7 @@ impl Body {
             seal_count,
             generation,
             description,
+            origins,
         };
         body.check().map(|()| body)
     }
@@ -147,8 +169,28 @@ impl Body {
             .iter()
             .map(|(name, value)| 4 + name.len() + value.len())
             .sum();
-        82 + links + xattrs + self.description.len() + self.content.len_hint()
+        let origins = match self.origins.len() {
+            0 => 0,
+            count => 7 + count * ORIGIN_LEN,
+        };
+        82 + links + xattrs + self.description.len() + self.content.len_hint() + origins
     }
+}
+
+/// The origins, if there are any: an extension that holds none is refused, as there is another way to say that.
+fn decode_extensions(input: &mut Reader<'_>) -> Result<Vec<Origin>, FormatError> {
+    const WHAT: &str = "guard body: extensions";
+    let mut origins = Vec::new();
+    extension::read_knowing(input, WHAT, &[ORIGINS], |kind, bytes| {
+        if kind == ORIGINS {
+            let mut input = Reader::new(bytes);
+            origins = origin::decode(&mut input)?;
+            input.finish("guard body: origins")?;
+            valid(!origins.is_empty(), "guard body: count of origins", 0)?;
+        }
+        Ok(())
+    })?;
+    Ok(origins)
 }
 
 fn decode_links(input: &mut Reader<'_>) -> Result<Vec<Link>, FormatError> {
@@ -170,6 +212,7 @@ impl fmt::Debug for Body {
             .field("seal_count", &self.seal_count)
             .field("generation", &self.generation)
             .field("description_len", &self.description.len())
+            .field("origins", &self.origins)
             .finish()
     }
 }

@@ -1,8 +1,8 @@
 //! The extension area that ends a header and a guard body: room for what later versions add.
 //!
 //! count u16, then each: kind u16, length u32, bytes; kinds ascend. A kind with the top bit set is *critical*: a reader that
-//! does not know it must not go on. This version knows one (the header's generation), ignores the others, and drops them when it
-//! writes the structure anew; so what must survive an old writer has to be critical.
+//! does not know it must not go on. This version knows two (the header's generation and, critical, a file's origins), ignores the
+//! others that are not critical, and drops them when it writes the structure anew; so what must survive an old writer has to be critical.
 
 use super::{
     bytes::{Reader, Writer},
@@ -25,15 +25,20 @@ pub(super) fn encode_one(out: &mut Writer<'_>, kind: u16, bytes: &[u8]) {
     out.bytes32(bytes);
 }
 
-/// Passes over the area, unless something in it is critical.
-pub(super) fn skip(input: &mut Reader<'_>, what: &'static str) -> Result<(), FormatError> {
-    read(input, what, |_, _| Ok(()))
-}
-
 /// Gives each extension that is not critical to `each`, which ignores those that it does not know.
 pub(super) fn read(
     input: &mut Reader<'_>,
     what: &'static str,
+    each: impl FnMut(u16, &[u8]) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    read_knowing(input, what, &[], each)
+}
+
+/// The same, where some critical ones are known.
+pub(super) fn read_knowing(
+    input: &mut Reader<'_>,
+    what: &'static str,
+    known: &[u16],
     mut each: impl FnMut(u16, &[u8]) -> Result<(), FormatError>,
 ) -> Result<(), FormatError> {
     let count = usize::from(input.u16(what)?);
@@ -41,7 +46,7 @@ pub(super) fn read(
     for _ in 0..input.items(count, ENTRY_LEN_MIN, what)? {
         let kind = input.u16(what)?;
         valid(kind > last, what, u64::from(kind))?;
-        if kind & CRITICAL != 0 {
+        if kind & CRITICAL != 0 && !known.contains(&kind) {
             return Err(FormatError::UnknownExtension { what, kind });
         }
         each(kind, input.bytes32(what)?)?;
@@ -67,7 +72,7 @@ mod tests {
 
     fn skipped(bytes: &[u8]) -> Result<(), FormatError> {
         let mut input = Reader::new(bytes);
-        skip(&mut input, "area")?;
+        read(&mut input, "area", |_, _| Ok(()))?;
         input.finish("area")
     }
 
@@ -88,6 +93,21 @@ mod tests {
                 Err(FormatError::UnknownExtension { what: "area", kind })
             );
         }
+    }
+
+    #[test]
+    fn a_critical_extension_that_is_known_is_given_and_the_others_are_refused() {
+        let given = |list: &[(u16, &[u8])]| {
+            let bytes = area(list);
+            let mut kinds = Vec::new();
+            read_knowing(&mut Reader::new(&bytes), "area", &[0x8001], |kind, _| {
+                kinds.push(kind);
+                Ok(())
+            })
+            .map(|()| kinds)
+        };
+        assert_eq!(given(&[(3, b""), (0x8001, b"x")]), Ok(vec![3, 0x8001]));
+        assert!(given(&[(0x8001, b"x"), (0x8002, b"")]).is_err());
     }
 
     #[test]

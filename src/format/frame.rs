@@ -3,6 +3,7 @@
 //! The frame of chunk i lies at i * stride: head 4 | nonce 12 | ciphertext | tag 16. Sealing and compressing is the codec's.
 
 use super::{
+    ORIGINS_MAX,
     bytes::Reader,
     error::{FormatError, within_u64},
 };
@@ -18,6 +19,9 @@ pub const CHUNK_LOG2_MAX: u8 = 20;
 
 const COMPRESSED: u8 = 1;
 const PRESENT: u8 = 2;
+/// Four bits: 0 to `ORIGINS_MAX`.
+const ORIGIN_SHIFT: u8 = 2;
+const ORIGIN: u8 = 0xf << ORIGIN_SHIFT;
 
 /// log2 of the plaintext length of a chunk, 12 to 20.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +82,8 @@ impl ChunkSize {
     }
 }
 
-/// stored length u24 | flags u8: 1 = compressed, 2 = always set, so that a zeroed head is no head.
+/// stored length u24 | flags u8: 1 = compressed, 2 = always set, so that a zeroed head is no head, 4 to 32 = the number of the
+/// origin.
 /// The same four bytes end the chunk's index entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHead {
@@ -86,18 +91,25 @@ pub struct FrameHead {
     pub stored_len: u32,
     /// The plaintext is LZ4.
     pub compressed: bool,
+    /// Which of the file's origins it was sealed as; the number after the last: the file as it is now.
+    pub origin: u8,
 }
 
 impl FrameHead {
     /// The four bytes.
     ///
     /// # Panics
-    /// If the stored length is 0 or does not fit three bytes.
+    /// If the stored length is 0 or does not fit three bytes, or the origin's number does not fit four bits.
     pub fn encode(self) -> [u8; FRAME_HEAD_LEN] {
         let [a, b, c, top] = self.stored_len.to_le_bytes();
         let in_bounds = top == 0 && self.stored_len > 0;
         assert!(in_bounds, "a frame holds 1 to 2^20 bytes");
-        let flags = PRESENT | if self.compressed { COMPRESSED } else { 0 };
+        assert!(
+            usize::from(self.origin) <= ORIGINS_MAX,
+            "a file has at most 15 origins"
+        );
+        let flags = PRESENT | self.origin << ORIGIN_SHIFT;
+        let flags = flags | if self.compressed { COMPRESSED } else { 0 };
         [a, b, c, flags]
     }
 
@@ -114,7 +126,7 @@ impl FrameHead {
     /// Without bounds of the length.
     pub(super) fn decode_any(bytes: [u8; FRAME_HEAD_LEN]) -> Result<Self, FormatError> {
         let [a, b, c, flags] = bytes;
-        if flags & !COMPRESSED != PRESENT {
+        if flags & !(COMPRESSED | ORIGIN) != PRESENT {
             return Err(FormatError::Invalid {
                 what: "frame head: flags",
                 found: u64::from(flags),
@@ -123,6 +135,7 @@ impl FrameHead {
         Ok(FrameHead {
             stored_len: u32::from_le_bytes([a, b, c, 0]),
             compressed: flags & COMPRESSED != 0,
+            origin: (flags & ORIGIN) >> ORIGIN_SHIFT,
         })
     }
 
@@ -224,7 +237,7 @@ mod tests {
     #[test]
     fn a_head_that_is_zero_or_has_unknown_flags_is_refused() {
         for flags in 0..=u8::MAX {
-            let good = flags == 2 || flags == 3;
+            let good = flags & 0xc2 == 2;
             assert_eq!(
                 FrameHead::decode([1, 0, 0, flags], chunk(12)).is_ok(),
                 good,
@@ -248,6 +261,7 @@ mod tests {
                 let bytes = FrameHead {
                     stored_len,
                     compressed: false,
+                    origin: 0,
                 }
                 .encode();
                 assert_eq!(
@@ -262,8 +276,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn heads_come_back(stored_len in 1_u32..=1 << 20, compressed: bool) {
-            let head = FrameHead { stored_len, compressed };
+        fn heads_come_back(stored_len in 1_u32..=1 << 20, compressed: bool, origin in 0_u8..=15) {
+            let head = FrameHead { stored_len, compressed, origin };
             prop_assert_eq!(FrameHead::decode(head.encode(), chunk(20)), Ok(head));
         }
 

@@ -21,8 +21,8 @@ pub const INDEX_ENTRY_LEN: usize = TAG_LEN + 4;
 /// More chunks than this no file has.
 pub(super) const CHUNKS_MAX: u64 = (FILE_SIZE_MAX >> CHUNK_LOG2_MIN) + 1;
 
-/// 20 bytes: tag 16 | frame head 4 (stored length u24, flags u8: 1 = compressed, 2 = present). All zero: a hole, or a whole
-/// absent subtree. An entry of a block: the block's tag, 5120 as stored length, never compressed.
+/// 20 bytes: tag 16 | frame head 4 (stored length u24, flags u8: 1 = compressed, 2 = present, 4 to 32 = the origin's number). All zero: a hole, or a whole
+/// absent subtree. An entry of a block: the block's tag, 5120 as stored length, never compressed, of origin 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct IndexEntry {
     /// The tag of the frame or block.
@@ -33,6 +33,8 @@ pub struct IndexEntry {
     pub compressed: bool,
     /// False for a hole alone.
     pub present: bool,
+    /// Which of the file's origins the chunk was sealed as ([`FrameHead::origin`]).
+    pub origin: u8,
 }
 
 /// What an entry stands for, and so what it may say.
@@ -58,20 +60,24 @@ impl IndexEntry {
         stored_len: 0,
         compressed: false,
         present: false,
+        origin: 0,
     };
+
+    /// The first bytes of the frame that it speaks of.
+    pub fn frame_head(&self) -> FrameHead {
+        FrameHead {
+            stored_len: self.stored_len,
+            compressed: self.compressed,
+            origin: self.origin,
+        }
+    }
 
     pub(super) fn encode(&self) -> [u8; INDEX_ENTRY_LEN] {
         let mut bytes = [0; INDEX_ENTRY_LEN];
         if self.present {
             let (tag, head) = bytes.split_at_mut(TAG_LEN);
             tag.copy_from_slice(&self.tag.0);
-            head.copy_from_slice(
-                &FrameHead {
-                    stored_len: self.stored_len,
-                    compressed: self.compressed,
-                }
-                .encode(),
-            );
+            head.copy_from_slice(&self.frame_head().encode());
         } else {
             assert!(
                 *self == Self::HOLE,
@@ -90,12 +96,14 @@ impl IndexEntry {
         let FrameHead {
             stored_len,
             compressed,
+            origin,
         } = FrameHead::decode_any(head)?;
         Ok(IndexEntry {
             tag,
             stored_len,
             compressed,
             present: true,
+            origin,
         })
     }
 
@@ -108,13 +116,11 @@ impl IndexEntry {
             );
         }
         match of {
-            EntryOf::Chunk { stored_len_max } => FrameHead {
-                stored_len: self.stored_len,
-                compressed: self.compressed,
-            }
-            .check(stored_len_max),
+            EntryOf::Chunk { stored_len_max } => self.frame_head().check(stored_len_max),
             EntryOf::Block => {
                 valid(!self.compressed, "index entry of a block: compressed", 1)?;
+                let origin = u64::from(self.origin);
+                valid(origin == 0, "index entry of a block: origin", origin)?;
                 let len = u64::from(self.stored_len);
                 valid(
                     len == BLOCK_PLAIN_LEN as u64,
@@ -214,6 +220,7 @@ mod tests {
             stored_len,
             compressed: false,
             present: true,
+            origin: 0,
         }
     }
 
@@ -245,12 +252,14 @@ mod tests {
             stored_len: 0x01_0203,
             compressed: true,
             present: true,
+            origin: 9,
         };
         assert_eq!(
             entry.encode()[16..],
             FrameHead {
                 stored_len: 0x01_0203,
-                compressed: true
+                compressed: true,
+                origin: 9
             }
             .encode()
         );
@@ -275,6 +284,11 @@ mod tests {
             ..entry(5120)
         };
         assert!(decoded(compressed.encode(), EntryOf::Block).is_err());
+        let of_an_origin = IndexEntry {
+            origin: 1,
+            ..entry(5120)
+        };
+        assert!(decoded(of_an_origin.encode(), EntryOf::Block).is_err());
         assert!(entry(0).check(chunk).is_err());
     }
 

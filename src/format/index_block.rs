@@ -98,6 +98,7 @@ impl IndexBlock {
             stored_len,
             compressed: false,
             present: true,
+            origin: 0,
         };
         (bytes, entry)
     }

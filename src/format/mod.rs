@@ -7,6 +7,7 @@
 mod alias;
 mod attrs;
 mod body;
+mod bundle;
 pub(crate) mod bytes;
 mod clear;
 mod content;
@@ -21,6 +22,7 @@ mod index;
 mod index_block;
 mod index_slots;
 mod name;
+mod origin;
 mod paths;
 mod record;
 mod record_bytes;
@@ -46,6 +48,10 @@ pub(crate) mod vectors_test;
 pub use alias::{ALIAS_LEN, Alias};
 pub use attrs::{Attrs, FILE_SIZE_MAX, Time};
 pub use body::{Body, DESCRIPTION_LEN_MAX, LINKS_MAX, Link};
+pub use bundle::{
+    BUNDLE_DRAFT, BUNDLE_LENGTH_LEN, BUNDLE_RECORD_LEN_MAX, BundleContent, BundleFrame, BundleNode,
+    BundleRecord, BundleSealed,
+};
 pub use content::{
     Content, Data, DirState, FileState, INLINE_LEN_MAX, Kind, LinksState, TARGET_LEN_MAX,
 };
@@ -63,6 +69,7 @@ pub use index::{
 };
 pub use index_block::IndexBlock;
 pub use name::{NAME_LEN_MAX, Name, NameError};
+pub use origin::{ORIGIN_LEN, ORIGINS_MAX, Origin};
 pub use paths::*;
 pub use record::{NewNode, Place, Record};
 pub use redo::{OBJECT_PATH_LEN_MAX, RedoOp};

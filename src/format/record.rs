@@ -4,11 +4,11 @@
 //! else, and `Debug` (hand-written) prints counts and lengths only. Who encodes one wipes the buffer when it is sealed.
 
 use super::{
-    Attrs, Content, FileId, IndexEntry, Link, Name, PayloadId, Time, Xattrs, ZoneId,
+    Attrs, Content, FileId, IndexEntry, Link, Name, Origin, PayloadId, Time, Xattrs, ZoneId,
     attrs::FILE_SIZE_MAX,
     error::{FormatError, within, within_u64},
     index::{CHUNKS_MAX, EntryOf},
-    xattrs,
+    origin, xattrs,
 };
 use std::fmt;
 
@@ -127,6 +127,13 @@ pub enum Record {
         /// Its key now.
         key: zeroize::Zeroizing<[u8; 32]>,
     },
+    /// Under whose name and key frames of the file were sealed that it did not seal as what it is now: all of them.
+    Origins {
+        /// The file.
+        file: FileId,
+        /// As they are now.
+        origins: Vec<Origin>,
+    },
     /// Frames written straight into the payload, tentative until it is synced.
     Chunks {
         /// The file.
@@ -170,6 +177,7 @@ impl Record {
             | Record::Write { file, .. }
             | Record::Payload { file, .. }
             | Record::Key { file, .. }
+            | Record::Origins { file, .. }
             | Record::Chunks { file, .. }
             | Record::Punch { file, .. } => Some(*file),
             Record::Touch { .. }
@@ -187,6 +195,7 @@ impl Record {
     pub fn check(&self) -> Result<(), FormatError> {
         match self {
             Record::Touch { .. } | Record::Payload { .. } | Record::Key { .. } => Ok(()),
+            Record::Origins { origins, .. } => origin::check(origins),
             Record::New(node) => {
                 node.attrs.check()?;
                 xattrs::check(&node.xattrs)?;
@@ -303,6 +312,7 @@ impl fmt::Debug for Record {
             } => write!(f, "Write({file}, {} bytes at {offset})", bytes.len()),
             Record::Payload { file, payload } => write!(f, "Payload({file}, {payload})"),
             Record::Key { file, .. } => write!(f, "Key({file})"),
+            Record::Origins { file, origins } => write!(f, "Origins({file}, {origins:?})"),
             Record::Chunks {
                 file,
                 payload,

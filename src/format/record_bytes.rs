@@ -8,7 +8,7 @@ use super::{
     bytes::{Reader, Writer},
     error::valid,
     index::decode_entries,
-    xattrs,
+    origin, xattrs,
 };
 use crate::crypto::KEY_LEN;
 use zeroize::Zeroizing;
@@ -26,6 +26,7 @@ const CHUNKS: u8 = 10;
 const PUNCH: u8 = 11;
 const ORPHANS: u8 = 12;
 const KEY: u8 = 13;
+const ORIGINS: u8 = 14;
 
 const PLACE_ROOT: u8 = 0;
 const PLACE_LINKS: u8 = 1;
@@ -58,6 +59,7 @@ impl Record {
             Record::Write { file, .. } => (WRITE, file),
             Record::Payload { file, .. } => (PAYLOAD, file),
             Record::Key { file, .. } => (KEY, file),
+            Record::Origins { file, .. } => (ORIGINS, file),
             Record::Chunks { file, .. } => (CHUNKS, file),
             Record::Punch { file, .. } => (PUNCH, file),
             Record::Orphans { .. } => return out.u8(ORPHANS),
@@ -101,6 +103,7 @@ impl Record {
             }
             Record::Payload { payload, .. } => out.raw(&payload.0),
             Record::Key { key, .. } => out.raw(&key[..]),
+            Record::Origins { origins, .. } => origin::encode(origins, out),
             Record::Chunks {
                 payload,
                 first,
@@ -171,7 +174,7 @@ fn decode_unchecked(input: &mut Reader<'_>) -> Result<Record, FormatError> {
         return decode_orphans(input);
     }
     valid(
-        (TOUCH..=KEY).contains(&kind),
+        (TOUCH..=ORIGINS).contains(&kind),
         "record: type",
         u64::from(kind),
     )?;
@@ -216,6 +219,10 @@ fn decode_unchecked(input: &mut Reader<'_>) -> Result<Record, FormatError> {
         KEY => Ok(Record::Key {
             file,
             key: Zeroizing::new(input.array("record: file key")?),
+        }),
+        ORIGINS => Ok(Record::Origins {
+            file,
+            origins: origin::decode(input)?,
         }),
         CHUNKS => decode_chunks(file, input),
         PUNCH => Ok(Record::Punch {

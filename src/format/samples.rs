@@ -3,8 +3,8 @@
 use super::{
     Alias, Attrs, Body, ChunkSize, Content, Data, DirId, DirState, FILE_SIZE_MAX, FileId,
     FileState, GuardHead, INDEX_FANOUT, INDEX_HEIGHT_MAX, IndexBlock, IndexEntry, IndexRoot, Kind,
-    Link, LinksState, Name, NewNode, PayloadId, Place, ROOT_ENTRIES_MAX, Record, RedoOp, Time,
-    Xattrs, ZoneFile, ZoneId, index::CHUNKS_MAX,
+    Link, LinksState, Name, NewNode, ORIGINS_MAX, Origin, PayloadId, Place, ROOT_ENTRIES_MAX,
+    Record, RedoOp, Time, VaultId, Xattrs, ZoneFile, ZoneId, index::CHUNKS_MAX,
 };
 use crate::{
     crypto::{SetHash, Suite, Tag, WRAPPED_KEY_LEN, WrappedKey},
@@ -60,14 +60,19 @@ fn chunk_size() -> impl Strategy<Value = ChunkSize> {
 }
 
 pub(super) fn chunk_entry(stored_len_max: u32) -> impl Strategy<Value = IndexEntry> {
-    let present = (any::<[u8; 16]>(), 1..=stored_len_max, any::<bool>()).prop_map(
-        |(tag, stored_len, compressed)| IndexEntry {
-            tag: Tag(tag),
-            stored_len,
-            compressed,
-            present: true,
-        },
+    let present = (
+        any::<[u8; 16]>(),
+        1..=stored_len_max,
+        any::<bool>(),
+        0..=15_u8,
     );
+    let present = present.prop_map(|(tag, stored_len, compressed, origin)| IndexEntry {
+        tag: Tag(tag),
+        stored_len,
+        compressed,
+        present: true,
+        origin,
+    });
     prop_oneof![3 => present, 1 => Just(IndexEntry::HOLE)]
 }
 
@@ -77,6 +82,7 @@ fn block_entry() -> impl Strategy<Value = IndexEntry> {
         stored_len: 5120,
         compressed: false,
         present: true,
+        origin: 0,
     });
     prop_oneof![3 => present, 1 => Just(IndexEntry::HOLE)]
 }
@@ -197,6 +203,17 @@ fn content_and_links() -> impl Strategy<Value = (Content, Vec<Link>)> {
     prop_oneof![9 => linked, 1 => root]
 }
 
+pub(super) fn origins() -> impl Strategy<Value = Vec<Origin>> {
+    let origin = any::<([u8; 16], [u8; 16], [u8; 16], [u8; 32])>();
+    let origin = origin.prop_map(|(vault, file, payload, key)| Origin {
+        vault: VaultId(vault),
+        file: FileId(file),
+        payload: PayloadId(payload),
+        key: Zeroizing::new(key),
+    });
+    prop_oneof![3 => Just(Vec::new()), 1 => vec(origin, 1..=ORIGINS_MAX)]
+}
+
 pub(super) fn body() -> impl Strategy<Value = Body> {
     let description = vec(any::<u8>(), 0..=255);
     let description = prop_oneof![3 => Just(Vec::new()), 1 => description];
@@ -207,16 +224,24 @@ pub(super) fn body() -> impl Strategy<Value = Body> {
         any::<u64>(),
         any::<u64>(),
         description,
+        origins(),
     )
         .prop_map(
-            |((content, links), attrs, xattrs, seal_count, generation, description)| Body {
-                links,
-                attrs,
-                xattrs,
-                content,
-                seal_count,
-                generation,
-                description,
+            |((content, links), attrs, xattrs, seal_count, generation, description, origins)| {
+                Body {
+                    origins: if content.kind() == Kind::File {
+                        origins
+                    } else {
+                        Vec::new()
+                    },
+                    links,
+                    attrs,
+                    xattrs,
+                    content,
+                    seal_count,
+                    generation,
+                    description,
+                }
             },
         )
 }
@@ -434,6 +459,7 @@ pub(super) fn plain_body() -> Body {
         seal_count: 1,
         generation: 1,
         description: Vec::new(),
+        origins: Vec::new(),
     }
 }
 
@@ -519,6 +545,15 @@ pub(super) fn telling_records(secret: &[u8]) -> Vec<Record> {
         Record::Key {
             file,
             key: Zeroizing::new([75; 32]),
+        },
+        Record::Origins {
+            file,
+            origins: vec![Origin {
+                vault: VaultId([5; 16]),
+                file,
+                payload,
+                key: Zeroizing::new([75; 32]),
+            }],
         },
         Record::Chunks {
             file,

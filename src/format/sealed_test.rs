@@ -450,6 +450,7 @@ fn a_leaf_with_the_entries_of_an_inner_block_is_read_as_what_it_is_sealed_for() 
         stored_len: 17,
         compressed: true,
         present: true,
+        origin: 0,
     };
     let (bytes, entry) = leaf.seal(&index_aead(), &VAULT, &FILE, &PAYLOAD, 1, 0);
     assert!(matches!(

@@ -5,9 +5,10 @@ pub(crate) mod file;
 mod values;
 
 use super::{
-    Alias, Body, ChunkSize, DirId, FileId, FormatError, FrameHead, GUARD_STEP, Header, IndexBlock,
-    IndexEntry, Kind, Name, ParsedHeader, PayloadId, Record, RedoOp, Slot, StoredGuard, VaultId,
-    ZoneFile, bytes::Writer, guard::seal_guard_with_nonce, index::EntryOf, index_block::Place,
+    Alias, Body, BundleRecord, ChunkSize, DirId, FileId, FormatError, FrameHead, GUARD_STEP,
+    Header, IndexBlock, IndexEntry, Kind, Name, ParsedHeader, PayloadId, Record, RedoOp, Slot,
+    StoredGuard, VaultId, ZoneFile, bytes::Writer, guard::seal_guard_with_nonce, index::EntryOf,
+    index_block::Place,
 };
 use crate::crypto::{
     Aead, FileKey, HeaderKey, MasterKey, NONCE_LEN, NameKey, Nonce, SetHash, SlotKey, Suite,
@@ -361,12 +362,14 @@ fn frames_are_as_documented() {
         let FrameHead {
             stored_len,
             compressed,
+            origin,
         } = head;
         let entry = IndexEntry {
             tag: Tag(*tag),
             stored_len,
             compressed,
             present: true,
+            origin,
         };
         assert_eq!(entry.encode()[..], block.bytes("entry"), "{}", block.name());
     });
@@ -445,6 +448,27 @@ fn records_are_as_documented() {
             assert_eq!(bytes, block.stored(), "{}", block.name());
         },
     );
+    assert_eq!(values.len(), 0);
+}
+
+#[test]
+fn records_of_bundles_are_as_documented() {
+    let mut values = values::bundle_records();
+    let read = |block: &Block| {
+        let stored = block.stored();
+        let (len, record) = stored.split_first_chunk().unwrap();
+        assert!(
+            block.text("refused").is_some() || record.len() == u32::from_le_bytes(*len) as usize
+        );
+        BundleRecord::decode_length(*len)?;
+        BundleRecord::decode(record)
+    };
+    each(&vectors!("bundle"), read, |block, record| {
+        assert_eq!(record, take(&mut values, block), "{}", block.name());
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        assert_eq!(bytes, block.stored(), "{}", block.name());
+    });
     assert_eq!(values.len(), 0);
 }
 

@@ -55,7 +55,7 @@ pub(super) fn read<E>(
             let aead = || keys.index_aead(&guard.key);
             let mut reader = Reader {
                 source: keys.index(remains.store(), &aead, of, *id),
-                codec: keys.codec(of, &guard.key, *id, file.chunk),
+                codec: keys.codec(of, &guard.key, *id, file.chunk, &guard.body.origins),
                 blobs: open(remains, strewn, id),
                 indexes: places(strewn, id, true, [index_path(id)]),
                 chunk: file.chunk,
@@ -265,6 +265,7 @@ fn entry_within(chunk: ChunkSize, frame: &[u8]) -> Option<IndexEntry> {
     let FrameHead {
         stored_len,
         compressed,
+        origin,
     } = FrameHead::decode(head, chunk).ok()?;
     let end = FRAME_OVERHEAD + stored_len as usize;
     let tag = frame.get(end - TAG_LEN..end)?.first_chunk()?;
@@ -273,6 +274,7 @@ fn entry_within(chunk: ChunkSize, frame: &[u8]) -> Option<IndexEntry> {
         stored_len,
         compressed,
         present: true,
+        origin,
     })
 }
 
@@ -308,6 +310,7 @@ mod tests {
         let head = FrameHead {
             stored_len: 4096,
             compressed: false,
+            origin: 0,
         };
         frame[..4].copy_from_slice(&head.encode());
         assert_eq!(

@@ -8,7 +8,10 @@ use super::{
     file::FileBody,
     node::{NodeContent, NodeState},
 };
-use crate::{format::Record, journal::Room};
+use crate::{
+    format::{ORIGIN_LEN, Record},
+    journal::Room,
+};
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -155,7 +158,7 @@ impl Core {
         let content = match &state.content {
             NodeContent::File(file) => match &file.body {
                 FileBody::Inline(_) => file.size,
-                FileBody::Payload(_) => 0,
+                FileBody::Payload(_) => (file.origins.len() * ORIGIN_LEN) as u64,
             },
             NodeContent::Symlink(target) => target.len() as u64,
             NodeContent::Dir(_) | NodeContent::Special(_) => 0,

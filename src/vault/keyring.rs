@@ -8,13 +8,36 @@ use super::{
 };
 use crate::{
     codec::{ChunkCodec, FramePlace},
-    crypto::{Aead, FileKey, NameKey, Suite, Tag, ZoneKey},
+    crypto::{Aead, ChunkKey, FileKey, NameKey, Suite, Tag, ZoneKey},
     format::{
-        Alias, Body, ChunkSize, DirId, FileId, GuardHead, Header, PayloadId, SealedGuard, VaultId,
-        ZoneId, seal_guard,
+        Alias, Body, ChunkSize, DirId, FileId, GuardHead, Header, Origin, PayloadId, SealedGuard,
+        VaultId, ZoneId, seal_guard,
     },
     store::{ObjectPath, Store},
 };
+
+/// What seals and opens the chunks of a payload that lies at `place` now and has these origins.
+pub(super) fn codec(
+    key: &FileKey,
+    place: FramePlace,
+    chunk: ChunkSize,
+    compress: bool,
+    origins: &[Origin],
+) -> ChunkCodec {
+    let count = u8::try_from(origins.len()).expect("a file has at most 15 origins");
+    let aead = key.chunk_key(place.suite, count).aead(place.suite);
+    let origins = origins.iter().map(|origin| {
+        let aead = ChunkKey::from_bytes(&origin.key).aead(place.suite);
+        let place = FramePlace {
+            suite: place.suite,
+            vault: origin.vault,
+            file: origin.file,
+            payload: origin.payload,
+        };
+        (aead, place)
+    });
+    ChunkCodec::new(aead, place, chunk, compress).after(origins.collect())
+}
 
 /// The keys of a vault's tree.
 pub struct Keyring {
@@ -102,6 +125,7 @@ impl Keyring {
         key: &FileKey,
         payload: PayloadId,
         chunk: ChunkSize,
+        origins: &[Origin],
     ) -> ChunkCodec {
         let place = FramePlace {
             suite: self.suite,
@@ -109,7 +133,7 @@ impl Keyring {
             file,
             payload,
         };
-        ChunkCodec::new(key.chunk_aead(self.suite), place, chunk, false)
+        codec(key, place, chunk, false, origins)
     }
 
     /// What opens the index blocks of a file.

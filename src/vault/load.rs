@@ -13,8 +13,8 @@ use super::{
 use crate::{
     crypto::{FileKey, SetHash, Tag},
     format::{
-        Alias, Content, Data, DirState, FileState, Kind, Link, Name, Place, dir_path, guard_path,
-        link_guard_path,
+        Alias, Content, Data, DirState, FileState, Kind, Link, Name, Origin, Place, dir_path,
+        guard_path, link_guard_path,
     },
     store::{ObjectPath, StoreError},
 };
@@ -259,7 +259,7 @@ impl Core {
             return Err(misplaced(path));
         }
         let key = Arc::new(key);
-        let (content, inline) = self.content(&head.file, &key, body.content);
+        let (content, inline) = self.content(&head.file, &key, body.content, body.origins);
         let state = NodeState {
             zone: head.zone,
             key,
@@ -316,10 +316,11 @@ impl Core {
         file: &crate::format::FileId,
         key: &Arc<FileKey>,
         content: Content,
+        origins: Vec<Origin>,
     ) -> (NodeContent, Option<Vec<u8>>) {
         match content {
             Content::File(state) => {
-                let (data, inline) = self.file_content(file, key, state);
+                let (data, inline) = self.file_content(file, key, state, origins);
                 (NodeContent::File(Box::new(data)), inline)
             }
             Content::Directory(DirState {
@@ -358,8 +359,12 @@ impl Core {
         id: &crate::format::FileId,
         key: &Arc<FileKey>,
         state: FileState,
+        origins: Vec<Origin>,
     ) -> (FileData, Option<Vec<u8>>) {
         let mut file = FileData::new(state.chunk, state.compress);
+        if !origins.is_empty() {
+            file.origins = Arc::new(origins);
+        }
         file.size = state.size;
         match state.data {
             Data::Inline(bytes) => {

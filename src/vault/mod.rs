@@ -29,6 +29,8 @@ mod remains;
 mod rename;
 mod replay;
 mod scrub;
+mod sealed;
+mod staging;
 mod strict;
 mod table;
 mod tree;
@@ -47,8 +49,8 @@ pub use open::{has_journal, init};
 pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
 pub use types::{
-    AllocateMode, DirEntry, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode, SetAttr,
-    SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
+    AllocateMode, DirEntry, Frames, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode,
+    Sealing, SetAttr, SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
 };
 
 use self::{background::Background, core::Core, node::NodeContent};
@@ -100,7 +102,11 @@ impl Vault {
         } else {
             None
         };
-        Ok(Vault { core, background })
+        let vault = Vault { core, background };
+        if !vault.read_only() {
+            vault.remove_unfinished();
+        }
+        Ok(vault)
     }
 
     /// The node of an entry (+1); `NotFound` when there is none.

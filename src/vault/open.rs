@@ -116,6 +116,7 @@ fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8>
         seal_count: 1,
         generation: 0,
         description: Vec::new(),
+        origins: Vec::new(),
     };
     seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
 }

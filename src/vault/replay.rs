@@ -140,6 +140,12 @@ impl Core {
             Record::Key { key, .. } => {
                 state.key = Arc::new(FileKey::from_bytes(key));
                 state.seals = 0;
+                if let NodeContent::File(file) = &mut state.content {
+                    file.origins = Arc::default();
+                }
+            }
+            Record::Origins { origins, .. } => {
+                Core::apply_origins(&mut state, origins.clone())?;
             }
             Record::Payload { payload, .. } => {
                 self.move_to_payload(node.id, &mut state, *payload)?;

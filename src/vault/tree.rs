@@ -63,17 +63,28 @@ impl Core {
         uid: u32,
         gid: u32,
     ) -> Result<Arc<Node>> {
+        self.make_with(parent, name, kind, new_attrs(mode, uid, gid), Xattrs::new())
+    }
+
+    /// The same with extended attributes from the start.
+    pub fn make_with(
+        &self,
+        parent: u64,
+        name: &[u8],
+        kind: NewKind<'_>,
+        mut attrs: Attrs,
+        xattrs: Xattrs,
+    ) -> Result<Arc<Node>> {
         let name = entry_name(name)?;
         let dir = self.directory(parent)?;
         let _change = self.change(0)?;
         self.touch(&dir)?;
-        let mut attrs = new_attrs(mode, uid, gid);
         inherit(
             &mut attrs,
             &dir.state.read().attrs,
             matches!(kind, NewKind::Directory),
         );
-        let (node, new) = self.new_node(kind, attrs)?;
+        let (node, new) = self.new_node(kind, attrs, xattrs)?;
         let mut locked = Locked::all(&[&dir, &node]);
         let state = locked.of(&dir);
         refuse_orphan(&dir, state)?;
@@ -93,7 +104,12 @@ impl Core {
         Ok(node)
     }
 
-    fn new_node(&self, kind: NewKind<'_>, attrs: Attrs) -> Result<(Arc<Node>, NewNode)> {
+    fn new_node(
+        &self,
+        kind: NewKind<'_>,
+        attrs: Attrs,
+        xattrs: Xattrs,
+    ) -> Result<(Arc<Node>, NewNode)> {
         let content = match kind {
             NewKind::File => Content::File(FileState {
                 size: 0,
@@ -130,7 +146,7 @@ impl Core {
             zone: self.keys.zone,
             key: Zeroizing::new(*key.expose()),
             attrs,
-            xattrs: Xattrs::new(),
+            xattrs,
             content,
         };
         Ok((self.born_node(&new), new))
@@ -140,7 +156,7 @@ impl Core {
     pub fn born_node(&self, new: &NewNode) -> Arc<Node> {
         let key = Arc::new(FileKey::from_bytes(&new.key));
         let kind = new.content.kind();
-        let (mut content, _) = self.content(&new.file, &key, new.content.clone());
+        let (mut content, _) = self.content(&new.file, &key, new.content.clone(), Vec::new());
         match &mut content {
             NodeContent::Dir(dir) => **dir = empty_dir(dir.id, self.keys.name_key(&dir.id)),
             NodeContent::File(file) => file.body = FileBody::Inline(Some(Arc::default())),
@@ -268,7 +284,8 @@ fn empty_dir(id: DirId, key: crate::crypto::NameKey) -> DirData {
     dir
 }
 
-fn new_attrs(mode: u16, uid: u32, gid: u32) -> Attrs {
+/// Of what is made now.
+pub(super) fn new_attrs(mode: u16, uid: u32, gid: u32) -> Attrs {
     let time = now();
     Attrs {
         mode: mode & 0o7777,

@@ -1,5 +1,5 @@
 //! What goes over the vault's counter: plain values, no state.
-use crate::format::{ChunkSize, Kind, Time};
+use crate::format::{ChunkSize, IndexEntry, Kind, Origin, Time};
 use crate::{crypto::KdfParams, crypto::Suite};
 use std::time::Duration;
 
@@ -71,6 +71,30 @@ pub struct Stat {
     pub mtime: Time,
     pub ctime: Time,
     pub btime: Time,
+}
+
+/// How content lies in a payload.
+#[derive(Clone, Debug)]
+pub struct Sealing {
+    /// Of all frames.
+    pub suite: Suite,
+    /// Plaintext length of a chunk.
+    pub chunk: ChunkSize,
+    /// Chunks are compressed where that saves something.
+    pub compress: bool,
+    /// Of the content, in bytes.
+    pub size: u64,
+    /// What the frames were sealed as.
+    pub origins: Vec<Origin>,
+}
+
+/// Frames of consecutive chunks.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    /// The first chunk.
+    pub first: u64,
+    /// What the index says of each; none is a hole.
+    pub entries: Vec<IndexEntry>,
 }
 
 /// A time to set.

@@ -213,6 +213,12 @@ def head(suite=GCM, wraps=(WRAPPED_FILE,)):
     ]
 
 
+def origin(byte, title):
+    """An origin of ids and a key of one byte each."""
+    ids = [(bytes([byte + i]) * 16, f"{what} id of origin {title}") for i, what in enumerate(("vault", "file", "payload"))]
+    return [*ids, (bytes([byte + 3]) * 32, f"chunk key of origin {title}")]
+
+
 def guard(fields, n, the_head=None, padding=None):
     """The stored guard of these body fields; `padding` instead of the right one."""
     the_head = the_head or head()
@@ -314,6 +320,7 @@ def keys_file():
         guard_key_of_suite_1=derive(FILE_KEY, "wardfs guard", u8(GCM)),
         guard_key_of_suite_2=derive(FILE_KEY, "wardfs guard", u8(SIV)),
         chunk_key_of_suite_1=derive(FILE_KEY, "wardfs chunk", u8(GCM)),
+        chunk_key_of_suite_1_after_2_origins=derive(FILE_KEY, "wardfs chunk after", u8(GCM), u8(2)),
         index_key_of_suite_1=derive(FILE_KEY, "wardfs index", u8(GCM)),
     )
     out.write()
@@ -623,7 +630,7 @@ def guard_refused(out):
     ]:
         refused(f"target {title}", reason, changed(SYMLINK, "target", string(target, 2)))
     what = "guard body: extensions"
-    refused("critical extension", f"unknown extension, {what}", changed(plain, "extensions", u16(1) + u16(0x8001) + u32(0)))
+    refused("critical extension", f"unknown extension, {what}", changed(plain, "extensions", u16(1) + u16(0x8003) + u32(0)))
     refused("extension of kind 0", f"invalid, {what}", changed(plain, "extensions", u16(1) + u16(0) + u32(0)))
     refused("extension twice", f"invalid, {what}", changed(plain, "extensions", u16(2) + (u16(1) + u32(0)) * 2))
     right = -(140 + 12 + len(joined(plain)) + 16) % 512
@@ -647,13 +654,45 @@ def guard_roots_refused(refused):
     root("entry in an empty file", "out of bounds, index root: count, by the file's size", 0, payload(0, one))
     root("hole at the end", "invalid, index root: hole at the end, count", 50_000, payload(0, one, HOLE))
     root("entry without flag 2", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 0)))
-    root("entry of an unknown flag", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 6)))
+    root("entry of an unknown flag", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 66)))
     root("length without flags or tag", "invalid, frame head: flags", 5, payload(0, entry(0, 5, 0)))
     root("stored length 0", "out of bounds, frame head: stored length", 5, payload(0, entry(1, 0, 2)))
     root("stored length beyond the chunk", "out of bounds, frame head: stored length", 5, payload(0, entry(1, 4097, 2)), 12)
     root("block of another length", "invalid, index entry of a block: stored length", 5, payload(1, entry(1, 5119, 2)))
     root("compressed block", "invalid, index entry of a block: compressed", 5, payload(1, entry(1, 5120, 3)))
     root("size of 2^63", "out of bounds, file: size", 2**63, payload(0))
+
+
+def with_origins(fields, *extension):
+    """The body with one extension, that of origins; what is in it is as given."""
+    inside = joined(extension)
+    at = [what for _, what in fields].index("extensions")
+    return [*fields[:at], (u16(1) + u16(0x8001) + u32(len(inside)), "extensions: one, origins, length"), *extension, *fields[at + 1 :]]
+
+
+def guard_origins(out):
+    one, two = origin(0x11, "one"), origin(0x22, "two")
+    own = body(file_content(50_000, payload(0, entry(1, 16_384, 2), entry(2, 16_384, 6), HOLE, entry(4, 848, 11)), flags=4))
+    for title, fields in [
+        ("file of two origins", with_origins(own, (u8(2), "count of origins"), *one, *two)),
+        ("inline file of an origin", with_origins(body(file_content(3, inline(b"abc"))), (u8(1), "count of origins"), *one)),
+        ("file of 15 origins", with_origins(own, (u8(15), "count of origins"), *one * 15)),
+    ]:
+        n = out.fresh()
+        out.block(title, nonce=nonce(n), body=fields, bytes=guard(fields, n))
+
+    def refused(name, reason, fields):
+        n = out.fresh()
+        out.block(name, nonce=nonce(n), bytes=joined(guard(fields, n)), refused=reason)
+
+    refused("no origins", "invalid, guard body: count of origins", with_origins(own, (u8(0), "")))
+    refused("16 origins", "out of bounds, count of origins", with_origins(own, (u8(16), ""), *one * 16))
+    refused("more origins than bytes", "truncated, origins", with_origins(own, (u8(2), ""), *one))
+    refused("fewer origins than bytes", "trailing, guard body: origins", with_origins(own, (u8(1), ""), *one, *two))
+    refused("origins of a directory", "invalid, guard body: origins of what is no file", with_origins(body(directory_content()), (u8(1), ""), *one))
+    of_origin = body(file_content(5, payload(1, entry(1, 5120, 6)), flags=4))
+    refused("block of an origin", "invalid, index entry of a block: origin", of_origin)
+    refused("another critical extension", "unknown extension, guard body: extensions", changed(own, "extensions", u16(1) + u16(0x8002) + u32(0)))
 
 
 def guard_file():
@@ -688,6 +727,7 @@ def guard_file():
     refused("empty", "truncated, guard", cut=0)
     refused("a byte too many", "trailing, guard", append=u8(0))
     guard_refused(out)
+    guard_origins(out)
     out.write()
 
 
@@ -750,7 +790,8 @@ def frame_file():
     for title, head_bytes, reason in [
         ("zeros", bytes(4), "invalid, frame head: flags"),
         ("without flag 2", u24(5) + u8(1), "invalid, frame head: flags"),
-        ("unknown flag", u24(5) + u8(6), "invalid, frame head: flags"),
+        ("unknown flag", u24(5) + u8(66), "invalid, frame head: flags"),
+        ("another unknown flag", u24(5) + u8(130), "invalid, frame head: flags"),
         ("stored length 0", u24(0) + u8(2), "out of bounds, frame head: stored length"),
         ("stored length 16,385", u24(16_385) + u8(2), "out of bounds, frame head: stored length"),
     ]:
@@ -815,7 +856,7 @@ def index_file():
     refused("another payload, suite 2", "authentication, index block", payload=OTHER)
     refused("another number, suite 2", "authentication, index block", number=70_001)
     block("compressed entry above level 0", entry(1, 5120, 3) + HOLE * 255, 1, 0, refused="invalid, index entry of a block: compressed")
-    block("entry of an unknown flag", entry(1, 5, 6) + HOLE * 255, 0, 0, SIV, refused="invalid, frame head: flags")
+    block("entry of an unknown flag", entry(1, 5, 66) + HOLE * 255, 0, 0, SIV, refused="invalid, frame head: flags")
     block("tag without flag 2", entry(1, 0, 0) + HOLE * 255, 0, 0, refused="invalid, frame head: flags")
     block("a stored length of 0", entry(1, 0, 2) + HOLE * 255, 0, 0, refused="out of bounds, frame head: stored length")
     hole = {"entry": HOLE, "refused": "invalid, index block: opened for a hole, number"}
@@ -871,6 +912,8 @@ def record_file():
         ("punch", 11, [node, (u64(4096), "offset"), (u64(2**40), "length"), now]),
         ("orphans", 12, [(u32(2), "count"), (PAYLOAD, "payload id"), (OTHER, "payload id")]),
         ("key", 13, [node, (FILE_KEY, "file key")]),
+        ("origins", 14, [node, (u8(2), "count of origins"), *origin(0x11, "one"), *origin(0x22, "two")]),
+        ("no origins", 14, [node, (u8(0), "count of origins")]),
     ]:
         out.block(title, bytes=[(u8(kind), "type"), *fields])
 
@@ -878,7 +921,9 @@ def record_file():
         out.block(title, bytes=u8(kind) + joined(fields), refused=reason)
 
     refused("type 0", "invalid, record: type", 0, [node])
-    refused("type 14", "invalid, record: type", 14, [node])
+    refused("type 15", "invalid, record: type", 15, [node])
+    refused("16 origins", "out of bounds, count of origins", 14, [node, (u8(16), ""), *origin(0x11, "") * 16])
+    refused("an origin that is cut", "truncated, origins", 14, [node, (u8(1), ""), *origin(0x11, "")[:3]])
     refused("place 3", "invalid, record: place", 1, [node, (u8(3), "")])
     refused("name ..", "invalid, record: name", 4, [node, (string(b"..", 1), ""), now])
     refused("link of no name", "invalid, link: name", 1, [node, (u8(2), ""), (link(b""), "")])
@@ -995,6 +1040,122 @@ def chunk_file():
     ]:
         frame, leads = sealed_frame(text, out.fresh(), 2**33, 3)
         out.block(title, suite=GCM, payload=PAYLOAD, index=2**33, entry=leads, bytes=frame, refused=reason)
+    # A file of two origins: frames of either, and of its own.
+    list_of_origins = (u8(2), "count of origins"), *origin(0x11, "one"), *origin(0x22, "two")
+    origins, text = joined(list_of_origins), b"sealed elsewhere"
+
+    def of(key, place, flags, suite=GCM):
+        n, clear = out.fresh(), u24(len(text)) + u8(flags)
+        sealed = seal(suite, key, nonce(n), text, u16(0) + u8(suite) + place + u64(5) + clear)
+        frame = [(clear, "stored length, flags"), (nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+        return {"suite": suite, "payload": PAYLOAD, "index": 5, "origins": origins, "entry": sealed[-16:] + clear}, frame
+
+    def of_origin(byte, flags, suite=GCM):
+        ids = b"".join(bytes([byte + i]) * 16 for i in range(3))
+        return of(bytes([byte + 3]) * 32, ids, flags, suite)
+
+    def of_itself(count, flags):
+        parts = (b"wardfs chunk after", u8(GCM), u8(count)) if count else (b"wardfs chunk", u8(GCM))
+        return of(derive(FILE_KEY, parts[0].decode(), *parts[1:]), VAULT + FILE + PAYLOAD, flags)
+
+    for title, (fields, frame) in [
+        ("of origin 0", of_origin(0x11, 2)),
+        ("of origin 1", of_origin(0x22, 6)),
+        ("of origin 1, suite 2", of_origin(0x22, 6, SIV)),
+        ("of the file itself, after two origins", of_itself(2, 10)),
+    ]:
+        out.block(title, **fields, plain=text, bytes=frame)
+    for title, reason, (fields, frame) in [
+        ("of origin 0 under the number of origin 1", sealed, of_origin(0x11, 6)),
+        ("of the file itself under the number of an origin", sealed, of_itself(2, 6)),
+        ("with the key of a file without origins", sealed, of_itself(0, 10)),
+        ("with the key after one origin", sealed, of_itself(1, 10)),
+        ("of an origin that is not there", "the file has no such origin", of_itself(3, 14)),
+    ]:
+        out.block(title, **fields, bytes=frame, refused=reason)
+    out.write()
+
+
+def record_of_bundle(kind, *fields):
+    length = 1 + len(joined(fields))
+    return [(u32(length), "length"), (u8(kind), "type"), *fields]
+
+
+def bundle_file():
+    out = Vectors("bundle", "Records of bundles, each with its length. Section 18.")
+    name = (string(b"name", 1), "name")
+
+    def node(*kind_and_content, linked=0, attributes=xattrs()):
+        return [name, (u8(linked), "linked"), *ATTRIBUTES, (attributes, "extended attributes"), *kind_and_content]
+
+    def sealed(size, origins, suite=GCM, log2=14):
+        shape = [(u8(1), "kind: file"), (u8(1), "form: sealed"), (u64(size), "size"), (u8(suite), "suite"), (u8(log2), "log2 of the chunk size")]
+        return [*shape, (u8(len(origins) // 4), "count of origins"), *origins]
+
+    def frame(chunk, text, flags, length=None):
+        head_bytes = u24(len(text) if length is None else length) + u8(flags)
+        return [(u64(chunk), "chunk"), (head_bytes, "stored length, flags"), (bytes([7]) * 12, "nonce"), (text, "ciphertext"), (bytes([8]) * 16, "tag")]
+
+    def file_of(data):
+        return [(u8(1), "kind: file"), (u8(0), "form: inline"), (string(data, 4), "content")]
+
+    two = [*origin(0x11, "one"), *origin(0x22, "two")]
+    target = (string(b"../target", 2), "target")
+    start = [(b"WFSB", "magic"), (u16(0), "format version"), (u16(1), "draft")]
+    both = xattrs((b"user.a", b""), (b"user.b", b"value\0"))
+    for title, kind, fields in [
+        ("start", 1, start),
+        ("empty file", 2, node(*file_of(b""))),
+        ("file with everything", 2, node(*file_of(b"hello world"), linked=1, attributes=both)),
+        ("sealed file", 2, node(*sealed(50_000, two))),
+        ("sealed file, suite 2", 2, node(*sealed(2**63 - 1, two[:4], SIV, 20))),
+        ("file of holes", 2, node(*sealed(2**40, []))),
+        ("directory", 2, node((u8(2), "kind"))),
+        ("symlink", 2, node((u8(3), "kind"), target)),
+        ("fifo", 2, node((u8(4), "kind"))),
+        ("socket", 2, node((u8(5), "kind"))),
+        ("character device", 2, node((u8(6), "kind"), (u64(0x0103), "number"))),
+        ("block device", 2, node((u8(7), "kind"), (u64(0x0800), "number"))),
+        ("link", 3, [name, (u64(3), "number")]),
+        ("frame", 4, frame(2**40, b"sealed", 7)),
+        ("frame of one byte", 4, frame(0, b"x", 2)),
+        ("up", 5, []),
+        ("end", 6, [(u64(2**40), "nodes")]),
+    ]:
+        out.block(title, bytes=record_of_bundle(kind, *fields))
+
+    def refused(title, reason, kind, fields):
+        out.block(title, bytes=joined(record_of_bundle(kind, *fields)), refused=reason)
+
+    refused("type 0", "invalid, bundle: type of a record", 0, [])
+    refused("type 7", "invalid, bundle: type of a record", 7, [])
+    out.block("no type", bytes=u32(0), refused="out of bounds, bundle: length of a record")
+    out.block("longer than any", bytes=u32(2**21 + 1), refused="out of bounds, bundle: length of a record")
+    refused("another magic", "magic, bundle", 1, changed(start, "magic", b"WFSG"))
+    refused("later version", "version, bundle: format version", 1, changed(start, "format version", u16(1)))
+    refused("later draft", "version, bundle: draft", 1, changed(start, "draft", u16(2)))
+    refused("start with more", "trailing, bundle: record", 1, [*start, (u8(0), "")])
+    for title, bad in [("empty", b""), (".", b"."), ("..", b".."), ("with a slash", b"a/b"), ("with a NUL", b"a\0")]:
+        refused(f"name: {title}", "invalid, bundle: name", 3, [(string(bad, 1), ""), (u64(0), "")])
+    refused("linked 2", "invalid, bundle: other names", 2, node(*file_of(b""), linked=2))
+    refused("linked directory", "invalid, bundle: other names of a directory", 2, node((u8(2), ""), linked=1))
+    refused("kind 8", "invalid, bundle: kind", 2, node((u8(8), "")))
+    refused("form 2", "invalid, bundle: form of content", 2, node((u8(1), ""), (u8(2), "")))
+    refused("65,537 bytes of content", "out of bounds, bundle: length of content", 2, node(*file_of(bytes(65_537))))
+    refused("suite 3", "invalid, bundle: suite", 2, node(*sealed(1, two, 3)))
+    refused("chunks of 2^21", "out of bounds, bundle: log2 of the chunk size", 2, node(*sealed(1, two, log2=21)))
+    refused("size of 2^63", "out of bounds, bundle: size", 2, node(*sealed(2**63, two)))
+    refused("16 origins", "out of bounds, count of origins", 2, node(*sealed(1, origin(0x11, "") * 16)))
+    refused("target without a byte", "out of bounds, symlink target: length", 2, node((u8(3), ""), (u16(0), "")))
+    refused("type in the mode", "invalid, attributes: mode", 2, changed(node((u8(4), "")), "mode", u16(0o100644)))
+    refused("frame without flag 2", "invalid, frame head: flags", 4, frame(0, b"x", 1))
+    refused("frame of an unknown flag", "invalid, frame head: flags", 4, frame(0, b"x", 66))
+    refused("frame shorter than it says", "invalid, bundle: length of a frame", 4, frame(0, b"x", 2, 2))
+    refused("frame longer than it says", "invalid, bundle: length of a frame", 4, frame(0, b"xyz", 2, 2))
+    refused("frame without ciphertext", "invalid, bundle: length of a frame", 4, frame(0, b"", 2))
+    refused("frame past the greatest file", "out of bounds, bundle: number of a chunk", 4, frame(2**51, b"x", 2))
+    refused("up with more", "trailing, bundle: record", 5, [(u8(0), "")])
+    refused("end that is cut", "truncated, bundle: count of nodes", 6, [(bytes(7), "")])
     out.write()
 
 
@@ -1244,5 +1405,5 @@ def stream_file():
     out.write()
 
 
-for make in (keys_file, wrap_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file, stream_file):
+for make in (keys_file, wrap_file, names_file, header_file, zone_file, guard_file, alias_file, frame_file, index_file, record_file, redo_file, chunk_file, journal_file, stream_file, bundle_file):
     make()

@@ -146,6 +146,7 @@ impl Plan<'_, '_> {
             seal_count: 1,
             generation: 1,
             description: Vec::new(),
+            origins: Vec::new(),
         })
     }
 }

@@ -153,7 +153,8 @@ impl Scan<'_> {
                 };
                 self.payloads.lock().insert(*id, root.height > 0);
                 if self.contents != Contents::None {
-                    let codec = self.keys.codec(head.file, &key, *id, state.chunk);
+                    let origins = &body.origins;
+                    let codec = self.keys.codec(head.file, &key, *id, state.chunk, origins);
                     let at = (Arc::clone(dir), name.clone());
                     let file = FileAt::new(at, head.file, *id, &state, codec, key);
                     self.content(&file, root);

@@ -4,9 +4,10 @@ use super::{DIR, FILE, VAULT, ascending, file::blocks};
 use crate::{
     crypto::{KdfParams, SetHash, Suite, Tag, WrappedKey},
     format::{
-        Attrs, Body, ChunkSize, Content, Data, DirId, DirState, FILE_SIZE_MAX, FileId, FileState,
-        GuardHead, Header, IndexEntry, IndexRoot, Link, LinksState, Name, NewNode, PayloadId,
-        Place, Record, RedoOp, SLOTS, Slot, Time, Xattrs, ZoneId,
+        Attrs, Body, BundleContent, BundleFrame, BundleNode, BundleRecord, BundleSealed, ChunkSize,
+        Content, Data, DirId, DirState, FILE_SIZE_MAX, FileId, FileState, GuardHead, Header,
+        IndexEntry, IndexRoot, Link, LinksState, Name, NewNode, Origin, PayloadId, Place, Record,
+        RedoOp, SLOTS, Slot, Time, VaultId, Xattrs, ZoneId,
     },
     store::ObjectPath,
 };
@@ -45,6 +46,7 @@ fn entry(tag: u8, stored_len: u32, compressed: bool) -> IndexEntry {
         stored_len,
         compressed,
         present: true,
+        origin: 0,
     }
 }
 
@@ -137,7 +139,49 @@ fn body(content: Content) -> Body {
         seal_count: 7,
         generation: 5,
         description: Vec::new(),
+        origins: Vec::new(),
     }
+}
+
+pub(super) fn origin(byte: u8) -> Origin {
+    Origin {
+        vault: VaultId([byte; 16]),
+        file: FileId([byte + 1; 16]),
+        payload: PayloadId([byte + 2; 16]),
+        key: Zeroizing::new([byte + 3; 32]),
+    }
+}
+
+fn of_origins() -> [(&'static str, Body); 3] {
+    let of = |number, entry| IndexEntry {
+        origin: number,
+        ..entry
+    };
+    let entries = vec![
+        entry(1, 16_384, false),
+        of(1, entry(2, 16_384, false)),
+        IndexEntry::HOLE,
+        of(2, entry(4, 848, true)),
+    ];
+    let with = |state, origins| Body {
+        origins,
+        ..body(Content::File(state))
+    };
+    let file = FileState {
+        compress: false,
+        ..stored(50_000, 0, entries)
+    };
+    [
+        (
+            "file of two origins",
+            with(file.clone(), vec![origin(0x11), origin(0x22)]),
+        ),
+        (
+            "inline file of an origin",
+            with(inline(b"abc"), vec![origin(0x11)]),
+        ),
+        ("file of 15 origins", with(file, vec![origin(0x11); 15])),
+    ]
 }
 
 fn everything() -> Body {
@@ -219,6 +263,7 @@ pub(super) fn guards() -> Vec<(&'static str, (GuardHead, Body))> {
     .into_iter()
     .map(|(name, body)| (name, (head.clone(), body)))
     .collect::<Vec<_>>();
+    values.extend(of_origins().map(|(name, body)| (name, (head.clone(), body))));
     values.push(("empty file, suite 2", (siv, file(inline(b"")))));
     values.push(("two stanzas", (two, body(Content::Fifo))));
     values
@@ -390,6 +435,20 @@ fn of_content() -> Vec<(&'static str, Record)> {
         ),
         ("orphans", Record::Orphans { payloads }),
         (
+            "origins",
+            Record::Origins {
+                file,
+                origins: vec![origin(0x11), origin(0x22)],
+            },
+        ),
+        (
+            "no origins",
+            Record::Origins {
+                file,
+                origins: Vec::new(),
+            },
+        ),
+        (
             "key",
             Record::Key {
                 file,
@@ -451,5 +510,72 @@ pub(super) fn redo_ops() -> Vec<(&'static str, RedoOp)> {
                 len: 8192,
             },
         ),
+    ]
+}
+
+pub(super) fn bundle_records() -> Vec<(&'static str, BundleRecord)> {
+    let plain = |content| BundleNode {
+        name: name(b"name"),
+        linked: false,
+        attrs: attrs(),
+        xattrs: Xattrs::new(),
+        content,
+    };
+    let node = |content| BundleRecord::Node(Box::new(plain(content)));
+    let sealed = |size, suite, log2, origins| {
+        BundleContent::Sealed(BundleSealed {
+            size,
+            suite,
+            chunk: chunk(log2),
+            origins,
+        })
+    };
+    let frame = |number, text: &[u8], flags| {
+        let len = u8::try_from(text.len()).unwrap();
+        let bytes = [&[len, 0, 0, flags], &[7; 12][..], text, &[8; 16]].concat();
+        BundleRecord::Frame(BundleFrame {
+            chunk: number,
+            bytes,
+        })
+    };
+    let (gcm, siv) = (Suite::Aes256Gcm, Suite::Aes256GcmSiv);
+    let everything = BundleNode {
+        linked: true,
+        xattrs: xattrs(&[(b"user.a", b""), (b"user.b", b"value\0")]),
+        ..plain(BundleContent::Inline(b"hello world".to_vec()))
+    };
+    let (one, two) = (origin(0x11), origin(0x22));
+    let link = BundleRecord::Link {
+        name: name(b"name"),
+        number: 3,
+    };
+    let both = vec![one.clone(), two];
+    vec![
+        ("start", BundleRecord::Start),
+        ("empty file", node(BundleContent::Inline(Vec::new()))),
+        (
+            "file with everything",
+            BundleRecord::Node(Box::new(everything)),
+        ),
+        ("sealed file", node(sealed(50_000, gcm, 14, both))),
+        (
+            "sealed file, suite 2",
+            node(sealed(FILE_SIZE_MAX, siv, 20, vec![one])),
+        ),
+        ("file of holes", node(sealed(1 << 40, gcm, 14, Vec::new()))),
+        ("directory", node(BundleContent::Directory)),
+        (
+            "symlink",
+            node(BundleContent::Symlink(b"../target".to_vec())),
+        ),
+        ("fifo", node(BundleContent::Fifo)),
+        ("socket", node(BundleContent::Socket)),
+        ("character device", node(BundleContent::CharDevice(0x0103))),
+        ("block device", node(BundleContent::BlockDevice(0x0800))),
+        ("link", link),
+        ("frame", frame(1 << 40, b"sealed", 7)),
+        ("frame of one byte", frame(0, b"x", 2)),
+        ("up", BundleRecord::Up),
+        ("end", BundleRecord::End { nodes: 1 << 40 }),
     ]
 }

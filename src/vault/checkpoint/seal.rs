@@ -132,6 +132,7 @@ impl Core {
             seal_count: seals,
             generation,
             description: snap.description.clone(),
+            origins: (*snap.origins).clone(),
         };
         let sealed = self.keys.seal_again(&head, &snap.key, &body);
         Sealed {

@@ -7,7 +7,8 @@ use crate::{
         core::Core,
         error::Result,
         file::{
-            Birth, FileBody, FileData, index_snapshot::IndexSnapshot, overlay::Patch, slots::Slots,
+            Birth, FileBody, FileData, Origins, index_snapshot::IndexSnapshot, overlay::Patch,
+            slots::Slots,
         },
         node::{Node, NodeContent, NodeState},
         types::ROOT_INO,
@@ -46,6 +47,7 @@ pub(super) struct NodeSnap {
     pub xattrs: Arc<Xattrs>,
     pub links: Vec<Link>,
     pub description: Vec<u8>,
+    pub origins: Origins,
     pub generation: u64,
     pub seals: u64,
     pub content: ContentSnap,
@@ -184,6 +186,10 @@ impl Core {
         // A directory above a changed node, or a node that only another's change concerns.
         self.hold_inline(node, &mut state)?;
         let content = self.snap_content(node, &mut state, segment)?;
+        let origins = match &state.content {
+            NodeContent::File(file) => Arc::clone(&file.origins),
+            _ => Origins::default(),
+        };
         let NodeState {
             zone,
             key,
@@ -204,6 +210,7 @@ impl Core {
             xattrs: Arc::clone(xattrs),
             links: links.clone(),
             description: description.clone(),
+            origins,
             generation: *generation,
             seals: *seals,
             content,

@@ -69,6 +69,7 @@ fn entry(value: u64) -> IndexEntry {
         stored_len: 100,
         compressed: false,
         present: true,
+        origin: 0,
     }
 }
 

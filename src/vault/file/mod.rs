@@ -17,6 +17,7 @@ pub(super) mod ranges;
 mod read;
 mod rekey;
 mod resize;
+mod sealed;
 mod seek;
 mod settle;
 pub(super) mod slots;
@@ -33,8 +34,9 @@ use self::{index::Index, overlay::Overlay, slots::Slots};
 use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::FileKey,
-    format::{ChunkSize, PayloadId},
+    format::{ChunkSize, Origin, PayloadId},
     store::Blob,
+    vault::keyring,
 };
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
@@ -48,11 +50,17 @@ pub(super) const FILE_LEN_MAX: u64 = (1 << 62) - 1;
 /// Log space set aside for the records of one operation that holds no data.
 pub(super) const RECORDS_COST: u64 = 4096;
 
+/// Shared by a file, its codec and the snapshots of both; most files have none.
+pub(super) type Origins = Arc<Vec<Origin>>;
+
 /// Content of a regular file.
 pub(super) struct FileData {
     pub size: u64,
     pub chunk: ChunkSize,
     pub compress: bool,
+    /// What frames may have been sealed as that the file did not seal as what it is now. They stay as long as the file's key:
+    /// under the chunk key of a lower number nothing is sealed again.
+    pub origins: Origins,
     pub body: FileBody,
     /// Acknowledged, in memory, not in the log.
     pub unlogged: Unlogged,
@@ -88,6 +96,7 @@ pub(super) struct LazyCodec {
     pub place: FramePlace,
     pub chunk: ChunkSize,
     pub compress: bool,
+    origins: Origins,
     made: OnceLock<Arc<ChunkCodec>>,
 }
 
@@ -97,12 +106,14 @@ impl LazyCodec {
         place: FramePlace,
         chunk: ChunkSize,
         compress: bool,
+        origins: Origins,
     ) -> LazyCodec {
         LazyCodec {
             key,
             place,
             chunk,
             compress,
+            origins,
             made: OnceLock::new(),
         }
     }
@@ -113,16 +124,10 @@ impl LazyCodec {
             place,
             chunk,
             compress,
+            origins,
             made,
         } = self;
-        made.get_or_init(|| {
-            Arc::new(ChunkCodec::new(
-                key.chunk_aead(place.suite),
-                *place,
-                *chunk,
-                *compress,
-            ))
-        })
+        made.get_or_init(|| Arc::new(keyring::codec(key, *place, *chunk, *compress, origins)))
     }
 }
 
@@ -145,6 +150,7 @@ impl FileData {
             size: 0,
             chunk,
             compress,
+            origins: Arc::default(),
             body: FileBody::Inline(Some(Arc::default())),
             unlogged: Unlogged::default(),
             listed: false,

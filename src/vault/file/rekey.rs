@@ -26,16 +26,16 @@ struct Renewed {
 }
 
 impl Core {
-    /// Gives the file another key.
+    /// Gives the file another key, if it is used up or `anyway`.
     ///
     /// # Errors
     /// `KeyUsedUp` when the file is too long for it, or no entry leads to it; what the store says.
-    pub fn renew_key(&self, node: &Arc<Node>) -> Result<()> {
+    pub fn renew_key(&self, node: &Arc<Node>, anyway: bool) -> Result<()> {
         let _change = self.change_alone(Room::Usual)?;
         let (body, inline) = {
             let state = node.state.read();
             let file = state.file()?;
-            if state.seals <= SEALS_MAX {
+            if state.seals <= SEALS_MAX && !anyway {
                 return Ok(());
             }
             if state.is_orphan(node) || file.chunk.count(file.size) > CHUNKS_MAX {
@@ -167,9 +167,12 @@ impl Core {
         self.commit(&records)?;
         state.seals = file.as_ref().map_or(0, |file| file.chunk.count(file.size));
         state.key = key;
+        // Under the new key nothing was sealed as anything else; what lies in the guard needs no chunk key.
         if let Some(file) = file {
             let old = std::mem::replace(state.file_mut()?, file);
             self.dead.lock().extend(old.payload().map(|old| old.id));
+        } else {
+            state.file_mut()?.origins = Arc::default();
         }
         self.mark_dirty(node, &mut state);
         Ok(())

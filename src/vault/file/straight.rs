@@ -113,7 +113,7 @@ impl Core {
     }
 
     /// The chunks are to be logged as claimed; their bytes need not be.
-    fn note_claim(&self, file: &mut FileData, first: u64, entries: &[IndexEntry], len: usize) {
+    pub fn note_claim(&self, file: &mut FileData, first: u64, entries: &[IndexEntry], len: usize) {
         let start = first * file.chunk.len() as u64;
         let range = start..start + len as u64;
         let unlogged = &mut file.unlogged;

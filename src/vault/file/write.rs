@@ -56,7 +56,7 @@ impl Core {
         let done = match self.with_space(write) {
             Err(VaultError::KeyUsedUp) => {
                 log::info!("a file gets a new key, as its old one is used up");
-                self.with_space(|| self.renew_key(node))?;
+                self.with_space(|| self.renew_key(node, false))?;
                 self.with_space(write)?
             }
             done => done?,
@@ -230,7 +230,8 @@ impl Core {
             file: file_id,
             payload: id,
         };
-        let codec = LazyCodec::new(Arc::clone(key), place, file.chunk, file.compress);
+        let origins = Arc::clone(&file.origins);
+        let codec = LazyCodec::new(Arc::clone(key), place, file.chunk, file.compress, origins);
         let (blob, slots) = (OpenBlob::default(), Arc::new(Slots::new(index)));
         Payload {
             id,
