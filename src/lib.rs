@@ -1,4 +1,5 @@
 //! wardfs: a transparent encrypted file system.
+pub mod bundle;
 pub mod check;
 pub mod cli;
 pub mod codec;

@@ -92,6 +92,7 @@ transcripts! {
     salvage_user
     speed
     encrypt
+    bundle
     inside
     inside_mount
 }

@@ -4,7 +4,8 @@ use crate::{keys::KEYS, memory::bounded};
 use wardfs::{
     crypto::TAG_LEN,
     format::{
-        FORMAT_DRAFT, FrameHead, HEADER_LEN, ParsedHeader, Record, RedoOp, StoredGuard, ZoneFile,
+        BUNDLE_LENGTH_LEN, BundleRecord, FORMAT_DRAFT, FrameHead, HEADER_LEN, ParsedHeader, Record,
+        RedoOp, StoredGuard, ZoneFile,
     },
 };
 
@@ -124,6 +125,31 @@ pub fn records(input: &[u8]) {
 /// Redo operations.
 pub fn redo_ops(input: &[u8]) {
     row(input, RedoOp::decode, RedoOp::encode);
+}
+
+/// Records of a bundle, each with its length.
+pub fn bundle(mut input: &[u8]) {
+    while let Some((length, rest)) = input.split_first_chunk() {
+        let Ok(len) = BundleRecord::decode_length(*length) else {
+            return;
+        };
+        let Some((bytes, rest)) = rest.split_at_checked(len) else {
+            return;
+        };
+        input = rest;
+        let Ok(record) = bounded(bytes.len(), || BundleRecord::decode(bytes)) else {
+            continue;
+        };
+        let mut written = Vec::new();
+        record.encode(&mut written);
+        let (length_again, again) = written.split_at(BUNDLE_LENGTH_LEN);
+        assert_eq!((length_again, again), (&length[..], bytes));
+        assert!(BundleRecord::decode(again).as_ref() == Ok(&record));
+        let _ = format!("{record:?}");
+        if let BundleRecord::Frame(frame) = &record {
+            assert!(frame.entry().is_ok_and(|entry| entry.present));
+        }
+    }
 }
 
 /// The head of a chunk's frame.

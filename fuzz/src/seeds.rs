@@ -141,6 +141,8 @@ fn seeds() -> Seeds {
     );
     seeds.insert("stream_header", stored(&vectors!("stream")));
     seeds.insert("stream", streams());
+    let bundle = stored(&vectors!("bundle"));
+    seeds.insert("bundle", [&bundle[..], &[bundle[..17].concat()]].concat());
     seeds.insert("record", records);
     seeds.insert("redo_op", redo);
     seeds

@@ -4,6 +4,7 @@
 //! passphrase: arguments are seen by every user of the machine.
 
 use super::{
+    bundle_args::{ExportArgs, ImportArgs},
     duration,
     exit::Exit,
     extpass::ExtPass,
@@ -80,6 +81,12 @@ pub enum Command {
     /// Copy a file into a vault that is not mounted
     #[command(long_about = help::PUT, after_help = help::PUT_EXAMPLES)]
     Put(PutArgs),
+    /// Take a file or folder out of a vault, still encrypted
+    #[command(long_about = help::EXPORT, after_help = help::EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Put what `export` made into a vault
+    #[command(long_about = help::IMPORT, after_help = help::IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Encrypt a file or a pipe
     #[command(long_about = help::ENCRYPT, after_help = help::ENCRYPT_EXAMPLES)]
     Encrypt(EncryptArgs),

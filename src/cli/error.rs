@@ -11,6 +11,7 @@ use super::{
     vault_dir::{OPEN, VaultDirError},
 };
 use crate::{
+    bundle::BundleError,
     crypto::KdfError,
     mount::{self, MountError, OptionError, ScrubError, UnmountError},
     salvage::SalvageError,
@@ -28,6 +29,9 @@ use std::{
 
 /// For a vault that cannot be written.
 const LOOK: &str = "`wardfs mount --ro` shows it as it is";
+
+/// What an import does to a path in a vault.
+pub const IMPORT: &str = "import to";
 
 /// For a mount that could not store.
 const KEPT: &str =
@@ -187,9 +191,27 @@ pub enum CliError {
         /// Why.
         source: StreamError,
     },
+    /// Nothing came where a stream was to come.
+    #[error("{action} {}: it is empty, and no stream", shown(path))]
+    EmptyStream {
+        /// `decrypt` or `import`
+        action: &'static str,
+        /// What is read.
+        path: PathBuf,
+    },
+    /// A bundle cannot be made or taken in. The path is as it was typed.
+    #[error("{action} {}", shown(path))]
+    Bundle {
+        /// `export` or `import`
+        action: &'static str,
+        /// The path in the vault, or the bundle.
+        path: PathBuf,
+        /// Why.
+        source: Box<BundleError>,
+    },
     /// A terminal is no place for ciphertext.
-    #[error("encrypt: standard output is a terminal, which cannot show a stream")]
-    CiphertextToTerminal,
+    #[error("{0}: standard output is a terminal, which cannot show a stream")]
+    CiphertextToTerminal(&'static str),
     /// A file with something else than a key in it.
     #[error("read the key from {}: it has neither 32 bytes nor 64 hex digits", shown(.0))]
     KeyFile(PathBuf),
@@ -238,7 +260,9 @@ impl CliError {
             CliError::Salvage { source, .. } => exit::of_salvage(source),
             CliError::NotWhole(_) => Exit::DamageLeft,
             CliError::Stream { source, .. } => exit::of_stream(source),
-            CliError::CiphertextToTerminal => Exit::Usage,
+            CliError::EmptyStream { .. } => Exit::Damaged,
+            CliError::Bundle { source, .. } => exit::of_bundle(source),
+            CliError::CiphertextToTerminal(_) => Exit::Usage,
             CliError::KeyFile(_) => Exit::NoPassphrase,
             CliError::Unmount(error) => exit::of_unmount(error),
             CliError::Scrub(error) => exit::of_scrub(error),
@@ -275,8 +299,18 @@ impl CliError {
                 path,
                 ..
             } if mount::is_ending(*pid) => Some(killed_hint(*pid, path)),
-            CliError::CiphertextToTerminal => {
+            CliError::CiphertextToTerminal("export") => {
+                Some("name a file, or let a program read it".to_owned())
+            }
+            CliError::CiphertextToTerminal(_) => {
                 Some("name a file, or let a program read it: `wardfs encrypt IN OUT`".to_owned())
+            }
+            CliError::Inside {
+                action: IMPORT,
+                source,
+                ..
+            } if matches!(**source, VaultError::Exists) => {
+                Some("`--replace` lets go what has the name, when all is there".to_owned())
             }
             CliError::KeyFile(_) => {
                 Some("`head -c 32 /dev/urandom > FILE` makes a key".to_owned())

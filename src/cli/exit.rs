@@ -4,6 +4,7 @@
 
 use super::vault_dir::VaultDirError;
 use crate::{
+    bundle::BundleError,
     crypto::KdfError,
     format::FormatError,
     journal::JournalError,
@@ -100,9 +101,9 @@ impl Exit {
                 "no passphrase or key could be read (empty, too long, source failed)"
             }
             Exit::NotAVault => "the directory is not a vault",
-            Exit::Damaged => "the stored bytes of the vault or stream are damaged",
+            Exit::Damaged => "the stored bytes of the vault, stream or bundle are damaged",
             Exit::InUse => "another process uses the vault",
-            Exit::TooNew => "the vault or stream needs another wardfs",
+            Exit::TooNew => "the vault, stream or bundle needs another wardfs",
             Exit::NoPlace => {
                 "init, salvage: nothing can be put there (not empty, a file, no parent)"
             }
@@ -258,6 +259,17 @@ pub fn of_stream(error: &StreamError) -> Exit {
         | StreamError::Trailing => Exit::Damaged,
         StreamError::Unsupported(_) | StreamError::TooLong | StreamError::Failed => Exit::Other,
         StreamError::Shrunk | StreamError::Io(_) => Exit::Io,
+    }
+}
+
+/// The code of a bundle that cannot be made or taken in.
+pub fn of_bundle(error: &BundleError) -> Exit {
+    match error {
+        BundleError::Format(error) => of_format(error),
+        BundleError::Damaged(_) | BundleError::Chunk(_) => Exit::Damaged,
+        BundleError::Vault(error) => of_vault(error),
+        BundleError::Exists | BundleError::Stopped => Exit::Other,
+        BundleError::Io(_) => Exit::Io,
     }
 }
 

@@ -231,6 +231,52 @@ Examples:
   wardfs put ~/vault letter.txt letters
   pg_dump shop | wardfs put --passfile ~/key ~/vault - backups/shop.sql";
 
+/// `wardfs export --help`
+pub const EXPORT: &str = "\
+Take the file or folder PATH out of a vault that is not mounted, into the file BUNDLE.
+
+The bundle is encrypted for a passphrase of its own, and needs nothing of the vault. It holds names, permissions, owners, times, \
+extended attributes and hard links within the folder; holes take no space in it. `wardfs import` puts it into another vault.
+
+The content of files beyond 8 KiB is not decrypted on the way: it is taken as it lies in the vault, with the keys that open it. So \
+that whoever gets the bundle cannot read what is written later, each file gets another key for that; this is noted in the vault. \
+With --reseal the content is decrypted and encrypted for the bundle alone, and nothing is written to the vault; that is also done \
+where the vault cannot be written.
+
+The file BUNDLE is there when it is whole; after an error what was there before is as it was. Two passphrases are needed, first \
+that of the vault. Each is asked for on the terminal; where standard input is no terminal, they are its next two lines.";
+
+/// Below the options of `wardfs export --help`.
+pub const EXPORT_EXAMPLES: &str = "\
+Examples:
+  wardfs export ~/vault photos/2026 summer.wards
+  wardfs export --passfile ~/key --bundle-passfile ~/key2 ~/vault shop.db - | ssh host 'cat > shop.wards'
+  wardfs export --reseal /mnt/dvd/vault / all.wards";
+
+/// `wardfs import --help`
+pub const IMPORT: &str = "\
+Put the file or folder of a BUNDLE that `wardfs export` made into a vault that is not mounted.
+
+PATH is a directory in the vault, which gets it under the name that it had, or the name that it is to have. What has the name \
+stays, and that is an error; with --replace it goes at the moment when all is there.
+
+It is there as a whole and durably, or not at all: a bundle that is cut, changed, or does not open leaves nothing, and so does an \
+import that is killed. Content is not decrypted on the way if the vault has the suite and the chunk size of the other one; else it \
+is decrypted and encrypted anew.
+
+Permissions, times, extended attributes and hard links come with it. Owners, set-id bits, devices and the attributes that only root \
+may set (trusted, security) come if root does this; else everything belongs to who does it, and devices are left out.
+
+Two passphrases are needed, first that of the vault. Each is asked for on the terminal; where standard input is no terminal and not \
+the bundle, they are its next two lines.";
+
+/// Below the options of `wardfs import --help`.
+pub const IMPORT_EXAMPLES: &str = "\
+Examples:
+  wardfs import ~/vault summer.wards photos
+  ssh host cat shop.wards | wardfs import --passfile ~/key --bundle-passfile ~/key2 ~/vault - shop.db
+  wardfs import --replace ~/vault summer.wards photos";
+
 /// `wardfs encrypt --help`
 pub const ENCRYPT: &str = "\
 Encrypt the file IN, or standard input, to the file OUT, or to standard output.

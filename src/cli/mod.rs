@@ -23,9 +23,13 @@
 //! put          a command
 //! streams      two commands, encrypt and decrypt       stream_args  what they can be asked for
 //! lock         what locks a stream                     new_file     a file that is there when it is whole
+//! bundles      two commands, export and import         bundle_args  what they can be asked for
+//! ways         what streams and bundles are read from and written to
 //! ```
 
 mod args;
+mod bundle_args;
+mod bundles;
 mod check;
 mod check_json;
 mod check_text;
@@ -70,6 +74,7 @@ mod unmount;
 mod users;
 mod vault_dir;
 mod watch;
+mod ways;
 mod words;
 
 use args::{Cli, Command};
@@ -117,6 +122,8 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Ls(args) => inside::ls(args),
         Command::Get(args) => inside::get(args),
         Command::Put(args) => put::put(args),
+        Command::Export(args) => bundles::export(args),
+        Command::Import(args) => bundles::import(args),
         Command::Encrypt(args) => streams::encrypt(args),
         Command::Decrypt(args) => streams::decrypt(args),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),

@@ -1,0 +1,137 @@
+//! An export and an import take a few MiB beside what an open vault takes, however long the file.
+#![allow(unsafe_code)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    fs::File,
+    io::{BufReader, BufWriter},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+use wardfs::{
+    bundle::{self, Destination, ExportOptions, ImportOptions, Owners},
+    crypto::{KdfParams, LockKey, Suite},
+    format::{ChunkSize, Name},
+    store::{DirectoryStore, Store},
+    stream::{Access, DecryptingReader, EncryptingWriter, Options},
+    vault::{InitOptions, NewKind, OpenOptions, ROOT_INO, Vault, init},
+};
+
+/// Most that either may take at once, in bytes.
+const LIMIT: usize = 3 << 20;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn taken(len: usize) {
+    let live = LIVE.fetch_add(len, Relaxed) + len;
+    PEAK.fetch_max(live, Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        taken(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        // Both may be there for a moment.
+        taken(len);
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.realloc(block, layout, len) }
+    }
+}
+
+/// The most memory that `work` has at once.
+fn peak(work: impl FnOnce()) -> usize {
+    let before = LIVE.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    work();
+    PEAK.load(Relaxed) - before
+}
+
+fn new_vault(dir: &Path) -> Vault {
+    let store: Arc<dyn Store> = Arc::new(DirectoryStore::open(dir).unwrap());
+    let options = InitOptions {
+        suite: Suite::Aes256Gcm,
+        compress: false,
+        chunk: ChunkSize::from_log2(14).unwrap(),
+        kdf: KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1).unwrap(),
+        uid: 0,
+        gid: 0,
+    };
+    init(&*store, b"secret", &options).unwrap();
+    Vault::open(store, b"secret", OpenOptions::default()).unwrap()
+}
+
+/// Peaks of an export and of an import of so many MiB.
+fn peaks(mib: u64, reseal: bool) -> (usize, usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let place = dir.path().join(name);
+        std::fs::create_dir(&place).unwrap();
+        place
+    };
+    let (from, to) = (new_vault(&place("from")), new_vault(&place("to")));
+    let ino = from.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    let ino = ino.unwrap().ino;
+    for at in 0..mib {
+        let piece = vec![u8::try_from(at % 251).unwrap() + 1; 1 << 20];
+        from.write(ino, at << 20, &piece, false).unwrap();
+    }
+    while from.checkpoint().unwrap() {}
+    let (key, path) = (LockKey::generate(), dir.path().join("bundle"));
+    let exported = peak(|| {
+        let file = BufWriter::new(File::create(&path).unwrap());
+        let mut out =
+            EncryptingWriter::new(file, &[Access::Key(&key)], &Options::default()).unwrap();
+        let how = ExportOptions {
+            reseal,
+            verify: false,
+        };
+        let (name, done) = (Name::new(b"file").unwrap(), AtomicU64::new(0));
+        bundle::export(&from, ino, &name, &mut out, how, &done).unwrap();
+        assert_eq!(done.load(Relaxed), mib << 20);
+        out.finish().unwrap().into_inner().unwrap();
+    });
+    let imported = peak(|| {
+        let file = BufReader::new(File::open(&path).unwrap());
+        let stream = DecryptingReader::new(file, &Access::Key(&key)).unwrap();
+        let how = ImportOptions {
+            owners: Owners::Kept,
+            replace: false,
+            reseal,
+            verify: false,
+        };
+        let stop = AtomicBool::new(false);
+        bundle::import(&to, stream, &Destination::Into(ROOT_INO), &how, &stop).unwrap();
+    });
+    (exported, imported)
+}
+
+#[test]
+fn both_ways_take_a_few_mib_however_long_the_file() {
+    for reseal in [false, true] {
+        for mib in [16, 160] {
+            let (exported, imported) = peaks(mib, reseal);
+            assert!(
+                exported < LIMIT && imported < LIMIT,
+                "{mib} MiB, sealed anew: {reseal}: {exported} and {imported} bytes"
+            );
+        }
+    }
+}
