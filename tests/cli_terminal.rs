@@ -220,6 +220,55 @@ fn the_passphrase_of_a_stream_is_asked_for_where_the_data_does_not_come_from() {
     assert!(session.end().0.success());
 }
 
+/// A vault with a file, whose passphrase is `correct horse`.
+fn vault_with_a_file(directory: &Directory) {
+    let path = directory.path();
+    std::fs::write(path.join("key"), "correct horse").unwrap();
+    std::fs::write(path.join("plain"), "content").unwrap();
+    let wardfs = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wardfs"));
+        let output = command.args(arguments).current_dir(path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    wardfs(&["init", "--kdf-memory", "8", "--passfile", "key", "vault"]);
+    wardfs(&["put", "--passfile", "key", "vault", "plain"]);
+}
+
+#[test]
+fn a_bundle_asks_for_the_passphrase_of_the_vault_and_then_for_its_own() {
+    let directory = Directory::new();
+    vault_with_a_file(&directory);
+    let arguments = ["export", "vault", "plain", "bundle"];
+    let mut session = Session::start_in(directory, "", &arguments);
+    session.expect("Passphrase: ");
+    session.send("correct horse\r");
+    session.expect("New passphrase of the bundle: ");
+    assert!(!session.echoes());
+    session.send("battery staple\r");
+    session.expect("Repeat it: ");
+    session.send("battery staple\r");
+    let status = session.child.wait().unwrap();
+    assert!(status.success() && session.directory.path().join("bundle").exists());
+    let Session { directory, .. } = session;
+    let arguments = ["import", "vault", "bundle", "again"];
+    let mut session = Session::start_in(directory, "", &arguments);
+    session.expect("Passphrase: ");
+    session.send("correct horse\r");
+    session.expect("Passphrase of the bundle: ");
+    session.send("battery staple\r");
+    assert!(session.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_bundle_is_not_written_to_a_terminal() {
+    let directory = Directory::new();
+    vault_with_a_file(&directory);
+    let arguments = ["export", "vault", "plain", "-"];
+    let mut session = Session::start_in(directory, "", &arguments);
+    session.expect("wardfs: export: standard output is a terminal, which cannot show a stream");
+    assert_eq!(session.end().0.code(), Some(2));
+}
+
 #[test]
 fn entries_that_differ_make_no_vault() {
     let mut session = Session::start(&["init", "vault"]);

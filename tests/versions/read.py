@@ -89,13 +89,15 @@ def base64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-def extensions(reader):
-    last = 0
+def extensions(reader, known=()):
+    """All of them, by kind; of the critical ones those that are known."""
+    last, found = 0, {}
     for _ in range(reader.number(2)):
         kind = reader.number(2)
-        need(kind > last and kind < 0x8000, "an unknown critical extension")
+        need(kind > last and (kind < 0x8000 or kind in known), "an unknown critical extension")
         last = kind
-        reader.string(4)
+        found[kind] = reader.string(4)
+    return found
 
 
 def stanza(reader):
@@ -208,7 +210,13 @@ class Guard:
         reader.string(1)
         self.kind = reader.number(1)
         {1: self.file_content, 2: self.directory_content}.get(self.kind, self.other_content)(reader)
-        extensions(reader)
+        self.origins = []
+        for origins in extensions(reader, (0x8001,)).values():
+            origins = Reader(origins)
+            self.origins = [(origins.take(48), origins.take(32)) for _ in range(origins.number(1))]
+            need(self.kind == 1 and 1 <= len(self.origins) <= 15 and not origins.rest(), "guard: origins")
+        if self.kind == 1:
+            self.read_file()
         padding = reader.rest()
         need(not any(padding) and len(padding) < 512, "guard: padding")
 
@@ -228,11 +236,16 @@ class Guard:
             reader.number(8)
             self.height = reader.number(1)
             self.root = [reader.take(20) for _ in range(reader.number(1))]
-            content = self.read()
+            self.inline = None
         else:
-            content = reader.take(self.size)
+            self.inline = reader.take(self.size)
+        self.checksum = checksum
+
+    def read_file(self):
+        """When its origins are known."""
+        content = self.read() if self.inline is None else self.inline
         digest = blake3(content).digest()
-        need(checksum in (None, digest), "file: checksum")
+        need(self.checksum in (None, digest), "file: checksum")
         self.value = digest.hex()
 
     def directory_content(self, reader):
@@ -283,14 +296,26 @@ class Guard:
         length = int.from_bytes(entry[16:19], "little")
         head, nonce, sealed = frame[:4], frame[4:16], frame[16 : 32 + length]
         need(head == entry[16:] and sealed[-16:] == entry[:16], f"chunk {chunk}: another frame")
-        bound = u(0, 2) + u(self.suite, 1) + self.vault.id + self.file + self.payload + u(chunk, 8) + head
-        plain = opened(self.suite, self.derived("wardfs chunk"), nonce, sealed, bound, f"chunk {chunk}")
+        ids, key = self.sealed_as(head[3] >> 2 & 15)
+        bound = u(0, 2) + u(self.suite, 1) + ids + u(chunk, 8) + head
+        plain = opened(self.suite, key, nonce, sealed, bound, f"chunk {chunk}")
         if head[3] & 1:
             size = int.from_bytes(plain[:4], "little")
             need(size <= self.chunk, "chunk: plaintext length")
             plain = lz4.block.decompress(plain[4:], uncompressed_size=size)
             need(len(plain) == size, "chunk: plaintext length")
         return plain
+
+    def sealed_as(self, number):
+        """Ids and key of a frame with this number of an origin."""
+        count = len(self.origins)
+        need(number <= count, "chunk: another origin")
+        if number < count:
+            return self.origins[number]
+        own = self.derived("wardfs chunk")
+        if count:
+            own = derive(self.key, "wardfs chunk after", u(self.suite, 1), u(count, 1))
+        return self.vault.id + self.file + self.payload, own
 
     # Section 5.
 
