@@ -5,6 +5,9 @@
 //! nothing with wardfs and must show the same. NAME begins with `version-V-draft-D`. While the version is 0, a program reads
 //! one draft alone; then vaults of other drafts must be refused by name, and every draft has its own vaults.
 //!
+//! `origins-whole` holds files that were exported, changed, imported elsewhere, changed there, and imported again: frames with
+//! numbers of origins from 0 to 2. The program made it, on the command line; `read.py` wrote its list.
+//!
 //! When the format changes, new ones are made, beside those that are there:
 //!
 //! ```text

@@ -47,6 +47,9 @@ impl Core {
                         continue;
                     }
                 };
+                if self.is_left_over(&dir, name.as_bytes(), &child) {
+                    continue;
+                }
                 let entry = DirEntry {
                     ino: child.ino,
                     kind: child.kind,

@@ -20,6 +20,14 @@ const MARK: &[u8] = b"wardfs.import";
 /// Entries removed between two listings.
 const BATCH: usize = 256;
 
+impl Core {
+    /// What an import that was cut short has left is not shown. Where the vault may be written it is removed; elsewhere it stays,
+    /// until somebody may.
+    pub fn is_left_over(&self, dir: &Node, name: &[u8], child: &Arc<Node>) -> bool {
+        dir.is_root() && name == NAME && self.options.read_only && is_marked(child)
+    }
+}
+
 #[allow(clippy::missing_errors_doc)] // As for the other methods.
 impl Vault {
     /// Makes the directory (+1); only one can be there. `Exists` when something else has its name.

@@ -50,7 +50,12 @@ impl Core {
     /// The node that an entry leads to.
     pub fn lookup(&self, parent: u64, name: &[u8]) -> Result<Arc<Node>> {
         let name = entry_name(name)?;
-        self.child(&self.directory(parent)?, &name)
+        let dir = self.directory(parent)?;
+        let child = self.child(&dir, &name)?;
+        if self.is_left_over(&dir, name.as_bytes(), &child) {
+            return Err(VaultError::NotFound);
+        }
+        Ok(child)
     }
 
     /// Makes a node and its entry.

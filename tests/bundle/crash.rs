@@ -33,6 +33,9 @@ fn bundle() -> Vec<u8> {
 /// All of it, or nothing, and nothing that nobody names. `true`: all.
 fn shown(after: SimulatedStore, whole: &Tree) -> bool {
     let store: Arc<dyn Store> = Arc::new(after);
+    // Also to who may not write, and so not remove anything.
+    let looked = tree(&open_strict(&store), ROOT_INO).len();
+    assert!(looked == 1 || looked == whole.len(), "{looked} nodes");
     let vault = open(&store);
     let found = tree(&vault, ROOT_INO);
     let mut expected = whole.clone();
