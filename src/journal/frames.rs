@@ -152,16 +152,27 @@ impl FrameReader {
 
     /// The length of a frame that would begin at this offset; none at the end of the file.
     pub fn length_at(&self, position: u64) -> Result<Option<usize>, StoreError> {
-        let mut head = [0; 4];
+        let head = self.bytes_at(position)?;
+        Ok(head.map(|head| u32::from_le_bytes(head) as usize))
+    }
+
+    /// Is there anything but zeros where the frame with this end would have its tag?
+    pub fn has_tag_before(&self, end: u64) -> Result<bool, StoreError> {
+        let tag: Option<[u8; TAG_LEN]> = self.bytes_at(end.saturating_sub(TAG_LEN as u64))?;
+        Ok(tag.is_some_and(|tag| tag != [0; TAG_LEN]))
+    }
+
+    fn bytes_at<const LEN: usize>(&self, position: u64) -> Result<Option<[u8; LEN]>, StoreError> {
+        let mut bytes = [0; LEN];
         let at = position.checked_sub(self.start).map(usize::try_from);
         match at {
-            Some(Ok(at)) if at + 4 <= self.buffer.len() => {
-                head.copy_from_slice(&self.buffer[at..at + 4]);
+            Some(Ok(at)) if at + LEN <= self.buffer.len() => {
+                bytes.copy_from_slice(&self.buffer[at..at + LEN]);
             }
-            _ if self.blob.read_at(position, &mut head)? < 4 => return Ok(None),
+            _ if self.blob.read_at(position, &mut bytes)? < LEN => return Ok(None),
             _ => {}
         }
-        Ok(Some(u32::from_le_bytes(head) as usize))
+        Ok(Some(bytes))
     }
 
     fn rest(&self) -> &[u8] {

@@ -1,8 +1,8 @@
 //! Finds the next frame behind bytes that are none: a damaged length leads nowhere, and a page that was not written takes the
 //! heads of many frames along.
 //!
-//! Every offset could be the start of a frame. Those are tried whose length leads to another length, or to the end of what was
-//! written: of random bytes hardly any do. How many frames are gone is not known either, so each index is tried that
+//! Every offset could be the start of a frame. Those are tried whose length leads to a tag and then to another length, or to the
+//! end of what was written: of random bytes hardly any do. (What was not written yet is zeros, and no tag.) How many frames are gone is not known either, so each index is tried that
 //! could lie there; a frame opens at its own alone.
 use super::{
     JournalContext,
@@ -17,8 +17,9 @@ const LEN_MIN: usize = FRAME_HEAD + 1;
 const LEN_MAX: usize = 8 << 20;
 /// Lengths in a row that are followed.
 const CHAIN: usize = 3;
-/// Bytes that are opened in one search, so that damage costs a mount no minutes.
-const WORK_MAX: usize = 256 << 20;
+/// Bytes that are opened for one offset, and in one search, so that damage costs a mount no minutes.
+const WORK_EACH: usize = 256 << 20;
+const WORK_MAX: usize = 1 << 30;
 
 /// Goes to the next frame behind the one that is not at the present position, and gives its index. `next`: where it would begin if
 /// the length can be believed.
@@ -56,15 +57,13 @@ fn search(
         let at = file.position();
         if is_len(len) && leads_on(file, len, end)? {
             let gone = (at - start) / (LEN_MIN + FRAME_COST) as u64;
-            for index in broken.index + 1..=broken.index + 1 + gone {
+            let most = (WORK_EACH.min(work) / len) as u64;
+            for index in (broken.index + 1..).take(to_usize(most.min(gone + 1))) {
                 let place = FramePlace { index, ..broken };
                 if let Found::Frame { .. } = file.peek(context, place)? {
                     return Ok(Some(index));
                 }
                 work = work.saturating_sub(len);
-                if work == 0 {
-                    return Ok(None);
-                }
             }
             file.seek(at);
         }
@@ -89,6 +88,10 @@ fn next_length(file: &mut FrameReader) -> Result<Option<usize>, StoreError> {
     }
 }
 
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
 fn is_len(len: usize) -> bool {
     (LEN_MIN..=LEN_MAX).contains(&len)
 }
@@ -99,7 +102,7 @@ fn leads_on(file: &FrameReader, len: usize, end: u64) -> Result<bool, StoreError
     let mut len = len;
     for _ in 0..CHAIN {
         at += (len + FRAME_COST) as u64;
-        if at > end {
+        if at > end || !file.has_tag_before(at)? {
             return Ok(false);
         }
         let Some(next) = file.length_at(at)? else {

@@ -498,6 +498,46 @@ fn what_was_durable_is_missed_though_the_damage_hides_where_the_next_frames_begi
 }
 
 #[test]
+fn a_damaged_length_before_long_frames_and_room_for_more_hides_nothing() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    let mut starts = Vec::new();
+    for _ in 0..8 {
+        let mut bytes = vec![0; 300_000];
+        crate::crypto::fill_random(&mut bytes);
+        starts.push(usize::try_from(journal.segment_len()).unwrap());
+        let Record::Write {
+            file, offset, time, ..
+        } = write(1)
+        else {
+            unreachable!("it writes")
+        };
+        let long = Record::Write {
+            file,
+            offset,
+            bytes,
+            time,
+        };
+        journal.commit(&[long]).unwrap();
+        journal.flush().unwrap();
+    }
+    journal.commit(&[write(9)]).unwrap();
+    let mut whole = store.get(&segment(1)).unwrap();
+    // As a segment is allocated before it is written.
+    whole.resize(whole.len() + (4 << 20), 0);
+    for frame in [1, 4, 7] {
+        for bit in 0..32 {
+            let mut damaged = whole.clone();
+            damaged[starts[frame] + bit / 8] ^= 1 << (bit % 8);
+            store.put(&segment(1), &damaged).unwrap();
+            let found = read_log(&*store, &context, 0).unwrap();
+            let seen = (found.frames.len(), found.behind.len());
+            assert_eq!(seen, (frame, 8 - frame), "frame {frame}, bit {bit}");
+        }
+    }
+}
+
+#[test]
 fn a_log_of_noise_is_looked_through_in_no_time() {
     let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
     let mut noise = vec![0; 16 << 20];
