@@ -34,9 +34,11 @@ impl<'a> Executor<'a> {
         match op {
             RedoOp::MakeDir(path) => self.store.make_dir(path),
             RedoOp::RemoveDir(path) => self.store.remove_dir(path),
-            RedoOp::Put { path, bytes } => self.named(|store| store.put(path, bytes)),
+            RedoOp::Put { path, bytes } => {
+                self.named(|store| with_parent(store, path, || store.put(path, bytes)))
+            }
             RedoOp::Remove(path) => self.named(|store| store.remove(path)),
-            RedoOp::Rename { from, to } => self.named(|store| store.rename(from, to)),
+            RedoOp::Rename { from, to } => self.named(|store| move_if_there(store, from, to)),
             RedoOp::WriteAt {
                 path,
                 offset,
@@ -60,9 +62,39 @@ impl<'a> Executor<'a> {
     fn open(&mut self, path: &ObjectPath, create: bool) -> Result<&dyn Blob, StoreError> {
         let open = match self.open.take() {
             Some(open) if open.0 == *path => open,
-            _ => (path.clone(), self.store.open(path, create)?),
+            _ if create => {
+                let open = with_parent(self.store, path, || self.store.open(path, true))?;
+                (path.clone(), open)
+            }
+            _ => (path.clone(), self.store.open(path, false)?),
         };
         Ok(&*self.open.insert(open).1)
+    }
+}
+
+/// A directory of the store can be lost. What belongs there now is stored all the same: only what was there before is missed.
+fn with_parent<T>(
+    store: &dyn Store,
+    path: &ObjectPath,
+    change: impl Fn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match change() {
+        Err(StoreError::NotFound(_)) => {
+            store.make_dir(&path.parent())?;
+            change()
+        }
+        done => done,
+    }
+}
+
+/// What is lost cannot be moved; all else is to be done nevertheless.
+fn move_if_there(store: &dyn Store, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError> {
+    match with_parent(store, to, || store.rename(from, to)) {
+        Err(StoreError::NotFound(_)) => {
+            log::error!("{from} is missing: what is in it is lost");
+            Ok(())
+        }
+        done => done,
     }
 }
 

@@ -245,6 +245,45 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
 }
 
 #[test]
+fn a_lost_directory_or_payload_does_not_keep_a_redo_file_from_being_done() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    let path = |name: &str| ObjectPath::new(name).unwrap();
+    let bytes = b"stored".to_vec();
+    let ops = [
+        RedoOp::Rename {
+            from: path("payloads/new/gone"),
+            to: path("payloads/aa/gone"),
+        },
+        RedoOp::Rename {
+            from: path("there"),
+            to: path("lost/moved"),
+        },
+        RedoOp::WriteAt {
+            path: path("also/lost/object"),
+            offset: 0,
+            bytes: bytes.clone(),
+        },
+        RedoOp::Put {
+            path: path("guards/lost/guard"),
+            bytes: bytes.clone(),
+        },
+        RedoOp::Remove(path("never/was")),
+    ];
+    store.make_dir(&path("payloads/new")).unwrap();
+    store.put(&path("there"), &bytes).unwrap();
+    let mut redo = journal.redo(1).unwrap();
+    ops.iter().for_each(|op| redo.add(op).unwrap());
+    redo.commit().unwrap();
+    for _ in 0..2 {
+        execute_redo_file(&*store, &context, &Pool::new(Some(3)), 1).unwrap();
+        for name in ["lost/moved", "also/lost/object", "guards/lost/guard"] {
+            assert_eq!(store.get(&path(name)).unwrap(), bytes, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_redo_file_that_could_not_be_synced_is_none() {
     for operation in [Operation::BlobSync, Operation::SyncDir] {
         let context = context();
