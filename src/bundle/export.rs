@@ -28,7 +28,8 @@ const RUN_LEN: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportOptions {
     /// Open all content and seal it with keys of the bundle's own. Nothing is written to the vault then; it is done in any case
-    /// where the vault is read-only.
+    /// where the vault is read-only. If not, who can read the bundle and write to the store can exchange that content, and no
+    /// check sees it.
     pub reseal: bool,
     /// Open all frames to see that they are whole, though they are taken as they are.
     pub verify: bool,

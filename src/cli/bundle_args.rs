@@ -37,12 +37,12 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub bundle_passphrase: BundlePassphraseArgs,
 
-    /// Decrypt content and encrypt it for the bundle alone; nothing is written to the vault
+    /// Take content as it is sealed, with its keys, and do not decrypt it; mind what the text above says of that
     #[arg(long)]
-    pub reseal: bool,
+    pub as_sealed: bool,
 
     /// Decrypt content too, to see that it is whole, though it is taken as it is
-    #[arg(long, conflicts_with = "reseal")]
+    #[arg(long, requires = "as_sealed")]
     pub verify: bool,
 
     /// Directory of the vault, which must not be mounted
@@ -71,12 +71,12 @@ pub struct ImportArgs {
     #[arg(long)]
     pub replace: bool,
 
-    /// Decrypt content and encrypt it with keys of this vault alone
+    /// Keep content as it is sealed, with the keys that came with it; mind what the text above says of that
     #[arg(long)]
-    pub reseal: bool,
+    pub as_sealed: bool,
 
     /// Decrypt content too, to see that it is whole, though it is kept as it is
-    #[arg(long, conflicts_with = "reseal")]
+    #[arg(long, requires = "as_sealed")]
     pub verify: bool,
 
     /// Directory of the vault, which must not be mounted

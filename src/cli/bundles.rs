@@ -58,7 +58,7 @@ pub fn export(args: &ExportArgs) -> Result<(), CliError> {
     if output.is_terminal() {
         return Err(CliError::CiphertextToTerminal("export"));
     }
-    let read_only = args.reseal || check_writable(&args.vault).is_err();
+    let read_only = !args.as_sealed || check_writable(&args.vault).is_err();
     let vault = open(&args.vault, &args.passphrase, false, read_only)?;
     let result = write(&vault, args, &output, named);
     // What is not closed stays in the journal for the next opening.
@@ -93,7 +93,7 @@ fn write(
     drop(passphrase);
     let mut writer = BufWriter::with_capacity(BUFFER_LEN, writer);
     let how = ExportOptions {
-        reseal: args.reseal,
+        reseal: !args.as_sealed,
         verify: args.verify,
     };
     let written = bundle::export(vault, stat.ino, &name, &mut writer, how, &done);
@@ -196,7 +196,7 @@ fn read(
             Owners::All(getuid().as_raw(), getgid().as_raw())
         },
         replace: args.replace,
-        reseal: args.reseal,
+        reseal: !args.as_sealed,
         verify: args.verify,
     };
     let interrupt = Interrupt::watched()?;

@@ -1,4 +1,4 @@
-//! The two threads of a vault that is open for writing: one writes what waits in memory to the log every 100 ms, one runs
+//! The two threads of a vault that is open for writing: one writes what waits in memory to the log every 75 ms, one runs
 //! checkpoints.
 use super::core::{Core, Signal};
 use std::{
@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What was acknowledged is in the log at the latest after this time, so that a killed daemon loses no more.
-const TAIL_INTERVAL: Duration = Duration::from_millis(100);
+/// So long what was acknowledged may wait in memory. 150 ms are promised: the rest is for waking up and writing on a busy machine.
+const TAIL_INTERVAL: Duration = Duration::from_millis(75);
 /// How often the age of changes is looked at.
 const AGE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long after a checkpoint that found no space the next one is tried.
