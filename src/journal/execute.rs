@@ -18,12 +18,26 @@ pub struct Executor<'a> {
     store: &'a dyn Store,
     /// The object that was written last.
     open: Option<(ObjectPath, Arc<dyn Blob>)>,
+    missing: Missing,
+}
+
+/// What becomes of an operation on something that is not there, though it should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// It fails: what is missing may be put back, and then nothing is lost.
+    Refused,
+    /// As much is done as can be: what is to be stored gets its directory, and what is gone is not moved.
+    PassedOver,
 }
 
 impl<'a> Executor<'a> {
-    /// One that has no object open.
+    /// One that has no object open, and refuses what is missing.
     pub fn new(store: &'a dyn Store) -> Executor<'a> {
-        Executor { store, open: None }
+        Executor {
+            store,
+            open: None,
+            missing: Missing::Refused,
+        }
     }
 
     /// Does one operation.
@@ -35,10 +49,14 @@ impl<'a> Executor<'a> {
             RedoOp::MakeDir(path) => self.store.make_dir(path),
             RedoOp::RemoveDir(path) => self.store.remove_dir(path),
             RedoOp::Put { path, bytes } => {
-                self.named(|store| with_parent(store, path, || store.put(path, bytes)))
+                let missing = self.missing;
+                self.named(|store| missing.made(store, path, || store.put(path, bytes)))
             }
             RedoOp::Remove(path) => self.named(|store| store.remove(path)),
-            RedoOp::Rename { from, to } => self.named(|store| move_if_there(store, from, to)),
+            RedoOp::Rename { from, to } => {
+                let missing = self.missing;
+                self.named(|store| missing.moved(store, from, to))
+            }
             RedoOp::WriteAt {
                 path,
                 offset,
@@ -63,7 +81,10 @@ impl<'a> Executor<'a> {
         let open = match self.open.take() {
             Some(open) if open.0 == *path => open,
             _ if create => {
-                let open = with_parent(self.store, path, || self.store.open(path, true))?;
+                let opened = self
+                    .missing
+                    .made(self.store, path, || self.store.open(path, true));
+                let open = opened?;
                 (path.clone(), open)
             }
             _ => (path.clone(), self.store.open(path, false)?),
@@ -72,29 +93,36 @@ impl<'a> Executor<'a> {
     }
 }
 
-/// A directory of the store can be lost. What belongs there now is stored all the same: only what was there before is missed.
-fn with_parent<T>(
-    store: &dyn Store,
-    path: &ObjectPath,
-    change: impl Fn() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    match change() {
-        Err(StoreError::NotFound(_)) => {
-            store.make_dir(&path.parent())?;
-            change()
+impl Missing {
+    /// Makes something, with the directory for it if that is lost.
+    fn made<T>(
+        self,
+        store: &dyn Store,
+        path: &ObjectPath,
+        make: impl Fn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match make() {
+            Err(StoreError::NotFound(_)) if self == Missing::PassedOver => {
+                store.make_dir(&path.parent())?;
+                make()
+            }
+            done => done,
         }
-        done => done,
     }
-}
 
-/// What is lost cannot be moved; all else is to be done nevertheless.
-fn move_if_there(store: &dyn Store, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError> {
-    match with_parent(store, to, || store.rename(from, to)) {
-        Err(StoreError::NotFound(_)) => {
-            log::error!("{from} is missing: what is in it is lost");
-            Ok(())
+    fn moved(
+        self,
+        store: &dyn Store,
+        from: &ObjectPath,
+        to: &ObjectPath,
+    ) -> Result<(), StoreError> {
+        match self.made(store, to, || store.rename(from, to)) {
+            Err(StoreError::NotFound(_)) if self == Missing::PassedOver => {
+                log::error!("{from} is missing: what is in it is lost");
+                Ok(())
+            }
+            done => done,
         }
-        done => done,
     }
 }
 
@@ -104,6 +132,7 @@ pub(super) fn execute_file(
     context: &JournalContext,
     pool: &Pool,
     number: u64,
+    missing: Missing,
 ) -> Result<(), JournalError> {
     let mut settled = false;
     each_frame(store, context, number, &mut |content| {
@@ -114,7 +143,7 @@ pub(super) fn execute_file(
                 settle_dirs(store)?;
                 settled = true;
             }
-            execute_run(store, pool, run)?;
+            execute_run(store, pool, run, missing)?;
         }
         Ok(())
     })?;
@@ -176,14 +205,19 @@ fn source(op: &RedoOp) -> Option<&ObjectPath> {
     }
 }
 
-fn execute_run(store: &dyn Store, pool: &Pool, run: &[RedoOp]) -> Result<(), StoreError> {
+fn execute_run(
+    store: &dyn Store,
+    pool: &Pool,
+    run: &[RedoOp],
+    missing: Missing,
+) -> Result<(), StoreError> {
     let groups: Vec<&[RedoOp]> = run
         .chunk_by(|one, two| target(one) == target(two))
         .collect();
     if run.first().is_none_or(|op| kind(op) == Kind::Directory) || !are_apart(&groups) {
-        return execute_group(store, run);
+        return execute_group(store, run, missing);
     }
-    let done = pool.map(groups, |group| execute_group(store, group));
+    let done = pool.map(groups, |group| execute_group(store, group, missing));
     done.into_iter().collect()
 }
 
@@ -197,8 +231,11 @@ fn are_apart(groups: &[&[RedoOp]]) -> bool {
     })
 }
 
-fn execute_group(store: &dyn Store, ops: &[RedoOp]) -> Result<(), StoreError> {
-    let mut executor = Executor::new(store);
+fn execute_group(store: &dyn Store, ops: &[RedoOp], missing: Missing) -> Result<(), StoreError> {
+    let mut executor = Executor {
+        missing,
+        ..Executor::new(store)
+    };
     ops.iter().try_for_each(|op| executor.execute(op))
 }
 
@@ -255,7 +292,7 @@ mod tests {
             let in_order = ops.iter().try_for_each(|op| Executor::new(&one_by_one).execute(op));
             let pool = Pool::new(Some(3));
             let runs = ops.chunk_by(|one, two| kind(one) == kind(two));
-            let spread = runs.into_iter().try_for_each(|run| execute_run(&store, &pool, run));
+            let spread = runs.into_iter().try_for_each(|run| execute_run(&store, &pool, run, Missing::Refused));
             prop_assert_eq!(in_order.is_ok(), spread.is_ok());
             if in_order.is_ok() {
                 prop_assert_eq!(shown(&store), shown(&one_by_one));

@@ -27,7 +27,7 @@ mod tests;
 mod vectors_test;
 
 pub use error::JournalError;
-pub use execute::Executor;
+pub use execute::{Executor, Missing};
 pub use frames::begins_as_a_frame;
 pub use log::Journal;
 pub use read::{frames_of, is_segment, number_in_name};

@@ -4,7 +4,7 @@
 //! segment from before that is a leftover, or was put back by somebody: it is never executed and never replayed.
 use super::{
     JournalContext, JournalError,
-    execute::execute_file,
+    execute::{Missing, execute_file},
     read::Reader,
     redo,
     segment::{segment_number, segment_path},
@@ -163,11 +163,12 @@ pub fn execute_redo_file(
     context: &JournalContext,
     pool: &Pool,
     number: u64,
+    missing: Missing,
 ) -> Result<(), JournalError> {
     // A daemon that was killed had perhaps not made it durable, nor its name: the power may go while it is executed.
     store.open(&redo::redo_path(number), false)?.sync()?;
     store.sync_dir(&super::journal_dir())?;
-    execute_file(store, context, pool, number)?;
+    execute_file(store, context, pool, number, missing)?;
     Ok(store.sync()?)
 }
 

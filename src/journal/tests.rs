@@ -1,6 +1,6 @@
 //! What the journal promises, on stores in memory.
 use super::{
-    Journal, JournalContext, JournalError, clean, closed_redo_files, execute_redo_file,
+    Journal, JournalContext, JournalError, Missing, clean, closed_redo_files, execute_redo_file,
     journal_dir, read_log,
 };
 use crate::{
@@ -230,7 +230,14 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
     redo.commit().unwrap();
     assert_eq!(closed_redo_files(&*store, &context).unwrap(), [1]);
     for _ in 0..2 {
-        execute_redo_file(&*store, &context, &Pool::new(Some(3)), 1).unwrap();
+        execute_redo_file(
+            &*store,
+            &context,
+            &Pool::new(Some(3)),
+            1,
+            Missing::PassedOver,
+        )
+        .unwrap();
         assert_eq!(
             store.get(&ObjectPath::new("one").unwrap()).unwrap(),
             b"stored"
@@ -276,7 +283,14 @@ fn a_lost_directory_or_payload_does_not_keep_a_redo_file_from_being_done() {
     ops.iter().for_each(|op| redo.add(op).unwrap());
     redo.commit().unwrap();
     for _ in 0..2 {
-        execute_redo_file(&*store, &context, &Pool::new(Some(3)), 1).unwrap();
+        execute_redo_file(
+            &*store,
+            &context,
+            &Pool::new(Some(3)),
+            1,
+            Missing::PassedOver,
+        )
+        .unwrap();
         for name in ["lost/moved", "also/lost/object", "guards/lost/guard"] {
             assert_eq!(store.get(&path(name)).unwrap(), bytes, "{name}");
         }

@@ -87,7 +87,13 @@ fn check_redo(context: &JournalContext, store: &dyn Store, block: &Block) {
         "{}",
         block.name()
     );
-    let executed = execute_redo_file(store, context, &Pool::new(Some(1)), number);
+    let executed = execute_redo_file(
+        store,
+        context,
+        &Pool::new(Some(1)),
+        number,
+        super::Missing::Refused,
+    );
     let refused = executed.as_ref().err().map(reason);
     assert_eq!(refused, block.text("refused"), "{}", block.name());
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     format::{ZoneId, new_payload_dir},
-    journal::{self, JournalContext, JournalError},
+    journal::{self, JournalContext, JournalError, Missing},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
 };
 use std::{sync::Arc, time::Duration};
@@ -181,6 +181,15 @@ impl Inspected {
                 checkpoint_age: Duration::MAX,
                 ..OpenOptions::default()
             },
+            missing: Missing::Refused,
+        }
+    }
+
+    /// The same, going on without what is missing.
+    fn passing_over(&self, store: Arc<dyn Store>) -> Opening {
+        Opening {
+            missing: Missing::PassedOver,
+            ..self.opening(store)
         }
     }
 
@@ -277,13 +286,13 @@ impl Inspected {
             Ok(lost) => return Ok((whole.store, Recovery::Done { lost })),
             Err(cause) => cause,
         };
-        let part = self.in_memory();
+        let part = self.passing_over(self.overlay());
         let frames = self.longest_log()?;
         let replayed = frames.map(|frames| self.replay(&part, frames));
         if let (Some(frames), Some(Ok(()))) = (frames, replayed) {
             return Ok((part.store, self.cut(cause, frames)));
         }
-        let bare = self.in_memory();
+        let bare = self.passing_over(self.overlay());
         let store = match bare.finish_checkpoint(&self.keys()?) {
             Ok(()) => bare.store,
             // Part of it may be there already, and part of that in memory: as the store has it is one of two moments.
@@ -321,7 +330,7 @@ impl Inspected {
         let frames = self.longest_log()?;
         let recovery = self.cut(cause, frames.unwrap_or(0));
         if let Some(frames) = frames {
-            self.replay(&real, frames)?;
+            self.replay(&self.passing_over(Arc::clone(&self.store)), frames)?;
         }
         Ok(recovery)
     }
@@ -362,7 +371,7 @@ impl Inspected {
 
     /// What the log holds behind so many frames.
     fn lost_after(&self, frames: usize) -> Result<LostChanges> {
-        let mut opening = self.in_memory();
+        let mut opening = self.passing_over(self.overlay());
         let keys = self.keys()?;
         if opening.finish_checkpoint(&keys).is_err() {
             opening.store = Arc::clone(&self.store);
@@ -382,7 +391,7 @@ impl Inspected {
 
     /// The most frames of the log that can be replayed, found by trying; `None` if not even none of them can.
     fn longest_log(&self) -> Result<Option<usize>> {
-        let opening = self.in_memory();
+        let opening = self.passing_over(self.overlay());
         let keys = self.keys()?;
         let logged = || -> Result<usize> {
             opening.finish_checkpoint(&keys)?;
@@ -393,8 +402,11 @@ impl Inspected {
         let Ok(count) = logged() else {
             return Ok(None);
         };
-        let replays =
-            |frames: usize| -> Result<bool> { Ok(self.replay(&self.in_memory(), frames).is_ok()) };
+        let replays = |frames: usize| -> Result<bool> {
+            Ok(self
+                .replay(&self.passing_over(self.overlay()), frames)
+                .is_ok())
+        };
         if replays(count)? {
             return Ok(Some(count));
         }
@@ -416,7 +428,11 @@ fn is_damage(error: &VaultError) -> bool {
     error.is_damage()
         || matches!(
             error,
-            VaultError::Journal(JournalError::Damaged { .. } | JournalError::BadFile { .. })
+            VaultError::Journal(
+                JournalError::Damaged { .. }
+                    | JournalError::BadFile { .. }
+                    | JournalError::Store(StoreError::NotFound(_))
+            )
         )
         || matches!(error, VaultError::Store(store) if !matches!(store, StoreError::Io { .. } | StoreError::Locked { .. }))
 }

@@ -162,6 +162,7 @@ pub(super) fn open(
         header,
         context,
         options,
+        missing: journal::Missing::Refused,
     };
     let core = if opening.options.read_only {
         opening.show(keys)?.core
@@ -223,6 +224,8 @@ pub(super) struct Opening {
     pub header: Header,
     pub context: JournalContext,
     pub options: OpenOptions,
+    /// Of what a checkpoint that was cut short goes on with.
+    pub missing: journal::Missing,
 }
 
 /// What the log makes of a vault.
@@ -285,7 +288,13 @@ impl Opening {
             if due {
                 log::warn!("finishing a checkpoint that was cut short");
                 let pool = pool.get_or_insert_with(|| Pool::new(self.options.threads));
-                journal::execute_redo_file(&*self.store, &self.context, pool, number)?;
+                journal::execute_redo_file(
+                    &*self.store,
+                    &self.context,
+                    pool,
+                    number,
+                    self.missing,
+                )?;
             }
         }
         Ok(())

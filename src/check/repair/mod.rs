@@ -192,7 +192,13 @@ impl Repair<'_> {
         let mut redo = journal::begin_redo(Arc::clone(store), context.clone(), number)?;
         ops.iter().try_for_each(|op| redo.add(op))?;
         redo.commit()?;
-        journal::execute_redo_file(&**store, &context, &self.pool, number)?;
+        journal::execute_redo_file(
+            &**store,
+            &context,
+            &self.pool,
+            number,
+            journal::Missing::Refused,
+        )?;
         Ok(journal::clean(&**store, number)?)
     }
 }
