@@ -9,7 +9,9 @@ use wardfs::{
     crypto::{JournalKey, NONCE_LEN, Nonce},
     engine::Pool,
     format::{FORMAT_VERSION, Record, RedoOp},
-    journal::{JournalContext, closed_redo_files, execute_redo_file, journal_dir, read_log},
+    journal::{
+        JournalContext, Missing, closed_redo_files, execute_redo_file, journal_dir, read_log,
+    },
     store::{MemoryStore, ObjectPath, Store},
 };
 
@@ -185,7 +187,7 @@ pub fn redo(input: &[u8]) {
     );
     if expected && !frames.iter().any(|frame| reaches_far(frame.content)) {
         let pool = Pool::new(Some(1));
-        let _ = execute_redo_file(&store, &context, &pool, 1);
-        let _ = execute_redo_file(&store, &context, &pool, 1);
+        let _ = execute_redo_file(&store, &context, &pool, 1, Missing::PassedOver);
+        let _ = execute_redo_file(&store, &context, &pool, 1, Missing::PassedOver);
     }
 }
