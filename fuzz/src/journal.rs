@@ -119,7 +119,8 @@ fn read(files: &[Vec<u8>], applied: u64) -> Option<Vec<Vec<Record>>> {
     let store = store("log", files);
     let recovered = bounded(len(files), || read_log(&store, &context(), applied)).ok()?;
     let sound = recovered.check_durable().is_ok();
-    assert_eq!(sound, recovered.durable <= recovered.frames.len());
+    // Segments that are missing are another reason.
+    assert!(!sound || recovered.durable <= recovered.frames.len());
     Some(
         recovered
             .frames

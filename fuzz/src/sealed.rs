@@ -200,7 +200,7 @@ pub fn index_block(input: &[u8]) {
         return;
     };
     for (entry, stored) in block.entries.iter().zip(plain.chunks(INDEX_ENTRY_LEN)) {
-        let flags = u8::from(entry.compressed) + 2 * u8::from(entry.present);
+        let flags = u8::from(entry.compressed) + 2 * u8::from(entry.present) + (entry.origin << 2);
         let len = entry.stored_len.to_le_bytes();
         assert_eq!(
             [&entry.tag.0[..], &len[..3], &[flags]].concat(),
