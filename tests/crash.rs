@@ -11,9 +11,11 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, channel},
     },
 };
 use vaults::{
+    between::{Between, BetweenStore},
     draw::{Seeded, Source, ops},
     dump::Dump,
     history::Floor,
@@ -30,8 +32,8 @@ use vaults::{
     shrink::shrink,
 };
 use wardfs::{
-    store::{SimulatedStore, Store},
-    vault::{NewKind, OpenOptions, ROOT_INO, Vault},
+    store::{Blob, ObjectPath, SimulatedStore, Store},
+    vault::{NewKind, OpenOptions, ROOT_INO, SetAttr, Vault},
 };
 
 /// Ends that are tried of each moment at which a mount is cut short, besides the one from which the run goes on.
@@ -484,6 +486,81 @@ fn a_recovery_moves_no_payload_whose_name_could_be_lost() {
     let killed = disk.survivors();
     drop(vault);
     assert!(cut_recoveries(&killed, 40, "killed") > 20);
+}
+
+/// Stops a checkpoint in front of the first frame of a payload that it has just made.
+struct StopAtFrame {
+    opened: AtomicU64,
+    there: Mutex<Sender<()>>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Between for StopAtFrame {
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        let path = path.as_str();
+        let is_placed = path.starts_with("payloads/") && !path.starts_with("payloads/new");
+        // First it is made, then written.
+        if is_placed && self.opened.fetch_add(1, Relaxed) == 1 {
+            self.there
+                .lock()
+                .expect("no panic")
+                .send(())
+                .expect("a test");
+            self.go_on.lock().expect("no panic").recv().expect("a test");
+        }
+        blob
+    }
+}
+
+/// A checkpoint makes an object in its own place, and before that name is durable somebody writes a whole chunk into it and
+/// syncs. After a power cut the redo file makes an object of that name: it must be the same one.
+#[test]
+fn what_is_synced_into_a_payload_that_a_checkpoint_has_just_made_is_there() {
+    let disk = Image::Small.on_disk();
+    let (there, arrived) = channel();
+    let (go, go_on) = channel();
+    let between = StopAtFrame {
+        opened: AtomicU64::new(0),
+        there: Mutex::new(there),
+        go_on: Mutex::new(go_on),
+    };
+    let store = Arc::new(BetweenStore {
+        inner: Arc::new(disk.clone()),
+        between,
+    });
+    let vault = open(store, options(1 << 40)).expect("a healthy vault");
+    let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    let file = made.expect("a file").ino;
+    let size = SetAttr {
+        size: Some(64 << 10),
+        ..SetAttr::default()
+    };
+    vault.set_attr(file, &size).expect("a length");
+    vault.write(file, 5, b"patch", false).expect("a patch");
+    let left = std::thread::scope(|scope| {
+        let stored = scope.spawn(|| vault.checkpoint());
+        arrived.recv().expect("a checkpoint");
+        vault
+            .write(file, 32 << 10, &[1; 4 << 10], false)
+            .expect("a chunk");
+        vault.sync(file, false).expect("a sync");
+        let left = disk.crash_losing_all();
+        go.send(()).expect("a checkpoint");
+        stored.join().expect("no panic").expect("a checkpoint");
+        left
+    });
+    drop(vault);
+    let vault = open(Arc::new(left), options(1 << 40)).expect("a vault after a crash");
+    let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+    let mut found = vec![0; 64 << 10];
+    vault
+        .read(file, 0, &mut found)
+        .expect("a file that can be read");
+    assert_eq!(&found[5..10], b"patch");
+    assert!(
+        found[32 << 10..36 << 10] == [1; 4 << 10],
+        "what was synced is gone"
+    );
 }
 
 /// What is left out, each in one place of one kind; else the test would find no missing sync either.

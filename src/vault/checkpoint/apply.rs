@@ -110,7 +110,6 @@ impl Core {
         let ContentSnap::Payload { payload, .. } = &snap.content else {
             return Ok(());
         };
-        let is_new = payload.birth == Birth::New;
         let is_made = payload.birth == Birth::Unborn && folded.has_frames;
         if folded.first.is_empty() && !is_made {
             return Ok(());
@@ -119,19 +118,14 @@ impl Core {
         if is_made {
             self.store.open(&payload_path(&payload.id), true)?;
         }
-        let mut present = present_payload(&mut state.content, payload);
-        let mut place = || {
-            if let Some(present) = &mut present
-                && (is_new || is_made)
+        for op in &folded.first {
+            self.execute(op)?;
+            if payload.birth == Birth::New
+                && let Some(present) = present_payload(&mut state.content, payload)
             {
                 present.birth = Birth::Placed;
             }
-        };
-        for op in &folded.first {
-            self.execute(op)?;
-            place();
         }
-        place();
         Ok(())
     }
 
@@ -165,14 +159,6 @@ impl Core {
         let mut executor = Executor::new(&*self.store);
         folded.last.iter().try_for_each(|op| executor.execute(op))?;
         payload.slots.map().index.stored(&folded.blocks, segment);
-        let mut state = snap.node.state.write();
-        if let Some(present) = present_payload(&mut state.content, payload)
-            && present.birth == Birth::Placing
-        {
-            // Zeros alone made no object. Who writes straight while another checkpoint makes it must not make a second
-            // one.
-            present.birth = Birth::Unborn;
-        }
         Ok(())
     }
 
@@ -198,10 +184,11 @@ impl Core {
             };
         }
         drop(links);
-        snapshot
-            .nodes
-            .iter()
-            .for_each(|snap| release_slots(snap, snapshot.segment));
+        for (snap, folded) in snapshot.nodes.iter().zip(&plan.folds.nodes) {
+            if let Some(folded) = folded {
+                release_payload(snap, folded, snapshot.segment);
+            }
+        }
         for (node, tag, generation, seals) in &plan.sealed {
             self.clean(node, snapshot.segment, *tag, *generation, *seals);
         }
@@ -255,10 +242,21 @@ fn present_payload<'a>(
     }
 }
 
-/// Slots that were kept off for this checkpoint may be written straight again. Not before the redo file is gone: executed
-/// once more, it would punch them once more.
-fn release_slots(snap: &NodeSnap, segment: u64) {
-    if let ContentSnap::Payload { payload, .. } = &snap.content {
-        payload.slots.map().busy.release(segment);
+/// What was kept off for this checkpoint may be written straight again. Not before the redo file is gone: executed once more,
+/// it would punch its slots and make its object once more.
+fn release_payload(snap: &NodeSnap, folded: &Folded, segment: u64) {
+    let ContentSnap::Payload { payload, .. } = &snap.content else {
+        return;
+    };
+    payload.slots.map().busy.release(segment);
+    let mut state = snap.node.state.write();
+    if let Some(present) = present_payload(&mut state.content, payload)
+        && present.birth == Birth::Placing
+    {
+        // Zeros alone made no object.
+        present.birth = match folded.has_frames {
+            true => Birth::Placed,
+            false => Birth::Unborn,
+        };
     }
 }

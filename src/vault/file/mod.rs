@@ -136,7 +136,8 @@ impl LazyCodec {
 pub(super) enum Birth {
     /// Nowhere yet.
     Unborn,
-    /// Nowhere yet, and a checkpoint is about to make it at its own place: nobody else may make one meanwhile.
+    /// A checkpoint makes it at its own place. Until that is complete, nobody else may make one, nor write into that one: its
+    /// name could still be lost, and the redo file would make another one.
     Placing,
     /// Among the new ones: no checkpoint has seen it.
     New,

@@ -159,9 +159,9 @@ impl Core {
         if blob.is_none() {
             let mut opened_now = None;
             let path = match payload.birth {
-                super::Birth::Unborn | super::Birth::Placing => return Ok(None),
+                super::Birth::Unborn => return Ok(None),
                 super::Birth::New => new_payload_path(&payload.id),
-                super::Birth::Placed => payload_path(&payload.id),
+                super::Birth::Placing | super::Birth::Placed => payload_path(&payload.id),
             };
             match self.store.open(&path, false) {
                 Ok(opened) => opened_now = Some(opened),
