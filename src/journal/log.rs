@@ -25,9 +25,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Pushed and promised records should be written when they are this long: a frame of this size costs little more than its
-/// bytes, and is far below the longest.
-const BATCH_LEN: usize = 2 << 20;
 /// Length of a `FrameHead`.
 pub(super) const FRAME_HEAD: usize = 16;
 
@@ -78,11 +75,13 @@ pub(super) struct Inner {
     /// The one before, while its checkpoint is not finished and it may not be durable yet.
     pub previous: Option<(u64, Arc<dyn Blob>)>,
     /// Frame head and pushed records.
-    batch: Vec<u8>,
+    pub batch: Vec<u8>,
     /// Segments of earlier mounts, which recovery read.
     recovered: Vec<u64>,
     /// Bytes promised to records that will come.
-    promised: u64,
+    pub promised: u64,
+    /// Bytes held for records that will come if something fails.
+    pub held: u64,
     /// Sequence number of the next frame.
     pub sequence: u64,
     pub failed: Option<String>,
@@ -103,8 +102,9 @@ impl Inner {
         }
     }
 
-    fn ensure(&mut self, extra: usize) -> Result<(), JournalError> {
-        let pending = (self.batch.len() + extra + 2 * FRAME_COST) as u64 + self.promised;
+    pub fn ensure(&mut self, extra: usize) -> Result<(), JournalError> {
+        let pending =
+            (self.batch.len() + extra + 2 * FRAME_COST) as u64 + self.promised + self.held;
         Ok(self.segment.ensure(pending)?)
     }
 }
@@ -184,6 +184,7 @@ impl Journal {
             batch: vec![0; FRAME_HEAD],
             recovered: Vec::new(),
             promised: 0,
+            held: 0,
             sequence: 0,
             failed: None,
             closed: false,
@@ -247,13 +248,6 @@ impl Journal {
         self.add(records, promised, true)
     }
 
-    /// Should what was pushed be written? Never done without being asked: a frame must hold all that was acknowledged before
-    /// any of it, and what is only promised yet is pushed by the vault.
-    pub fn is_full(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.batch.len() as u64 + inner.promised >= BATCH_LEN as u64
-    }
-
     /// Writes what was pushed.
     ///
     /// # Errors
@@ -282,23 +276,6 @@ impl Journal {
             self.write_batch(&mut inner)?;
         }
         Ok(())
-    }
-
-    /// Allocates space for records of `bytes` in all, to be pushed with `push_promised`.
-    ///
-    /// # Errors
-    /// No space, or an earlier failure.
-    pub fn promise(&self, bytes: u64) -> Result<(), JournalError> {
-        let mut inner = self.inner.lock();
-        inner.check()?;
-        inner.promised += bytes;
-        inner.ensure(0).inspect_err(|_| inner.promised -= bytes)
-    }
-
-    /// Gives a promise back that is no longer needed.
-    pub fn release(&self, bytes: u64) {
-        let mut inner = self.inner.lock();
-        inner.promised = inner.promised.saturating_sub(bytes);
     }
 
     pub(super) fn write_batch(&self, inner: &mut Inner) -> Result<(), JournalError> {

@@ -15,6 +15,7 @@ mod error;
 mod execute;
 mod frames;
 mod log;
+mod promises;
 mod read;
 mod recover;
 mod redo;
@@ -30,6 +31,7 @@ pub use error::JournalError;
 pub use execute::{Executor, Missing};
 pub use frames::begins_as_a_frame;
 pub use log::Journal;
+pub use promises::Fullness;
 pub use read::{frames_of, is_segment, number_in_name};
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,

@@ -1,6 +1,7 @@
 //! The two threads of a vault that is open for writing: one writes what waits in memory to the log every 75 ms, one runs
 //! checkpoints.
 use super::core::{Core, Signal};
+use crate::journal::Fullness;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::{Builder, JoinHandle},
@@ -58,7 +59,7 @@ fn write_tails(core: &Core) {
                 return;
             }
         }
-        core.signal.pause(TAIL_INTERVAL);
+        core.signal.pause_for_log(TAIL_INTERVAL);
         core.tail_waits.store(false, Relaxed);
         if let Err(error) = core.write_tails() {
             log::error!("writing the log failed: {error}");
@@ -72,6 +73,14 @@ impl Signal {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
         while !state.stop && !self.wake.wait_until(&mut state, until).timed_out() {}
+    }
+
+    /// The same, but not longer than until somebody asks for the log to be written.
+    fn pause_for_log(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state.lock();
+        while !state.stop && !state.log && !self.wake.wait_until(&mut state, until).timed_out() {}
+        state.log = false;
     }
 }
 
@@ -129,6 +138,23 @@ impl Core {
         if !self.tail_waits.swap(true, Relaxed) {
             let _order = self.signal.state.lock();
             self.signal.wake.notify_all();
+        }
+    }
+
+    /// Sees to it that not too much waits in memory for the log. To write it takes a thousand times as long as a small change, so
+    /// another thread does, if it can keep up.
+    pub fn relieve_log(&self) -> super::error::Result<()> {
+        match self.journal.fullness() {
+            Fullness::Little => Ok(()),
+            Fullness::Enough if self.options.background => {
+                let mut state = self.signal.state.lock();
+                if !state.log {
+                    state.log = true;
+                    self.signal.wake.notify_all();
+                }
+                Ok(())
+            }
+            Fullness::Enough | Fullness::TooMuch => self.write_tails(),
         }
     }
 

@@ -122,6 +122,8 @@ pub(super) struct Signal {
 pub(super) struct SignalState {
     pub stop: bool,
     pub checkpoint: bool,
+    /// The log is to be written now, and not only when it is time.
+    pub log: bool,
     /// Checkpoints done.
     pub count: u64,
 }

@@ -62,8 +62,8 @@ impl Core {
             done => done?,
         };
         // Of a short write, the count must be told.
-        if done == data.len() && self.journal.is_full() {
-            self.write_tails()?;
+        if done == data.len() {
+            self.relieve_log()?;
         }
         Ok(done)
     }
