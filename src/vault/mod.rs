@@ -50,7 +50,7 @@ pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
 pub use types::{
     AllocateMode, DirEntry, Frames, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode,
-    Sealing, SetAttr, SetTime, Stat, StatFs, State, Whence, WriteMode, XattrMode,
+    Sealing, SetAttr, SetTime, Stat, StatFs, State, Told, Whence, WriteMode, XattrMode,
 };
 
 use self::{background::Background, core::Core, node::NodeContent};
@@ -205,7 +205,21 @@ impl Vault {
 
     /// The same, with all that can be chosen.
     pub fn write_as(&self, ino: u64, offset: u64, data: &[u8], mode: WriteMode) -> Result<usize> {
-        let written = self.core.write(&self.core.node(ino)?, offset, data, mode);
+        self.write_telling(ino, offset, data, mode, None)
+    }
+
+    /// The same. `told` gets the count as soon as nothing can go wrong any more, if that is before the write is done: whatever
+    /// is asked for afterwards, by whatever thread, sees it done.
+    pub fn write_telling(
+        &self,
+        ino: u64,
+        offset: u64,
+        data: &[u8],
+        mode: WriteMode,
+        told: Told<'_>,
+    ) -> Result<usize> {
+        let node = self.core.node(ino)?;
+        let written = self.core.write(&node, offset, data, mode, told);
         self.core.wake_log();
         written
     }

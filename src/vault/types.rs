@@ -209,6 +209,9 @@ pub enum State {
     Failed(String),
 }
 
+/// What is called with the count of a write as soon as nothing can go wrong with it any more.
+pub type Told<'a> = Option<&'a dyn Fn(usize)>;
+
 /// What a write does beside writing.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct WriteMode {

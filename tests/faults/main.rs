@@ -12,6 +12,7 @@ mod vaults;
 use run::{Hits, Plan, Weakness, run};
 use script::script;
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
@@ -29,7 +30,7 @@ use vaults::{
 };
 use wardfs::{
     store::{Blob, Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store, StoreError},
-    vault::{NewKind, ROOT_INO, RenameMode, Result, State, Vault, VaultError},
+    vault::{NewKind, ROOT_INO, RenameMode, Result, State, Vault, VaultError, WriteMode},
 };
 
 type Stored<T> = std::result::Result<T, StoreError>;
@@ -193,6 +194,11 @@ fn ready() -> (MemoryStore, FaultStore, Vault, u64) {
     (memory, disk, vault, file)
 }
 
+fn payload_chunk(vault: &Vault, file: u64) -> usize {
+    let sealing = vault.sealing(file).expect("a file");
+    sealing.expect("a payload").chunk.len()
+}
+
 fn is_errno<T>(result: Result<T>, errno: i32) -> bool {
     result.is_err_and(|error| error.errno() == errno)
 }
@@ -348,6 +354,48 @@ fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
         .write(file, 0, &[3; 100_000], false)
         .expect("there is space again");
     vault.close().expect("a healthy vault");
+}
+
+/// The program has gone on by then: nobody could be told.
+#[test]
+fn what_was_acknowledged_early_and_cannot_be_stored_is_in_the_log() {
+    for fault in [Fault::io, Fault::no_space] {
+        for (short, sync) in [(false, false), (false, true), (true, true)] {
+            let (memory, disk, vault, file) = ready();
+            let chunk = payload_chunk(&vault, file);
+            let bytes = Fill::Noise(2).bytes(4 * chunk);
+            let is_new = |operation, path: &str| {
+                operation == Operation::BlobWrite && path.starts_with("payloads/")
+            };
+            let fault = fault().when(is_new);
+            disk.inject(if short { fault.short() } else { fault });
+            let count = Cell::new(0);
+            let tell = |told| count.set(told);
+            let offset = 10 * chunk as u64;
+            let wrote =
+                vault.write_telling(file, offset, &bytes, WriteMode::default(), Some(&tell));
+            assert_eq!((count.get(), wrote.ok()), (bytes.len(), Some(bytes.len())));
+            assert!(disk.hits() > 0, "it was stored");
+            let is_there = |vault: &Vault| {
+                let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+                let mut found = vec![0; bytes.len()];
+                vault.read(file, offset, &mut found).expect("a read");
+                found == bytes
+            };
+            assert!(is_there(&vault));
+            if sync {
+                vault.sync(file, false).expect("the log takes it");
+            } else {
+                disk.heal();
+                vault.checkpoint().expect("a checkpoint");
+            }
+            assert!(is_there(&vault));
+            drop((vault, disk));
+            let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+            assert!(is_there(&vault));
+            vault.close().expect("a healthy vault");
+        }
+    }
 }
 
 /// A quota leaves the disk its free space, and nobody but the calls that fail says so.

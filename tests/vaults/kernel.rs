@@ -9,12 +9,15 @@ use super::{
 };
 use libc::{ENXIO, c_int};
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     time::{SystemTime, UNIX_EPOCH},
 };
 use wardfs::{
     format::{Kind, Time},
-    vault::{NewKind, ROOT_INO, SetAttr, SetTime, Stat, Vault, VaultError, Whence},
+    vault::{
+        NewKind, ROOT_INO, SetAttr, SetTime, Stat, Told, Vault, VaultError, Whence, WriteMode,
+    },
 };
 
 /// Names of extended attributes; the last one is refused.
@@ -603,7 +606,7 @@ impl Kernel {
                 let node = self.pick(node);
                 let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
                 let bytes = fill.bytes(len);
-                let wrote = vault.write(ino, offset, &bytes, kill_priv);
+                let wrote = write(vault, ino, offset, &bytes, kill_priv)?;
                 // A full disk may cut it short; then exactly what was told is there.
                 let told = match &wrote {
                     Ok(len) if *len < bytes.len() => &bytes[..*len],
@@ -770,4 +773,33 @@ fn now() -> Time {
         secs: i64::try_from(since.as_secs()).expect("not that late"),
         nanos: since.subsec_nanos(),
     }
+}
+
+/// Half of the writes may be acknowledged early: then nothing may go wrong any more.
+fn write(
+    vault: &Vault,
+    ino: u64,
+    offset: u64,
+    bytes: &[u8],
+    kill_priv: bool,
+) -> Outcome<Result<usize, VaultError>> {
+    let acknowledged = Cell::new(None);
+    let tell = |count| acknowledged.set(Some(count));
+    let mode = WriteMode {
+        kill_priv,
+        ..WriteMode::default()
+    };
+    let told: Told<'_> = if kill_priv { Some(&tell) } else { None };
+    let wrote = vault.write_telling(ino, offset, bytes, mode, told);
+    match (acknowledged.get(), &wrote) {
+        (Some(count), Ok(wrote)) if count == *wrote => {}
+        (None, _) => {}
+        (count, wrote) => {
+            return Err(Fault {
+                what: format!("{count:?} acknowledged, and then {wrote:?}"),
+                errno: None,
+            });
+        }
+    }
+    Ok(wrote)
 }

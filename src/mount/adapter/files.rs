@@ -4,14 +4,18 @@ use std::cell::RefCell;
 
 use fuser::{Errno, WriteFlags};
 
-use crate::vault::WriteMode;
+use crate::vault::{Told, WriteMode};
 
+use super::super::attention::may_answer_early;
 use super::failure::Failure;
 use super::{Adapter, kinds};
 
 /// The most that one `copy_file_range` message copies, in bytes. Programs ask for the rest again;
 /// meanwhile they can be killed, and others get their turn.
 const COPY_LEN_MAX: u64 = 16 * 1024 * 1024;
+
+/// Shorter writes, in bytes, are done before the program could be woken.
+const EARLY_MIN: usize = 64 * 1024;
 
 thread_local! {
     /// Where a reader thread puts what it reads; kept, because clearing a new one for each message
@@ -56,13 +60,20 @@ impl Adapter {
         offset: u64,
         data: &[u8],
         flags: WriteFlags,
+        told: &dyn Fn(u32),
     ) -> Result<u32, Failure> {
         let mode = WriteMode {
             kill_priv: flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID),
             keep_times: self.options.writeback && flags.contains(WriteFlags::FUSE_WRITE_CACHE),
         };
-        let count = self.vault.write_as(ino, offset, data, mode)?;
         // A message holds far less than 4 GiB.
+        let told = |count: usize| told(u32::try_from(count).unwrap_or(u32::MAX));
+        let told: Told<'_> = if data.len() < EARLY_MIN || !may_answer_early() {
+            None
+        } else {
+            Some(&told)
+        };
+        let count = self.vault.write_telling(ino, offset, data, mode, told)?;
         Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
     }
 

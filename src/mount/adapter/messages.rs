@@ -234,8 +234,10 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let work = || self.write_from(ino.0, offset, data, write_flags);
-        reply::written(self.answer("write", work), reply);
+        let reply = reply::Written::new(reply);
+        let told = |count| reply.early(count);
+        let work = || self.write_from(ino.0, offset, data, write_flags, &told);
+        reply.done(self.answer("write", work));
     }
 
     fn flush(

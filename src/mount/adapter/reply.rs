@@ -1,5 +1,6 @@
 //! How results are told to the kernel: for how long it may believe them, and by which reply.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use fuser::{
@@ -9,7 +10,7 @@ use fuser::{
 
 use crate::vault::{Stat, StatFs};
 
-use super::super::attention::about_to_answer;
+use super::super::attention::{about_to_answer, about_to_answer_early};
 use super::{Adapter, attr};
 
 /// For how long the kernel may believe an answer while nobody but us changes the vault: "for ever".
@@ -140,6 +141,29 @@ pub(super) fn data(result: Result<impl AsRef<[u8]>, Errno>, reply: ReplyData) {
     match result {
         Ok(bytes) => reply.data(bytes.as_ref()),
         Err(errno) => reply.error(errno),
+    }
+}
+
+/// The answer to a write, which may be given before that is done.
+pub(super) struct Written(Cell<Option<ReplyWrite>>);
+
+impl Written {
+    pub(super) fn new(reply: ReplyWrite) -> Self {
+        Written(Cell::new(Some(reply)))
+    }
+
+    /// Nothing can go wrong any more.
+    pub(super) fn early(&self, count: u32) {
+        if let Some(reply) = self.0.take() {
+            about_to_answer_early();
+            reply.written(count);
+        }
+    }
+
+    pub(super) fn done(&self, result: Result<u32, Errno>) {
+        if let Some(reply) = self.0.take() {
+            written(result, reply);
+        }
     }
 }
 

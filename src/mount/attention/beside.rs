@@ -82,6 +82,11 @@ impl Beside {
         self.slow = if is_slow { self.slow + 1 } else { 0 };
     }
 
+    /// It is answered before the work is done.
+    pub fn will_take_long(&mut self) {
+        self.is_answered(SLOW + SLOW);
+    }
+
     /// The program beside which a place would pay.
     pub fn wanted(&self, now: Duration) -> Option<u32> {
         (self.quick >= QUICK && self.program != 0 && now >= self.not_before).then_some(self.program)

@@ -20,7 +20,7 @@ mod beside;
 mod place;
 mod reader;
 
-pub(super) use reader::about_to_answer;
+pub(super) use reader::{about_to_answer, about_to_answer_early, may_answer_early};
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

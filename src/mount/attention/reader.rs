@@ -32,6 +32,9 @@ const PAUSES: u32 = 16;
 /// With a place, a message that took longer may have waited for the core.
 const STUCK: Duration = Duration::from_millis(1);
 
+/// With so many messages in work, this one and one whose answer was given early, a program is waited for.
+const EARLY_BUSY: usize = 2;
+
 thread_local! {
     static READER: RefCell<Option<Reader>> = const { RefCell::new(None) };
 }
@@ -73,6 +76,19 @@ pub(super) fn finish() {
 /// The work is done, and what follows is the answer. Then the program goes on, perhaps instead of this thread.
 pub(in crate::mount) fn about_to_answer() {
     with(Reader::about_to_answer);
+}
+
+/// Does it pay to answer before the work is done? Not if other threads have as much to do as there are.
+pub(in crate::mount) fn may_answer_early() -> bool {
+    let mut may = false;
+    with(|reader| may = reader.attention.busy.load(Relaxed) <= EARLY_BUSY);
+    may
+}
+
+/// What follows is the answer, and then the work goes on for long: another thread is to take the next message meanwhile, and
+/// this one must not be on the program's core.
+pub(in crate::mount) fn about_to_answer_early() {
+    with(Reader::about_to_answer_early);
 }
 
 /// Before a thread starts another one, which would have its place, too.
@@ -236,6 +252,15 @@ impl Reader {
             place.guest().call();
             self.attention.unseat();
             self.beside.has_left();
+        }
+    }
+
+    fn about_to_answer_early(&mut self) {
+        self.is_answered = true;
+        self.beside.will_take_long();
+        self.leave();
+        if self.attention.readers.load(Relaxed) == 1 {
+            self.attention.call_help();
         }
     }
 

@@ -23,7 +23,8 @@ impl Core {
                 .len()
                 .min(usize::try_from(len - done).unwrap_or(usize::MAX));
             let read = self.read(from.0, from.1 + done, &mut buffer[..want]);
-            let written = read.and_then(|got| self.write(to.0, to.1 + done, &buffer[..got], mode));
+            let written =
+                read.and_then(|got| self.write(to.0, to.1 + done, &buffer[..got], mode, None));
             match written {
                 Ok(0) => break,
                 Ok(written) => done += written as u64,

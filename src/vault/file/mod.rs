@@ -5,6 +5,7 @@
 //! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
 mod clear;
 mod copy;
+mod early;
 mod entries;
 pub(super) mod index;
 pub(super) mod index_snapshot;

@@ -20,7 +20,7 @@ use crate::{
         core::{Core, now},
         error::Result,
         node::{Node, NodeState},
-        types::WriteMode,
+        types::{Told, WriteMode},
     },
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -35,13 +35,14 @@ pub(super) const INDEX_COST: u64 = 2 * (INDEX_FANOUT * INDEX_ENTRY_LEN) as u64;
 const OP_LEN: u64 = 128;
 
 impl Core {
-    /// Writes all of `data` at `offset`; gives the count, which is short only when the disk is full.
+    /// Writes all of `data` at `offset`; gives the count, which is short only when the disk is full. `told`: see `early`.
     pub fn write(
         &self,
         node: &Arc<Node>,
         offset: u64,
         data: &[u8],
         mode: WriteMode,
+        told: Told<'_>,
     ) -> Result<usize> {
         if offset
             .checked_add(data.len() as u64)
@@ -52,7 +53,7 @@ impl Core {
         if data.is_empty() {
             return Ok(0);
         }
-        let write = || self.write_once(node, offset, data, mode);
+        let write = || self.write_once(node, offset, data, mode, told);
         let done = match self.with_space(write) {
             Err(VaultError::KeyUsedUp) => {
                 log::info!("a file gets a new key, as its old one is used up");
@@ -74,6 +75,7 @@ impl Core {
         offset: u64,
         data: &[u8],
         mode: WriteMode,
+        told: Told<'_>,
     ) -> Result<usize> {
         // At most each byte is in a chunk of its own, with an index block of its own.
         let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
@@ -85,7 +87,7 @@ impl Core {
         if state.seals > SEALS_MAX {
             return Err(VaultError::KeyUsedUp);
         }
-        let done = self.write_locked(node, &mut state, offset, data)?;
+        let done = self.write_locked(node, &mut state, offset, data, told)?;
         if !mode.keep_times {
             let time = now();
             (state.attrs.mtime, state.attrs.ctime) = (time, time);
@@ -102,6 +104,7 @@ impl Core {
         state: &mut NodeState,
         offset: u64,
         data: &[u8],
+        told: Told<'_>,
     ) -> Result<usize> {
         let end = offset + data.len() as u64;
         // Also of a write that fails something may go into the log, which only a stored guard replaces.
@@ -121,7 +124,7 @@ impl Core {
             if inline {
                 self.leave_guard(node, state)?;
             }
-            self.write_payload(node, state, offset, data)?
+            self.write_payload(node, state, offset, data, told)?
         };
         let file = state.file_mut()?;
         file.size = file.size.max(offset + done as u64);
@@ -250,6 +253,7 @@ impl Core {
         state: &mut NodeState,
         offset: u64,
         data: &[u8],
+        told: Told<'_>,
     ) -> Result<usize> {
         let segment = self.journal.segment();
         let file = state.file_mut()?;
@@ -260,6 +264,11 @@ impl Core {
                 .map()
                 .index
                 .grow_to(chunk.count(size), segment);
+        }
+        if let Some(tell) = told
+            && self.write_early(node, state, offset, data, tell)?
+        {
+            return Ok(data.len());
         }
         let mut done = 0;
         while done < data.len() {
