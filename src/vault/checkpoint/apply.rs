@@ -254,9 +254,10 @@ fn release_payload(snap: &NodeSnap, folded: &Folded, segment: u64) {
         && present.birth == Birth::Placing
     {
         // Zeros alone made no object.
-        present.birth = match folded.has_frames {
-            true => Birth::Placed,
-            false => Birth::Unborn,
+        present.birth = if folded.has_frames {
+            Birth::Placed
+        } else {
+            Birth::Unborn
         };
     }
 }
