@@ -38,6 +38,11 @@ macro_rules! attend {
                 self.adapter.init(request, config)
             }
 
+            fn forget(&self, request: &Request, ino: INodeNo, lookups: u64) {
+                let _errand = self.attention.errand();
+                self.adapter.forget(request, ino, lookups);
+            }
+
             $(fn $message(&self, request: &Request, $($name: $kind),*) {
                 let _turn = self.attention.turn(request.pid());
                 self.adapter.$message(request, $($name),*);
@@ -48,7 +53,6 @@ macro_rules! attend {
 
 attend! {
     lookup(parent: INodeNo, name: &OsStr, reply: ReplyEntry);
-    forget(ino: INodeNo, lookups: u64);
     getattr(ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr);
     setattr(
         ino: INodeNo, mode: Option<u32>, uid: Option<u32>, gid: Option<u32>, size: Option<u64>,

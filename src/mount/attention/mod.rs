@@ -78,6 +78,9 @@ struct Parking {
 /// The time in which one message is answered.
 pub(super) struct Turn<'a>(&'a Arc<Attention>);
 
+/// The same of a message without an answer.
+pub(super) struct Errand<'a>(&'a Attention);
+
 impl Attention {
     /// For `threads` threads that read from the device, of which `device` is another descriptor.
     pub fn new(device: OwnedFd, threads: usize) -> Arc<Attention> {
@@ -111,6 +114,15 @@ impl Attention {
         self.keep_awake();
         reader::begin(self, others, program);
         Turn(self)
+    }
+
+    /// The same of a message that nobody waits for. It says nothing about how messages come: while it is worked on, the program
+    /// sends the next one.
+    pub fn errand(&self) -> Errand<'_> {
+        self.busy.fetch_add(1, SeqCst);
+        self.turns.fetch_add(1, SeqCst);
+        self.keep_awake();
+        Errand(self)
     }
 
     /// This reader has a place from now on, until [`Attention::unseat`].
@@ -221,6 +233,12 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Drop for Errand<'_> {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, SeqCst);
+    }
+}
+
 /// Another descriptor of the device, to look at.
 ///
 /// # Errors
@@ -235,7 +253,10 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread;
 
-    /// Threads that read messages of eight bytes from a pipe, each a time in milliseconds to answer it in; 0xff.. is the end.
+    /// A message without an answer.
+    const ERRAND: u64 = 1 << 40;
+
+    /// Threads that read messages of eight bytes from a pipe, each a time in milliseconds to answer it in.
     struct Rig {
         attention: Arc<Attention>,
         to: OwnedFd,
@@ -247,6 +268,10 @@ mod tests {
         let mut bytes = [0; 8];
         while rustix::io::read(from, &mut bytes).is_ok_and(|len| len == 8) {
             let message = u64::from_ne_bytes(bytes);
+            if message == ERRAND {
+                drop(attention.errand());
+                continue;
+            }
             let _turn = attention.turn(0);
             thread::sleep(Duration::from_millis(message));
             done.send(message).unwrap();
@@ -305,6 +330,22 @@ mod tests {
         rig.calm_down_to(1);
         rig.send(0);
         assert_eq!(rig.answered.recv(), Ok(0));
+        rig.end();
+    }
+
+    #[test]
+    fn messages_that_nobody_waits_for_are_no_rush() {
+        let rig = rig(4);
+        rig.calm_down_to(1);
+        for _ in 0..100 {
+            let messages: Vec<u8> = [0, ERRAND, 0]
+                .into_iter()
+                .flat_map(u64::to_ne_bytes)
+                .collect();
+            assert_eq!(rustix::io::write(&rig.to, &messages), Ok(messages.len()));
+            assert_eq!((rig.answered.recv(), rig.answered.recv()), (Ok(0), Ok(0)));
+            assert_eq!(rig.attention.readers.load(SeqCst), 1);
+        }
         rig.end();
     }
 
