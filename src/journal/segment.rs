@@ -94,6 +94,8 @@ impl Segment {
             .allocate(self.allocated, ahead - self.allocated)
             .is_ok()
         {
+            // Else each sync of a frame would have to note that its blocks are written now.
+            self.blob.prime(self.allocated, ahead - self.allocated)?;
             self.allocated = ahead;
             return Ok(());
         }

@@ -42,6 +42,7 @@ const CLAIMS: &[fn(Opener<'_>)] = &[
     blobs_are_punched,
     next_data_passes_over_no_byte,
     blobs_are_allocated,
+    primed_ranges_are_zeros_and_nothing_else_changes,
     blobs_survive_their_names,
     blobs_are_shared_by_all_who_open,
     syncs_can_be_asked_of_what_is_there,
@@ -607,6 +608,23 @@ fn blobs_are_allocated(open: Opener<'_>) {
     expected[..4].copy_from_slice(b"kept");
     assert!(content(&*blob) == expected);
     assert!(blob.allocate(u64::MAX, 5).is_err());
+}
+
+fn primed_ranges_are_zeros_and_nothing_else_changes(open: Opener<'_>) {
+    let store = open();
+    let blob = store.open(&path("x"), true).unwrap();
+    blob.write_at(0, b"kept").unwrap();
+    blob.allocate(4, 299_996).unwrap();
+    blob.write_at(250_000, b"kept").unwrap();
+    blob.prime(4, 200_000).unwrap();
+    assert_eq!(blob.len().unwrap(), 300_000);
+    let mut expected = vec![0; 300_000];
+    expected[..4].copy_from_slice(b"kept");
+    expected[250_000..250_004].copy_from_slice(b"kept");
+    assert!(content(&*blob) == expected);
+    // Never beyond the end.
+    blob.prime(299_999, 100).unwrap();
+    assert_eq!(blob.len().unwrap(), 300_000);
 }
 
 fn blobs_survive_their_names(open: Opener<'_>) {

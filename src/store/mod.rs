@@ -225,4 +225,10 @@ pub trait Blob: Send + Sync {
     /// is there stays. `ENOSPC` tells now, and may leave the length anywhere between. Where the
     /// file system cannot reserve, only the length is extended.
     fn allocate(&self, offset: u64, len: u64) -> Result<(), StoreError>;
+
+    /// A range that is allocated and was never written becomes quicker to write and sync piece by piece, where the store knows
+    /// how; it still reads as zeros.
+    fn prime(&self, _offset: u64, _len: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

@@ -12,6 +12,11 @@ use crate::store::{Blob, ObjectPath, StoreError};
 /// What is written at once where a range cannot be punched, in bytes.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
+/// Types of file systems (statfs(2)) that write into written space without a word in their own journals, but not into space that
+/// was only allocated: ext2 to ext4, XFS. Where a block that is written anew gets another place, as in btrfs, zeros would use
+/// the space up.
+const WRITES_IN_PLACE: [fs::FsWord; 2] = [0xEF53, 0x5846_5342];
+
 pub(super) struct DirectoryBlob {
     file: OwnedFd,
     writable: bool,
@@ -159,6 +164,17 @@ impl Blob for DirectoryBlob {
                     self.extend_to(offset.checked_add(len).ok_or(Errno::FBIG)?)
                 }
                 other => other,
+            }
+        })
+    }
+
+    fn prime(&self, offset: u64, len: u64) -> Result<(), StoreError> {
+        self.change("prepare", || {
+            let kind = retry_on_intr(|| fs::fstatfs(&self.file))?.f_type;
+            if WRITES_IN_PLACE.contains(&kind) {
+                self.write_zeros(offset, len)
+            } else {
+                Ok(())
             }
         })
     }

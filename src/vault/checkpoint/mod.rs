@@ -35,9 +35,9 @@ const HELD_BYTES: u64 = 16 << 20;
 /// What a checkpoint has to write, redo file and store together, that makes it due; with twice as much, changes wait for
 /// it. It bounds the redo file and the reserve; of memory it takes a few MiB.
 const PENDING_BYTES: u64 = 384 << 20;
-/// With so many times the log that makes a checkpoint due, changes wait for it; what the running one stores counts as well, for
+/// With so many halves of the log that makes a checkpoint due, changes wait for it; what the running one stores counts as well, for
 /// it is in memory as long.
-const LOG_LIMIT: u64 = 3;
+const LOG_LIMIT_HALVES: u64 = 5;
 
 /// Somebody waits for a checkpoint.
 struct Hurry<'a>(&'a AtomicUsize);
@@ -161,7 +161,11 @@ impl Core {
 
     /// Waits when the log is so far ahead of the store that memory and disk would fill.
     pub fn make_room(&self) -> Result<()> {
-        let limit = self.options.checkpoint_bytes.saturating_mul(LOG_LIMIT);
+        let limit = self
+            .options
+            .checkpoint_bytes
+            .saturating_mul(LOG_LIMIT_HALVES)
+            / 2;
         if self.journal.segment_len() + self.storing.load(Relaxed) < limit
             && self.held.load(Relaxed) < 2 * HELD_BYTES
             && self.journal.reserve().pending() < 2 * PENDING_BYTES
