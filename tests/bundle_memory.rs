@@ -1,14 +1,14 @@
 //! An export and an import take a few MiB beside what an open vault takes, however long the file.
-#![allow(unsafe_code)]
+mod counting;
 
+use counting::peak;
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     fs::File,
     io::{BufReader, BufWriter},
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 use wardfs::{
@@ -22,47 +22,6 @@ use wardfs::{
 
 /// Most that either may take at once, in bytes.
 const LIMIT: usize = 3 << 20;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn taken(len: usize) {
-    let live = LIVE.fetch_add(len, Relaxed) + len;
-    PEAK.fetch_max(live, Relaxed);
-}
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        // Both may be there for a moment.
-        taken(len);
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.realloc(block, layout, len) }
-    }
-}
-
-/// The most memory that `work` has at once.
-fn peak(work: impl FnOnce()) -> usize {
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    work();
-    PEAK.load(Relaxed) - before
-}
 
 fn new_vault(dir: &Path) -> Vault {
     let store: Arc<dyn Store> = Arc::new(DirectoryStore::open(dir).unwrap());

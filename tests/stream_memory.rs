@@ -1,11 +1,7 @@
 //! Readers and writers of streams take about one chunk of memory, and never more than 1 MiB, however long the stream is.
-#![allow(unsafe_code)]
+mod counting;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    io::{self, Read, Seek, SeekFrom, Write},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use wardfs::{
     crypto::LockKey,
     format::ChunkSize,
@@ -14,46 +10,11 @@ use wardfs::{
     },
 };
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn taken(len: usize) {
-    let live = LIVE.fetch_add(len, Relaxed) + len;
-    PEAK.fetch_max(live, Relaxed);
-}
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        taken(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
-        // Both may be there for a moment.
-        taken(len);
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.realloc(block, layout, len) }
-    }
-}
-
-/// The most memory that `work` has at once.
+/// In a thread of its own: memory that a thread keeps for compression is counted every time.
 fn peak(work: impl FnOnce() + Send) -> usize {
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    // A thread of its own: memory that a thread keeps for compression is counted every time.
-    std::thread::scope(|scope| scope.spawn(work).join().unwrap());
-    PEAK.load(Relaxed) - before
+    counting::peak(|| {
+        std::thread::scope(|scope| scope.spawn(work).join().unwrap());
+    })
 }
 
 /// So many bytes that nobody stores, each chunk partly compressible.
