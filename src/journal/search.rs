@@ -2,8 +2,8 @@
 //! heads of many frames along.
 //!
 //! Every offset could be the start of a frame. Those are tried whose length leads to a tag and then to another length, or to the
-//! end of what was written: of random bytes hardly any do. (What was not written yet is zeros, and no tag.) How many frames are gone is not known either, so each index is tried that
-//! could lie there; a frame opens at its own alone.
+//! end of what was written: of random bytes hardly any do. (What was not written yet is zeros, and no tag.) How many frames are
+//! gone is not known either, so each index is tried that could lie there; a frame opens at its own alone.
 use super::{
     JournalContext,
     frames::{FRAME_COST, Found, FramePlace, FrameReader},
