@@ -2,8 +2,10 @@
 
 use super::error::StreamError;
 use crate::{
-    crypto::{KdfParams, LockKey, StreamKey, fill_random},
-    format::{ChunkSize, ParsedStreamHeader, StreamHeader, StreamId, StreamStanza, VaultId},
+    crypto::{KdfParams, LockKey, StreamKey, WRAPPED_KEY_LEN, WrappedKey, fill_random},
+    format::{
+        ChunkSize, ParsedStreamHeader, StreamHeader, StreamId, StreamLayout, StreamStanza, VaultId,
+    },
 };
 use std::fmt;
 
@@ -33,6 +35,26 @@ pub struct Options {
     pub compress: bool,
     /// What one guess of the passphrase costs; 64 MiB and 3 passes if not said.
     pub kdf: KdfParams,
+}
+
+impl Options {
+    /// The lengths of streams that are made so and locked in these ways, for those of plaintexts; before one is made, and without
+    /// deriving any key. `None` if they are compressed.
+    ///
+    /// # Errors
+    /// Ways or options that there are not.
+    pub fn layout(&self, access: &[Access<'_>]) -> Result<Option<StreamLayout>, StreamError> {
+        check(access, self)?;
+        let stanzas = access.iter().map(|access| access.empty_stanza(self.kdf));
+        let header = StreamHeader {
+            id: StreamId([0; 16]),
+            chunk: self.chunk,
+            compress: self.compress,
+            stanzas: stanzas.collect(),
+        };
+        let layout = StreamLayout::new(header.len(), self.chunk);
+        Ok((!self.compress).then_some(layout))
+    }
 }
 
 impl Default for Options {
@@ -114,6 +136,20 @@ impl Access<'_> {
             Access::Key(_) => "a key",
             Access::Passphrase(_) => "a passphrase",
             Access::Vault(..) => "this vault",
+        }
+    }
+
+    /// As long as any other.
+    fn empty_stanza(&self, kdf: KdfParams) -> StreamStanza {
+        let wrapped = WrappedKey([0; WRAPPED_KEY_LEN]);
+        match *self {
+            Access::Key(_) => StreamStanza::Key(wrapped),
+            Access::Passphrase(_) => StreamStanza::Passphrase {
+                kdf,
+                salt: [0; 32],
+                wrapped,
+            },
+            Access::Vault(vault, _) => StreamStanza::Vault { vault, wrapped },
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     position::{read_full, resolve},
     random::Random,
 };
-use crate::format::{ParsedStreamHeader, STREAM_PREFIX_LEN, StreamHeader};
+use crate::format::{ParsedStreamHeader, STREAM_PREFIX_LEN, StreamHeader, StreamLayout};
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// Reads the plaintext of a stream.
@@ -55,6 +55,13 @@ impl<R: Read> DecryptingReader<R> {
     /// What the header says.
     pub fn header(&self) -> &StreamHeader {
         &self.header
+    }
+
+    /// The lengths of this stream for those of plaintexts, and back; `None` if it is compressed. Of a source that only goes forward,
+    /// but whose length is known: what it says of the plaintext is verified when the end is.
+    pub fn layout(&self) -> Option<StreamLayout> {
+        let layout = || StreamLayout::new(self.header.len(), self.header.chunk);
+        (!self.header.compress).then(layout)
     }
 
     /// Gives the source back, somewhere in the stream.

@@ -1,7 +1,7 @@
 //! Plaintext written out of a stream that is written.
 
 use super::{access::Access, error::StreamError, forward::Forward};
-use crate::format::{ParsedStreamHeader, STREAM_PREFIX_LEN};
+use crate::format::{ParsedStreamHeader, STREAM_PREFIX_LEN, StreamLayout};
 use std::io::{self, Write};
 
 /// Writes the plaintext of the stream that is written to it, chunk by chunk, each verified before.
@@ -28,6 +28,14 @@ impl<'a, W: Write> DecryptingWriter<'a, W> {
             inner,
             access,
             state: State::Header(Vec::new()),
+        }
+    }
+
+    /// The lengths of this stream for those of plaintexts, and back; `None` if it is compressed, or before its header was written.
+    pub fn layout(&self) -> Option<StreamLayout> {
+        match &self.state {
+            State::Body(forward) => forward.bare_layout(),
+            State::Header(_) | State::Failed => None,
         }
     }
 

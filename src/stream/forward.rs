@@ -3,7 +3,10 @@
 //! No plaintext is given that did not authenticate, and the end is the end only when everything before it was as it must be.
 
 use super::{access::Opened, error::StreamError, frames::Frames, index::Index};
-use crate::{crypto::TAG_LEN, format::STREAM_FRAME_HEAD_LEN};
+use crate::{
+    crypto::TAG_LEN,
+    format::{STREAM_FRAME_HEAD_LEN, StreamLayout},
+};
 
 /// Takes bytes, gives chunks.
 pub(super) struct Forward {
@@ -49,6 +52,11 @@ impl Forward {
     /// For who goes on in another way.
     pub fn into_frames(self) -> Frames {
         self.frames
+    }
+
+    /// What tells lengths, without compression.
+    pub fn bare_layout(&self) -> Option<StreamLayout> {
+        (!self.frames.compress()).then(|| self.frames.layout())
     }
 
     /// How many bytes after the header were taken.

@@ -77,6 +77,27 @@ fn each_way_opens_what_it_locked_and_no_other_does() {
 }
 
 #[test]
+fn lengths_are_known_before_a_stream_is_made_however_it_is_locked() {
+    let lock = key();
+    let ways = [
+        Access::Key(&lock),
+        Access::Passphrase(b"correct horse"),
+        Access::Vault(VAULT, &lock),
+    ];
+    for count in 1..=ways.len() {
+        let layout = cheap().layout(&ways[..count]).unwrap().unwrap();
+        let len = locked(&ways[..count]).len() as u64;
+        assert_eq!(layout.stream_len(5000), Some(len));
+    }
+    let packed = Options {
+        compress: true,
+        ..cheap()
+    };
+    assert_eq!(packed.layout(&ways).unwrap(), None);
+    assert!(cheap().layout(&[]).is_err());
+}
+
+#[test]
 fn two_keys_open_one_stream() {
     let keys = [
         LockKey::generate(),

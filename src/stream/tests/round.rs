@@ -46,6 +46,13 @@ fn a_stream_is_as_long_as_its_layout_says() {
         assert_eq!(told, stream.len() as u64);
         assert_eq!(layout.stream_len(len as u64), Some(told));
         assert_eq!(layout.plaintext_len(told), Some(len as u64));
+        assert_eq!(options(false).layout(&access).unwrap(), Some(layout));
+        let forward = DecryptingReader::new(&stream[..], &access[0]).unwrap();
+        assert_eq!(forward.layout(), Some(layout));
+        let mut writer = DecryptingWriter::new(Vec::new(), access[0]);
+        assert_eq!(writer.layout(), None);
+        writer.write_all(&stream[..161]).unwrap();
+        assert_eq!(writer.layout(), Some(layout));
         let mut back = DecryptingReader::new(Cursor::new(&stream), &access[0]).unwrap();
         assert_eq!(back.plaintext_len().unwrap(), len as u64);
     }
