@@ -1,10 +1,11 @@
-//! An export and an import take a few MiB beside what an open vault takes, however long the file.
+//! An export and an import take a few MiB beside what an open vault takes, however long the file, and little for each directory that
+//! is open.
 mod counting;
 
 use counting::peak;
 use std::{
     fs::File,
-    io::{BufReader, BufWriter},
+    io::{self, BufReader, BufWriter, Write},
     path::Path,
     sync::{
         Arc,
@@ -14,7 +15,7 @@ use std::{
 use wardfs::{
     bundle::{self, Destination, ExportOptions, ImportOptions, Owners},
     crypto::{KdfParams, LockKey, Suite},
-    format::{ChunkSize, Name},
+    format::{Attrs, BundleContent, BundleNode, BundleRecord, ChunkSize, Name, Time},
     store::{DirectoryStore, Store},
     stream::{Access, DecryptingReader, EncryptingWriter, Options},
     vault::{InitOptions, NewKind, OpenOptions, ROOT_INO, Vault, init},
@@ -22,6 +23,16 @@ use wardfs::{
 
 /// Most that either may take at once, in bytes.
 const LIMIT: usize = 3 << 20;
+/// Most for each directory of those that lie in each other: its node, its listing, and what waits for a checkpoint.
+const LIMIT_EACH: usize = 4 << 10;
+const DEPTH: usize = 3_000;
+
+const KEPT: ImportOptions = ImportOptions {
+    owners: Owners::Kept,
+    replace: false,
+    reseal: false,
+    verify: false,
+};
 
 fn new_vault(dir: &Path) -> Vault {
     let store: Arc<dyn Store> = Arc::new(DirectoryStore::open(dir).unwrap());
@@ -70,20 +81,75 @@ fn peaks(mib: u64, reseal: bool) -> (usize, usize) {
     let imported = peak(|| {
         let file = BufReader::new(File::open(&path).unwrap());
         let stream = DecryptingReader::new(file, &Access::Key(&key)).unwrap();
-        let how = ImportOptions {
-            owners: Owners::Kept,
-            replace: false,
-            reseal,
-            verify: false,
-        };
+        let how = ImportOptions { reseal, ..KEPT };
         let stop = AtomicBool::new(false);
         bundle::import(&to, stream, &Destination::Into(ROOT_INO), &how, &stop).unwrap();
     });
     (exported, imported)
 }
 
+/// Directories in each other, as a bundle in a stream.
+fn nested(key: &LockKey) -> Vec<u8> {
+    let time = Time { secs: 1, nanos: 0 };
+    let dir = BundleRecord::Node(Box::new(BundleNode {
+        name: Name::new(&[b'd'; 200]).unwrap(),
+        linked: false,
+        attrs: Attrs {
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            atime: time,
+            mtime: time,
+            ctime: time,
+            btime: time,
+        },
+        xattrs: [].into(),
+        content: BundleContent::Directory,
+    }));
+    let mut records = vec![BundleRecord::Start];
+    records.resize(1 + DEPTH, dir);
+    records.resize(1 + 2 * DEPTH, BundleRecord::Up);
+    let nodes = DEPTH as u64;
+    records.push(BundleRecord::End { nodes });
+    let mut bytes = Vec::new();
+    records.iter().for_each(|record| record.encode(&mut bytes));
+    let mut out =
+        EncryptingWriter::new(Vec::new(), &[Access::Key(key)], &Options::default()).unwrap();
+    out.write_all(&bytes).unwrap();
+    out.finish().unwrap()
+}
+
+/// Peaks of an export and of an import of directories in each other.
+fn deep_peaks() -> (usize, usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = new_vault(dir.path());
+    let key = LockKey::generate();
+    let stream = nested(&key);
+    let imported = peak(|| {
+        let stream = DecryptingReader::new(&stream[..], &Access::Key(&key)).unwrap();
+        let stop = AtomicBool::new(false);
+        bundle::import(&vault, stream, &Destination::Into(ROOT_INO), &KEPT, &stop).unwrap();
+    });
+    while vault.checkpoint().unwrap() {}
+    let ino = vault.lookup(ROOT_INO, &[b'd'; 200]).unwrap().ino;
+    let exported = peak(|| {
+        let (name, done) = (Name::new(b"d").unwrap(), AtomicU64::new(0));
+        let how = ExportOptions::default();
+        bundle::export(&vault, ino, &name, io::sink(), how, &done).unwrap();
+    });
+    (exported, imported)
+}
+
+// One test: what others allocate at the same time would count.
 #[test]
-fn both_ways_take_a_few_mib_however_long_the_file() {
+fn both_ways_take_a_few_mib_however_long_the_file_and_little_for_depth() {
+    let (exported, imported) = deep_peaks();
+    println!("{} and {} bytes each", exported / DEPTH, imported / DEPTH);
+    let most = LIMIT + DEPTH * LIMIT_EACH;
+    assert!(
+        exported < most && imported < most,
+        "{DEPTH} deep: {exported} and {imported} of {most} bytes"
+    );
     for reseal in [false, true] {
         for mib in [16, 160] {
             let (exported, imported) = peaks(mib, reseal);

@@ -1,7 +1,7 @@
 //! What can go wrong with a bundle.
 
 use crate::{codec::CodecError, format::FormatError, vault::VaultError};
-use std::io;
+use std::{io, path::PathBuf};
 
 /// Why a bundle cannot be made or taken in.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,28 @@ pub enum BundleError {
     /// A frame does not open with what the bundle says of it.
     #[error("a file in the bundle is damaged: {0}")]
     Chunk(#[from] CodecError),
+    /// Directories lie in each other without end.
+    #[error(
+        "its directories lie more than {} deep in each other",
+        super::DEPTH_MAX
+    )]
+    TooDeep,
+    /// One entry cannot be taken in.
+    #[error("the entry {path:?}")]
+    Entry {
+        /// Its path in the bundle, or the end of that.
+        path: PathBuf,
+        /// Why.
+        source: Box<BundleError>,
+    },
+    /// What comes after an entry is not as any writer writes it.
+    #[error("what follows the entry {path:?}")]
+    After {
+        /// Its path in the bundle, or the end of that.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<BundleError>,
+    },
     /// What has the name stays.
     #[error("something has that name in the vault already")]
     Exists,

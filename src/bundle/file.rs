@@ -5,7 +5,7 @@ use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::{ChunkKey, FileKey},
     format::{BundleFrame, BundleSealed, FileId, PayloadId, VaultId},
-    vault::{Frames, SetAttr, Vault, WriteMode},
+    vault::{FILE_LEN_MAX, Frames, SetAttr, Vault, VaultError, WriteMode},
 };
 use zeroize::Zeroizing;
 
@@ -53,6 +53,9 @@ impl FileBuild {
         sealed: BundleSealed,
         handling: Handling,
     ) -> Result<FileBuild> {
+        if sealed.size > FILE_LEN_MAX {
+            return Err(VaultError::FileTooLong.into());
+        }
         let (_, suite, chunk) = vault.shape();
         let opener = || Box::new(Opener::new(&sealed));
         let way = if handling.reseal || (suite, chunk) != (sealed.suite, sealed.chunk) {

@@ -5,17 +5,21 @@
 //! durable.
 
 use super::{
+    DEPTH_MAX,
     error::{BundleError, Result},
     file::{FileBuild, Handling, write_all},
     records::RecordReader,
 };
 use crate::{
-    format::{Attrs, BundleContent, BundleNode, BundleRecord, Kind, Name},
-    vault::{NewKind, RenameMode, SetAttr, SetTime, Vault, VaultError, XattrMode},
+    format::{Attrs, BundleContent, BundleNode, BundleRecord, FileId, Kind, Name},
+    vault::{NewKind, RenameMode, SetAttr, SetTime, Staging, Vault, VaultError, XattrMode},
 };
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     io::Read,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -23,6 +27,8 @@ use std::{
 const PLAIN_MODE: u16 = 0o1777;
 /// Extended attributes that the system believes, and so only root may set.
 const TRUSTED: [&[u8]; 2] = [b"trusted.", b"security."];
+/// Bytes of a path that an error tells at most: the end of a longer one.
+const TOLD_LEN_MAX: usize = 1024;
 
 /// Where the bundle goes.
 #[derive(Clone, Debug)]
@@ -84,18 +90,20 @@ pub fn import<R: Read>(
         Destination::Into(dir) => (*dir, top.name.as_bytes().to_vec()),
         Destination::As(dir, name) => (*dir, name.clone()),
     };
-    let is_there = has_entry(vault, dir, &name)?;
-    if is_there && !options.replace {
+    vault.refuse_reserved(dir, &name)?;
+    if !options.replace && has_entry(vault, dir, &name)? {
         return Err(BundleError::Exists);
     }
     let staging = vault.begin_staging()?;
     let mut build = Build {
         vault,
+        staging: &staging,
         options,
         numbered: HashMap::new(),
         open: Vec::new(),
+        made: None,
         file: None,
-        root: staging.ino,
+        entry: Some(top.name.clone()),
         imported: Imported::default(),
         count: 0,
     };
@@ -103,10 +111,10 @@ pub fn import<R: Read>(
     let finished = build.all(*top, records, stop);
     let imported = build.imported;
     build.let_go();
-    let done = finished.and_then(|()| publish(vault, (staging.ino, &own), (dir, &name), is_there));
-    vault.forget(staging.ino, 1);
+    let done = finished
+        .and_then(|()| publish(vault, (staging.dir(), &own), (dir, &name), options.replace));
     // What this cannot remove goes at the next opening; it keeps nobody from what is there, or is not.
-    if let Err(error) = vault.end_staging().and_then(|()| vault.sync_all()) {
+    if let Err(error) = staging.end().and_then(|()| vault.sync_all()) {
         log::warn!("what an import has left is still there: {error}");
     }
     done.map(|()| imported)
@@ -121,42 +129,61 @@ fn has_entry(vault: &Vault, dir: u64, name: &[u8]) -> Result<bool> {
 }
 
 /// From the staging directory to its place, durable before and after. What was there goes to the staging directory.
-fn publish(vault: &Vault, from: (u64, &[u8]), to: (u64, &[u8]), is_there: bool) -> Result<()> {
+fn publish(vault: &Vault, from: (u64, &[u8]), to: (u64, &[u8]), replace: bool) -> Result<()> {
     vault.sync_all()?;
-    let mode = if is_there {
-        RenameMode::Exchange
-    } else {
-        RenameMode::NoReplace
-    };
-    match vault.rename(from.0, from.1, to.0, to.1, mode) {
-        Ok(()) => Ok(vault.sync_all()?),
-        Err(VaultError::Exists) => Err(BundleError::Exists),
-        // All there was to take in were devices.
-        Err(VaultError::NotFound) => Err(BundleError::Damaged("there is nothing to take in")),
-        Err(error) => Err(error.into()),
+    let rename = |mode| vault.rename(from.0, from.1, to.0, to.1, mode);
+    loop {
+        match rename(RenameMode::NoReplace) {
+            Ok(()) => break,
+            Err(VaultError::Exists) if replace => match rename(RenameMode::Exchange) {
+                Ok(()) => break,
+                // Gone since then.
+                Err(VaultError::NotFound) => {}
+                Err(error) => return Err(error.into()),
+            },
+            Err(VaultError::Exists) => return Err(BundleError::Exists),
+            // All there was to take in were devices.
+            Err(VaultError::NotFound) => {
+                return Err(BundleError::Damaged("there is nothing to take in"));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(vault.sync_all()?)
 }
 
 struct Build<'a> {
     vault: &'a Vault,
+    staging: &'a Staging<'a>,
     options: &'a ImportOptions,
-    /// Files that may get other names, by their numbers; `None` is a device that was left out.
-    numbered: HashMap<u64, Option<u64>>,
-    /// Directories on the way down, with what they get when they are left.
-    open: Vec<(u64, Attrs)>,
+    /// Files that may get other names, by their numbers; `None` is a device that was left out. All that is kept of a file when it
+    /// is done.
+    numbered: HashMap<u64, Option<FileId>>,
+    /// Directories on the way down.
+    open: Vec<Open>,
+    /// What is being made and is no directory.
+    made: Option<u64>,
     file: Option<(FileBuild, Pending)>,
-    /// The staging directory.
-    root: u64,
+    /// The name of what came last, in the directory that is open; `None`: that directory itself.
+    entry: Option<Name>,
     imported: Imported,
     count: u64,
+}
+
+/// A directory whose entries come.
+struct Open {
+    ino: u64,
+    name: Name,
+    /// What it gets when it is left.
+    attrs: Attrs,
 }
 
 /// What a node gets when its content is there.
 struct Pending {
     ino: u64,
     attrs: Attrs,
-    /// It may get other names.
-    linked: bool,
+    /// Its number, if it may get other names.
+    number: Option<u64>,
 }
 
 impl Build<'_> {
@@ -166,42 +193,84 @@ impl Build<'_> {
         mut records: RecordReader<R>,
         stop: &AtomicBool,
     ) -> Result<()> {
-        self.node(top)?;
+        self.node(top).map_err(|error| self.of_entry(error))?;
         loop {
             if stop.load(Relaxed) {
                 return Err(BundleError::Stopped);
             }
-            let record = records.next()?;
-            if let BundleRecord::Frame(frame) = &record {
-                let Some((file, _)) = &mut self.file else {
-                    return Err(BundleError::Damaged("a frame is of no file"));
-                };
-                file.frame(self.vault, frame)?;
-                continue;
-            }
-            self.finish_file()?;
-            match record {
-                BundleRecord::End { nodes } if self.open.is_empty() && nodes == self.count => {
-                    break;
-                }
-                BundleRecord::Up => self.leave()?,
-                // Beside the first node there is nothing.
-                BundleRecord::Node(node) if !self.open.is_empty() => self.node(*node)?,
-                BundleRecord::Link { name, number } if !self.open.is_empty() => {
-                    self.link(&name, number)?;
-                }
-                _ => return Err(BundleError::Damaged("a record is not where it belongs")),
+            let record = records.next().map_err(|error| self.after_entry(error))?;
+            let more = self.record(record);
+            if !more.map_err(|error| self.of_entry(error))? {
+                return records.finish();
             }
         }
-        records.finish()
+    }
+
+    /// Does what a record says; false at the end.
+    fn record(&mut self, record: BundleRecord) -> Result<bool> {
+        if let BundleRecord::Frame(frame) = &record {
+            let Some((file, _)) = &mut self.file else {
+                return Err(BundleError::Damaged("a frame is of no file"));
+            };
+            return file.frame(self.vault, frame).map(|()| true);
+        }
+        self.finish_file()?;
+        match record {
+            BundleRecord::End { nodes } if self.open.is_empty() && nodes == self.count => {
+                return Ok(false);
+            }
+            BundleRecord::Up => self.leave()?,
+            // Beside the first node there is nothing.
+            BundleRecord::Node(node) if !self.open.is_empty() => {
+                self.entry = Some(node.name.clone());
+                self.node(*node)?;
+            }
+            BundleRecord::Link { name, number } if !self.open.is_empty() => {
+                self.link(&name, number)?;
+            }
+            _ => return Err(BundleError::Damaged("a record is not where it belongs")),
+        }
+        Ok(true)
     }
 
     /// The directory that is open.
     fn dir(&self) -> u64 {
-        self.open.last().map_or(self.root, |(ino, _)| *ino)
+        self.open.last().map_or(self.staging.dir(), |dir| dir.ino)
+    }
+
+    /// With the entry at which it was met.
+    fn of_entry(&self, error: BundleError) -> BundleError {
+        let (path, source) = (self.path(), Box::new(error));
+        BundleError::Entry { path, source }
+    }
+
+    /// The same for what was to follow that. What the stream says is not of any entry.
+    fn after_entry(&self, error: BundleError) -> BundleError {
+        match error {
+            BundleError::Io(_) => error,
+            error => {
+                let (path, source) = (self.path(), Box::new(error));
+                BundleError::After { path, source }
+            }
+        }
+    }
+
+    /// In the bundle, of what came last.
+    fn path(&self) -> PathBuf {
+        let names = self.open.iter().map(|dir| &dir.name).chain(&self.entry);
+        let names: Vec<&[u8]> = names.map(Name::as_bytes).collect();
+        let mut path = names.join(&b'/');
+        if path.len() > TOLD_LEN_MAX {
+            let end = path.split_off(path.len() - TOLD_LEN_MAX);
+            path = [&b"..."[..], &end].concat();
+        }
+        PathBuf::from(OsStr::from_bytes(&path))
     }
 
     fn node(&mut self, node: BundleNode) -> Result<()> {
+        if self.open.len() >= DEPTH_MAX {
+            return Err(BundleError::TooDeep);
+        }
         let number = self.count;
         self.count += 1;
         let BundleNode {
@@ -224,13 +293,14 @@ impl Build<'_> {
             .vault
             .make(self.dir(), name.as_bytes(), new_kind(&content), 0o600, 0, 0);
         let ino = made.map_err(twice)?.ino;
-        let pending = Pending { ino, attrs, linked };
-        if linked {
-            self.numbered.insert(number, Some(ino));
-        }
+        let number = linked.then_some(number);
+        let pending = Pending { ino, attrs, number };
         // Held before anything can fail: whoever ends early gives back what is in these.
         if content.kind() == Kind::Directory {
-            self.open.push((ino, attrs));
+            self.open.push(Open { ino, name, attrs });
+            self.entry = None;
+        } else {
+            self.made = Some(ino);
         }
         for (name, value) in xattrs.iter().filter(|(name, _)| self.keeps(name)) {
             self.vault.set_xattr(ino, name, value, XattrMode::Any)?;
@@ -256,12 +326,12 @@ impl Build<'_> {
 
     /// Another name of a node that came before.
     fn link(&mut self, name: &Name, number: u64) -> Result<()> {
+        self.entry = Some(name.clone());
         match self.numbered.get(&number) {
-            Some(Some(ino)) => {
-                let linked = self.vault.link(*ino, self.dir(), name.as_bytes());
-                self.vault.forget(linked.map_err(twice)?.ino, 1);
-                // The link has changed nothing but the time of the change.
-                Ok(())
+            Some(Some(file)) => {
+                // The link changes nothing but the time of the change.
+                let linked = self.staging.link(file, self.dir(), name.as_bytes());
+                linked.map_err(twice)
             }
             Some(None) => Ok(()),
             None => Err(BundleError::Damaged("a name is of no node")),
@@ -277,18 +347,33 @@ impl Build<'_> {
     }
 
     fn leave(&mut self) -> Result<()> {
-        let Some((ino, attrs)) = self.open.pop() else {
+        let Some(Open { ino, attrs, .. }) = self.open.last() else {
             return Err(BundleError::Damaged(
                 "it leaves a directory that it never entered",
             ));
         };
-        let linked = false;
-        self.finish(&Pending { ino, attrs, linked })
+        self.set_attrs(*ino, attrs)?;
+        self.vault.forget(*ino, 1);
+        self.entry = self.open.pop().map(|dir| dir.name);
+        Ok(())
     }
 
-    /// Owner, permissions and times, when nothing changes them any more.
-    fn finish(&self, pending: &Pending) -> Result<()> {
-        let attrs = &pending.attrs;
+    /// After the last change of what is no directory.
+    fn finish(&mut self, pending: &Pending) -> Result<()> {
+        let Pending { ino, attrs, number } = pending;
+        let ino = *ino;
+        self.set_attrs(ino, attrs)?;
+        if let Some(number) = number {
+            let file = self.staging.part(ino)?;
+            self.numbered.insert(*number, Some(file));
+        }
+        self.vault.forget(ino, 1);
+        self.made = None;
+        Ok(())
+    }
+
+    /// Owner, permissions and times.
+    fn set_attrs(&self, ino: u64, attrs: &Attrs) -> Result<()> {
         let (uid, gid, mode) = match self.options.owners {
             Owners::Kept => (attrs.uid, attrs.gid, attrs.mode),
             Owners::All(uid, gid) => (uid, gid, attrs.mode & PLAIN_MODE),
@@ -301,24 +386,19 @@ impl Build<'_> {
             mtime: Some(SetTime::At(attrs.mtime)),
             ..SetAttr::default()
         };
-        self.vault.set_attr(pending.ino, &set)?;
-        if !pending.linked {
-            self.vault.forget(pending.ino, 1);
-        }
+        self.vault.set_attr(ino, &set)?;
         Ok(())
     }
 
     fn keeps(&self, name: &[u8]) -> bool {
-        matches!(self.options.owners, Owners::Kept)
-            || !TRUSTED.iter().any(|trusted| name.starts_with(trusted))
+        !Vault::is_reserved_attribute(name)
+            && (matches!(self.options.owners, Owners::Kept)
+                || !TRUSTED.iter().any(|trusted| name.starts_with(trusted)))
     }
 
-    /// Gives back the nodes that were kept for later.
+    /// Gives back the nodes that are not finished.
     fn let_go(&mut self) {
-        let files = self.file.iter().filter(|(_, pending)| !pending.linked);
-        let held = files.map(|(_, pending)| pending.ino);
-        let held = held.chain(self.open.iter().map(|(ino, _)| *ino));
-        let held = held.chain(self.numbered.values().flatten().copied());
+        let held = self.open.iter().map(|dir| dir.ino).chain(self.made);
         held.for_each(|ino| self.vault.forget(ino, 1));
     }
 }

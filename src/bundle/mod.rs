@@ -21,5 +21,9 @@ mod reseal;
 mod walk;
 
 pub use error::BundleError;
+/// Directories that may lie in each other: far deeper than any path that a system call takes. What lies deeper is no tree that
+/// somebody made, and each of them is in memory while it is open.
+pub const DEPTH_MAX: usize = 1 << 14;
+
 pub use export::{ExportOptions, export};
 pub use import::{Destination, ImportOptions, Imported, Owners, import};

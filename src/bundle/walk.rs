@@ -1,6 +1,9 @@
 //! A walk over a tree: every entry once, a directory before what is in it. As deep as the tree is, and no wider.
 
-use super::error::Result;
+use super::{
+    DEPTH_MAX,
+    error::{BundleError, Result},
+};
 use crate::{
     format::{Kind, Name},
     vault::{Stat, Vault, VaultError},
@@ -22,11 +25,25 @@ struct Open {
     ino: u64,
     /// Cookie of the entry that was looked at last.
     after: u64,
+    /// Of the last entry when it was entered. What comes later may have the name of one that was met, and is gone.
+    until: u64,
     /// It was looked up for this walk.
     held: bool,
 }
 
-/// Walks over `ino`, which is called `name`, and all below it.
+impl Open {
+    fn at(vault: &Vault, ino: u64, held: bool) -> Result<Open> {
+        let (after, until) = (0, vault.last_cookie(ino)?);
+        Ok(Open {
+            ino,
+            after,
+            until,
+            held,
+        })
+    }
+}
+
+/// Walks over `ino`, which is called `name`, and all below it. Entries that are made or removed meanwhile are met or not.
 pub(super) fn walk(
     vault: &Vault,
     name: &Name,
@@ -38,8 +55,7 @@ pub(super) fn walk(
     if stat.kind != Kind::Directory {
         return Ok(());
     }
-    let (after, held) = (0, false);
-    let mut open = vec![Open { ino, after, held }];
+    let mut open = vec![Open::at(vault, ino, false)?];
     let walked = below(vault, &mut open, each);
     for dir in open.iter().filter(|dir| dir.held) {
         vault.forget(dir.ino, 1);
@@ -53,38 +69,60 @@ fn below(
     each: &mut dyn FnMut(Met<'_>) -> Result<()>,
 ) -> Result<()> {
     while let Some(dir) = open.last_mut() {
-        let ino = dir.ino;
-        let entries = entries(vault, ino, dir.after)?;
-        let Some((_, _, last)) = entries.last() else {
+        let entries = entries(vault, dir)?;
+        if entries.is_empty() {
             each(Met::Up)?;
             if dir.held {
-                vault.forget(ino, 1);
+                vault.forget(dir.ino, 1);
             }
             open.pop();
             continue;
-        };
-        dir.after = *last;
-        for (name, kind, _) in entries {
-            let stat = vault.lookup(ino, &name)?;
-            let name = Name::new(&name).map_err(|_| VaultError::Invalid("not a name"))?;
-            let done = each(Met::Entry(&name, &stat));
-            if kind == Kind::Directory && done.is_ok() {
-                let (ino, after, held) = (stat.ino, 0, true);
-                open.push(Open { ino, after, held });
-            } else {
-                vault.forget(stat.ino, 1);
+        }
+        if let Some(ino) = some(vault, dir, entries, each)? {
+            let dir = Open::at(vault, ino, true).inspect_err(|_| vault.forget(ino, 1))?;
+            open.push(dir);
+            if open.len() > DEPTH_MAX {
+                return Err(BundleError::TooDeep);
             }
-            done?;
         }
     }
     Ok(())
 }
 
-/// The next entries with their cookies; a directory is the last of them.
-fn entries(vault: &Vault, dir: u64, after: u64) -> Result<Vec<(Vec<u8>, Kind, u64)>> {
+/// Goes through entries up to the first directory, and gives that, looked up.
+fn some(
+    vault: &Vault,
+    dir: &mut Open,
+    entries: Vec<(Vec<u8>, u64)>,
+    each: &mut dyn FnMut(Met<'_>) -> Result<()>,
+) -> Result<Option<u64>> {
+    for (name, cookie) in entries {
+        dir.after = cookie;
+        let stat = match vault.lookup(dir.ino, &name) {
+            Ok(stat) => stat,
+            // Removed since it was listed.
+            Err(VaultError::NotFound) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let name = Name::new(&name).map_err(|_| VaultError::Invalid("not a name"))?;
+        let done = each(Met::Entry(&name, &stat));
+        if stat.kind == Kind::Directory && done.is_ok() {
+            return Ok(Some(stat.ino));
+        }
+        vault.forget(stat.ino, 1);
+        done?;
+    }
+    Ok(None)
+}
+
+/// The next entries with their cookies.
+fn entries(vault: &Vault, dir: &Open) -> Result<Vec<(Vec<u8>, u64)>> {
     let mut entries = Vec::new();
-    vault.read_dir(dir, after, &mut |entry| {
-        entries.push((entry.name.to_vec(), entry.kind, entry.next));
+    vault.read_dir(dir.ino, dir.after, &mut |entry| {
+        if entry.next > dir.until {
+            return false;
+        }
+        entries.push((entry.name.to_vec(), entry.next));
         entry.kind != Kind::Directory && entries.len() < BATCH
     })?;
     Ok(entries)

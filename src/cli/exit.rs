@@ -266,7 +266,8 @@ pub fn of_stream(error: &StreamError) -> Exit {
 pub fn of_bundle(error: &BundleError) -> Exit {
     match error {
         BundleError::Format(error) => of_format(error),
-        BundleError::Damaged(_) | BundleError::Chunk(_) => Exit::Damaged,
+        BundleError::Damaged(_) | BundleError::Chunk(_) | BundleError::TooDeep => Exit::Damaged,
+        BundleError::Entry { source, .. } | BundleError::After { source, .. } => of_bundle(source),
         BundleError::Vault(error) => of_vault(error),
         BundleError::Exists | BundleError::Stopped => Exit::Other,
         BundleError::Io(_) => Exit::Io,

@@ -5,7 +5,8 @@
 //! - A second line `hint: ...` only where there is something to do that the first does not say.
 //! - Names of programs and options stand in backquotes, as they are typed. Paths stand as they are; one with characters
 //!   that a terminal would obey is quoted and escaped.
-//! - Never a passphrase, a key, or a name from inside a vault.
+//! - Never a passphrase, a key, or a name from inside a vault, but for the entry of a bundle at which an import ended: without it
+//!   nobody could do anything about that.
 
 use super::{error::CliError, exit::Exit};
 use std::{

@@ -1,6 +1,6 @@
 //! What all operations of an open vault share.
 //!
-//! Lock order, first to last: `moving` (one move of a directory to another at a time), `checkpoint` (one checkpoint at a
+//! Lock order, first to last: `staging` (one directory to build in is made or removed at a time), `moving` (one move of a directory to another at a time), `checkpoint` (one checkpoint at a
 //! time), `gate` (read by every change; written by a checkpoint while it takes its snapshot, and by whoever settles),
 //! node states (smaller inode number first; whoever holds the gate alone needs no order), then any one of the small
 //! locks here (`dirty`, `links`, the table's, a payload's index), then the journal's. While settling, `tails` comes before
@@ -13,6 +13,7 @@ use super::{
     header::Copies,
     keyring::Keyring,
     node::Node,
+    staging::Staged,
     table::Table,
     types::{OpenOptions, State},
 };
@@ -92,6 +93,8 @@ pub(super) struct Core {
     /// Bytes of inline content that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
     pub read_only: AtomicBool,
+    /// Directories in which something is built.
+    pub staging: Mutex<Staged>,
     /// Of the header and the zone's key, for a scrub.
     pub copies: OnceLock<Copies>,
     failure: Mutex<Option<String>>,
@@ -204,6 +207,7 @@ impl Core {
             oldest_change: Mutex::new(None),
             signal: Signal::default(),
             read_only: AtomicBool::new(false),
+            staging: Mutex::default(),
             copies: OnceLock::new(),
             failure: Mutex::new(None),
             options,

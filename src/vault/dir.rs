@@ -199,6 +199,11 @@ impl Listing {
         }
     }
 
+    /// No entry that is there has a higher cookie, and every one that comes has.
+    pub fn last_cookie(&self) -> u64 {
+        self.next_cookie - 1
+    }
+
     /// Entries after a cookie, in order: cookie, name, entry.
     pub fn after(&self, cookie: u64) -> impl Iterator<Item = (u64, &Name, &Entry)> {
         let rest = self.by_cookie.range(cookie.saturating_add(1)..);

@@ -3,6 +3,7 @@ use super::{
     core::Core,
     error::{Result, VaultError},
     node::Node,
+    staging::is_staging,
     types::DirEntry,
 };
 use crate::format::Name;
@@ -47,7 +48,7 @@ impl Core {
                         continue;
                     }
                 };
-                if self.is_left_over(&dir, name.as_bytes(), &child) {
+                if is_staging(&dir, name.as_bytes(), &child) {
                     continue;
                 }
                 let entry = DirEntry {

@@ -38,7 +38,7 @@ mod types;
 mod zone;
 
 pub use error::{Result, VaultError};
-pub use file::index::IndexSource;
+pub use file::{FILE_LEN_MAX, index::IndexSource};
 pub use guard::ReadGuard;
 pub use header::{Unlocker, change_passphrase, peek, stream_lock};
 pub use inspect::{Inspected, Recovery};
@@ -48,6 +48,7 @@ pub use lost::{Dropped, LostChanges, LostNode};
 pub use open::{has_journal, init};
 pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
+pub use staging::Staging;
 pub use types::{
     AllocateMode, DirEntry, Frames, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode,
     Sealing, SetAttr, SetTime, Stat, StatFs, State, Told, Whence, WriteMode, XattrMode,
@@ -256,6 +257,13 @@ impl Vault {
         })
     }
 
+    /// The highest cookie of an entry so far: what is made, or moved within the directory, later has a higher one.
+    pub fn last_cookie(&self, ino: u64) -> Result<u64> {
+        let dir = self.core.directory(ino)?;
+        let state = dir.state.read();
+        Ok(state.dir()?.listing()?.last_cookie())
+    }
+
     /// The directory above a directory; the root's is the root.
     pub fn parent(&self, ino: u64) -> Result<u64> {
         let node = self.core.node(ino)?;
@@ -295,6 +303,9 @@ impl Vault {
 
     /// Sets an extended attribute.
     pub fn set_xattr(&self, ino: u64, name: &[u8], value: &[u8], mode: XattrMode) -> Result<()> {
+        if Vault::is_reserved_attribute(name) {
+            return Err(VaultError::NotPermitted("the attribute is wardfs's own"));
+        }
         self.core
             .with_space(|| self.core.set_xattr(ino, name, value, mode))
     }

@@ -7,6 +7,7 @@ use super::{
     file::FileBody,
     lock::Locked,
     node::{Node, NodeContent, NodeState, Placed, shared},
+    staging::is_staging,
     types::{NewKind, Stat},
 };
 use crate::{
@@ -52,7 +53,7 @@ impl Core {
         let name = entry_name(name)?;
         let dir = self.directory(parent)?;
         let child = self.child(&dir, &name)?;
-        if self.is_left_over(&dir, name.as_bytes(), &child) {
+        if is_staging(&dir, name.as_bytes(), &child) {
             return Err(VaultError::NotFound);
         }
         Ok(child)

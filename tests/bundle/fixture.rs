@@ -128,6 +128,14 @@ pub fn import(vault: &Vault, stream: &[u8]) -> std::result::Result<Imported, Bun
     import_as(vault, stream, &Destination::Into(ROOT_INO), &KEPT)
 }
 
+/// Without the entry at which it was met.
+pub fn inner(error: &BundleError) -> &BundleError {
+    match error {
+        BundleError::Entry { source, .. } | BundleError::After { source, .. } => inner(source),
+        other => other,
+    }
+}
+
 pub fn find(vault: &Vault, path: &[&str]) -> u64 {
     path.iter().fold(ROOT_INO, |dir, name| {
         vault.lookup(dir, name.as_bytes()).unwrap().ino

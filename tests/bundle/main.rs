@@ -4,7 +4,9 @@
 //! ```text
 //! fixture   vaults, a tree with everything in it      damage   bundles that are cut, changed or made up
 //! keys      who seals with what, before and after     crash    power losses, kills, full disks
+//! bounds    depth, names that are taken, what errors tell
 //! ```
+mod bounds;
 mod crash;
 mod damage;
 mod fixture;
@@ -292,7 +294,11 @@ fn content_that_is_damaged_in_its_vault_is_found_by_who_verifies() {
     };
     let place = Destination::Into(ROOT_INO);
     let refused = import_as(&target, &stream[..], &place, &verify);
-    assert!(matches!(refused, Err(BundleError::Chunk(_))), "{refused:?}");
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(inner(&refused), BundleError::Chunk(_)),
+        "{refused:?}"
+    );
     assert_eq!(tree(&target, ROOT_INO).len(), 1);
 }
 

@@ -46,7 +46,7 @@ use std::sync::{Arc, OnceLock};
 /// and 16 KiB made no difference on trees of source files (docs/performance.md, Choices).
 pub(super) const INLINE_MAX: u64 = 8192;
 /// Longest file, in bytes: what a signed 64-bit offset can name, in whole chunks of any size.
-pub(super) const FILE_LEN_MAX: u64 = (1 << 62) - 1;
+pub const FILE_LEN_MAX: u64 = (1 << 62) - 1;
 
 /// Log space set aside for the records of one operation that holds no data.
 pub(super) const RECORDS_COST: u64 = 4096;
