@@ -12,7 +12,7 @@ use crate::{
         Attrs, BundleContent, BundleFrame, BundleNode, BundleRecord, BundleSealed, FRAME_OVERHEAD,
         Kind, Name, Xattrs,
     },
-    vault::{Frames, Sealing, Stat, Vault, VaultError},
+    vault::{Frames, Hold, Sealing, Stat, Vault, VaultError},
 };
 use std::{
     collections::HashMap,
@@ -72,8 +72,8 @@ pub fn export<W: Write>(
 /// Has every file seal with another key from now on, durably: before the first frame leaves, and with it the key that it has. Else a
 /// power loss could bring back a vault that goes on sealing with a key that somebody was told.
 fn give_away(vault: &Vault, name: &Name, ino: u64) -> Result<()> {
-    // Frames are taken from the store: all that waits for a checkpoint must be there.
-    while vault.checkpoint()? {}
+    // Frames are taken from the store: most of what waits for a checkpoint is there then.
+    vault.checkpoint()?;
     walk(vault, name, ino, &mut |met| match met {
         Met::Entry(_, stat) if stat.kind == Kind::File => match vault.give_away(stat.ino) {
             Ok(_) | Err(VaultError::KeyUsedUp) => Ok(()),
@@ -98,8 +98,16 @@ struct Exporter<'a, W> {
 }
 
 impl<W: Write> Exporter<'_, W> {
-    /// One node, with its content if it is a file.
+    /// One node, with its content if it is a file. That does not change meanwhile: who would change it waits.
     fn node(&mut self, name: &Name, stat: &Stat) -> Result<()> {
+        if stat.kind != Kind::File {
+            return self.held(name, stat, None);
+        }
+        let hold = self.vault.hold(stat.ino)?;
+        self.held(name, &self.vault.stat(stat.ino)?, Some(&hold))
+    }
+
+    fn held(&mut self, name: &Name, stat: &Stat, hold: Option<&Hold<'_>>) -> Result<()> {
         let linked = stat.kind != Kind::Directory && stat.nlink > 1;
         if linked && let Some((number, left)) = self.linked.get_mut(&stat.ino) {
             let number = *number;
@@ -115,7 +123,10 @@ impl<W: Write> Exporter<'_, W> {
             self.linked.insert(stat.ino, (self.count, left));
         }
         self.count += 1;
-        let (content, sealing) = self.content(stat)?;
+        let (content, sealing) = match hold {
+            Some(hold) => self.file(stat, hold)?,
+            None => (self.content(stat)?, None),
+        };
         let node = BundleNode {
             name: name.clone(),
             linked,
@@ -131,29 +142,24 @@ impl<W: Write> Exporter<'_, W> {
         }
     }
 
-    fn content(&self, stat: &Stat) -> Result<(BundleContent, Option<Sealed>)> {
+    /// What is no file.
+    fn content(&self, stat: &Stat) -> Result<BundleContent> {
         let device = u64::from(stat.rdev);
-        let content = match stat.kind {
-            Kind::File => return self.file(stat),
-            Kind::Directory => BundleContent::Directory,
+        Ok(match stat.kind {
+            Kind::File | Kind::Directory => BundleContent::Directory,
             Kind::Symlink => BundleContent::Symlink(self.vault.read_link(stat.ino)?),
             Kind::Fifo => BundleContent::Fifo,
             Kind::Socket => BundleContent::Socket,
             Kind::CharDevice => BundleContent::CharDevice(device),
             Kind::BlockDevice => BundleContent::BlockDevice(device),
-        };
-        Ok((content, None))
+        })
     }
 
-    fn file(&self, stat: &Stat) -> Result<(BundleContent, Option<Sealed>)> {
+    fn file(&self, stat: &Stat, hold: &Hold<'_>) -> Result<(BundleContent, Option<Sealed>)> {
         let given = if self.reseal {
             None
         } else {
-            match self.vault.give_away(stat.ino) {
-                // As often as it was exported and changed, it cannot get another key: it is sealed for the bundle alone.
-                Err(VaultError::KeyUsedUp) => None,
-                given => given?.map(|sealing| (sealing, None)),
-            }
+            self.given(stat.ino, hold)?.map(|sealing| (sealing, None))
         };
         let given = match given {
             Some(given) => Some(given),
@@ -175,6 +181,24 @@ impl<W: Write> Exporter<'_, W> {
         Ok((content, Some((sealing, resealer))))
     }
 
+    /// With what is to be told of its frames. What was written since the first walk is given away too, and durably, before any frame
+    /// leaves. `None`: it is sealed for the bundle alone, or lies in the guard.
+    fn given(&self, ino: u64, hold: &Hold<'_>) -> Result<Option<Sealing>> {
+        if !hold.settle()? {
+            return Ok(None);
+        }
+        let before = self.vault.sealing(ino)?.map(|sealing| sealing.origins);
+        match self.vault.give_away(ino) {
+            // As often as it was exported and changed, it cannot get another key.
+            Err(VaultError::KeyUsedUp) => Ok(None),
+            Ok(Some(given)) if before.as_ref() != Some(&given.origins) => {
+                self.vault.sync_all()?;
+                Ok(Some(given))
+            }
+            given => Ok(given?),
+        }
+    }
+
     fn inline(&self, stat: &Stat) -> Result<Vec<u8>> {
         let mut content = vec![0; usize::try_from(stat.size).unwrap_or(0)];
         let len = self.vault.read(stat.ino, 0, &mut content)?;
@@ -187,10 +211,17 @@ impl<W: Write> Exporter<'_, W> {
         let names = self.vault.list_xattr(ino)?;
         let names = names
             .split(|byte| *byte == 0)
-            .filter(|name| !name.is_empty());
-        names
-            .map(|name| Ok((name.to_vec(), self.vault.get_xattr(ino, name)?)))
-            .collect()
+            .filter(|name| !name.is_empty() && !Vault::is_reserved_attribute(name));
+        let mut xattrs = Xattrs::new();
+        for name in names {
+            match self.vault.get_xattr(ino, name) {
+                Ok(value) => drop(xattrs.insert(name.to_vec(), value)),
+                // Removed since it was listed.
+                Err(VaultError::NoAttribute) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(xattrs)
     }
 
     /// All frames as they are stored.

@@ -162,6 +162,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
         | VaultError::TooManyLinks
         | VaultError::FileTooLong
         | VaultError::KeyUsedUp
+        | VaultError::Busy
         | VaultError::NoData => Exit::Other,
     }
 }

@@ -44,7 +44,11 @@ impl Core {
         // Memory changes before the log does: what the log will need is set aside first.
         self.journal.promise(RECORDS_COST)?;
         let mut state = node.state.write();
-        match self.set_attr_locked(&node, &mut state, set) {
+        let done = match set.size {
+            None => Ok(()),
+            Some(_) => self.refuse_held(&node),
+        };
+        match done.and_then(|()| self.set_attr_locked(&node, &mut state, set)) {
             Ok(records) if !state.is_orphan(&node) => {
                 self.touch(&node)?;
                 self.journaled(self.journal.commit_promised(&records, RECORDS_COST))?;

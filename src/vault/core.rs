@@ -11,6 +11,7 @@ use super::{
     error::{Result, VaultError},
     file::{BlobSlot, INLINE_MAX},
     header::Copies,
+    hold::Holds,
     keyring::Keyring,
     node::Node,
     staging::Staged,
@@ -93,6 +94,8 @@ pub(super) struct Core {
     /// Bytes of inline content that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
     pub read_only: AtomicBool,
+    /// Files whose content stays as it is for a while.
+    pub holds: Holds,
     /// Directories in which something is built.
     pub staging: Mutex<Staged>,
     /// Of the header and the zone's key, for a scrub.
@@ -207,6 +210,7 @@ impl Core {
             oldest_change: Mutex::new(None),
             signal: Signal::default(),
             read_only: AtomicBool::new(false),
+            holds: Holds::default(),
             staging: Mutex::default(),
             copies: OnceLock::new(),
             failure: Mutex::new(None),

@@ -98,6 +98,9 @@ pub enum VaultError {
     /// So much was written into a file that its key must not be used for more.
     #[error("the file's key is used up: copy the file and use the copy")]
     KeyUsedUp,
+    /// The content is held as it is by who wants to change it.
+    #[error("the content is being read as a whole by who wants to change it")]
+    Busy,
     /// Past the last data or hole.
     #[error("nothing there")]
     NoData,
@@ -152,6 +155,7 @@ impl VaultError {
             VaultError::AttributesFull => libc::ENOSPC,
             VaultError::TooManyLinks => libc::EMLINK,
             VaultError::FileTooLong | VaultError::KeyUsedUp => libc::EFBIG,
+            VaultError::Busy => libc::EBUSY,
             VaultError::NoData => libc::ENXIO,
             VaultError::ReadOnly | VaultError::CheckpointFailed { .. } => libc::EROFS,
         }

@@ -16,6 +16,7 @@ mod file;
 mod forget;
 mod guard;
 mod header;
+mod hold;
 mod inspect;
 mod keyring;
 mod list;
@@ -41,6 +42,7 @@ pub use error::{Result, VaultError};
 pub use file::{FILE_LEN_MAX, index::IndexSource};
 pub use guard::ReadGuard;
 pub use header::{Unlocker, change_passphrase, peek, stream_lock};
+pub use hold::Hold;
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
 pub use logs::StrayLog;
@@ -132,7 +134,8 @@ impl Vault {
 
     /// Sets attributes, the size among them.
     pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
-        self.core.with_space(|| self.core.set_attr(ino, set))
+        let set = || self.core.with_space(|| self.core.set_attr(ino, set));
+        self.core.unheld(ino, set)
     }
 
     /// Target of a symbolic link.
@@ -330,8 +333,8 @@ impl Vault {
     ) -> Result<()> {
         let node = self.core.node(ino)?;
         let (offset, len) = range;
-        self.core
-            .with_space(|| self.core.allocate(&node, mode, offset, len, write))
+        let allocate = || self.core.allocate(&node, mode, offset, len, write);
+        self.core.unheld(ino, || self.core.with_space(allocate))
     }
 
     /// lseek(2) for data and holes.

@@ -153,6 +153,53 @@ fn what_a_bundle_tells_is_known_to_the_vault_after_a_power_loss() {
     }
 }
 
+/// Changes a file when the first bytes of a bundle come.
+struct Changing<'a> {
+    vault: &'a Vault,
+    ino: u64,
+    bytes: Vec<u8>,
+}
+
+impl std::io::Write for Changing<'_> {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.is_empty() {
+            let content = noise(3 * 4096, 5);
+            self.vault.write(self.ino, 8192, &content, false).unwrap();
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The same of what was written when the export had begun.
+#[test]
+fn what_a_bundle_tells_of_later_writes_is_known_to_the_vault_after_a_power_loss() {
+    let store = on_disk();
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+    let vault = open(&shared);
+    let ino = file(&vault, ROOT_INO, "file", &noise(40_960, 1));
+    let mut out = Changing {
+        vault: &vault,
+        ino,
+        bytes: Vec::new(),
+    };
+    let (name, done) = (wardfs::format::Name::new(b"all").unwrap(), 0.into());
+    wardfs::bundle::export(&vault, ROOT_INO, &name, &mut out, AS_IT_IS, &done).unwrap();
+    let stream = stream_of(&out.bytes);
+    let target = open(&gcm());
+    import(&target, &stream).unwrap();
+    assert_eq!(read(&target, &["all", "file"])[8192..8200], noise(8, 5));
+    for end in [store.crash(1), store.crash_losing_all(), store.survivors()] {
+        let end: Arc<dyn Store> = Arc::new(end);
+        keys::overwrite(&end, 2);
+        assert_eq!(keys::opened_by_bundle(&end, &stream), 6);
+    }
+}
+
 #[test]
 fn an_import_that_does_not_fit_leaves_nothing_and_the_vault_as_good_as_before() {
     let stream = {

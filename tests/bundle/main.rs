@@ -4,8 +4,9 @@
 //! ```text
 //! fixture   vaults, a tree with everything in it      damage   bundles that are cut, changed or made up
 //! keys      who seals with what, before and after     crash    power losses, kills, full disks
-//! bounds    depth, names that are taken, what errors tell
+//! beside    others use the vault at the same time       bounds   depth, names that are taken, what errors tell
 //! ```
+mod beside;
 mod bounds;
 mod crash;
 mod damage;

@@ -36,7 +36,10 @@ impl Core {
         let promised = super::RECORDS_COST;
         self.journal.promise(promised)?;
         let mut state = node.state.write();
-        let result = self.allocate_locked(node, &mut state, mode, offset..end, write);
+        let range = offset..end;
+        let result = self
+            .refuse_held(node)
+            .and_then(|()| self.allocate_locked(node, &mut state, mode, range, write));
         match result {
             Ok(records) if !records.is_empty() && !state.is_orphan(node) => {
                 self.touch(node)?;

@@ -44,12 +44,12 @@ impl Core {
     /// origin. `None`: the content lies in the guard.
     ///
     /// # Errors
-    /// `KeyUsedUp` when there are as many origins as there can be and the file is too long for another key.
+    /// `KeyUsedUp` when there are as many origins as there can be and the file is too long for another key, or no entry leads to it.
     pub fn give_away(&self, node: &Arc<Node>) -> Result<Option<Sealing>> {
         if self.seals_as_it_is(node)? {
             if node.state.read().file()?.origins.len() >= ORIGINS_MAX {
                 self.renew_key(node, true)?;
-                while self.checkpoint_now()? {}
+                self.checkpoint_now()?;
             }
             self.add_origin(node)?;
         }
@@ -101,6 +101,9 @@ impl Core {
         let _change = self.change_alone(Room::Usual)?;
         self.touch(node)?;
         let mut state = node.state.write();
+        if state.is_orphan(node) {
+            return Err(VaultError::KeyUsedUp);
+        }
         let file = state.file()?;
         let Some(payload) = file.payload() else {
             return Ok(());

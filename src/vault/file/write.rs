@@ -54,11 +54,12 @@ impl Core {
             return Ok(0);
         }
         let write = || self.write_once(node, offset, data, mode, told);
-        let done = match self.with_space(write) {
+        let write = || self.unheld(node.ino, || self.with_space(write));
+        let done = match write() {
             Err(VaultError::KeyUsedUp) => {
                 log::info!("a file gets a new key, as its old one is used up");
                 self.with_space(|| self.renew_key(node, false))?;
-                self.with_space(write)?
+                write()?
             }
             done => done?,
         };
@@ -83,6 +84,7 @@ impl Core {
         self.refuse_displaced(node)?;
         let mut state = node.state.write();
         state.file()?;
+        self.refuse_held(node)?;
         // Straight or by a checkpoint, each write will be sealed.
         if state.seals > SEALS_MAX {
             return Err(VaultError::KeyUsedUp);
