@@ -11,7 +11,10 @@ use super::{
 };
 use crate::crypto::fill_random;
 use data_encoding::HEXLOWER;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, openat};
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, openat},
+    io::Errno,
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
@@ -71,10 +74,7 @@ impl NewFile {
             Way::There => Ok(()),
             Way::Nameless { target } => {
                 self.file.sync_all()?;
-                let temporary = temporary_beside(target);
-                let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                linkat(CWD, own, CWD, &temporary, AtFlags::SYMLINK_FOLLOW)?;
-                fs::rename(&temporary, target).inspect_err(|_| remove(&temporary))
+                self.give_name(target)
             }
             Way::Beside { target, temporary } => {
                 self.file.sync_all()?;
@@ -88,6 +88,22 @@ impl NewFile {
             path: self.named.clone(),
             source,
         })
+    }
+}
+
+impl NewFile {
+    /// At once where nothing has the name; over another name where something does. Whoever is killed between the two leaves that
+    /// other name, of a file that is whole.
+    fn give_name(&self, target: &Path) -> io::Result<()> {
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let link = |name: &Path| linkat(CWD, &own, CWD, name, AtFlags::SYMLINK_FOLLOW);
+        match link(target) {
+            Err(Errno::EXIST) => {}
+            done => return Ok(done?),
+        }
+        let temporary = temporary_beside(target);
+        link(&temporary)?;
+        fs::rename(&temporary, target).inspect_err(|_| remove(&temporary))
     }
 }
 
