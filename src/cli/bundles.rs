@@ -6,11 +6,10 @@
 use super::{
     bundle_args::{ExportArgs, ImportArgs},
     error::{CliError, IMPORT},
-    exit::Exit,
-    inside::{Named, find, names, open},
+    inside::{Named, find, is_of_directory, names, open},
+    interrupt::Interrupt,
     passphrase::Purpose,
     progress::{self, Progress},
-    signals::{Event, Signals},
     streams::{CIPHERTEXT_MODE, MEMORY_MAX},
     vault_dir::check_writable,
     ways::{Input, Output, input_failed, read_failed},
@@ -31,18 +30,14 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
-    time::Duration,
 };
 
 /// What is gathered between records and the stream, in bytes.
 const BUFFER_LEN: usize = 128 << 10;
 /// What a vault's own root is called in a bundle if the name of the vault's directory is none.
 const ROOT_NAME: &[u8] = b"vault";
-/// So long an import may take to end by itself when it was asked to.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Writes a bundle.
 ///
@@ -218,7 +213,8 @@ fn destination(vault: &Vault, path: &Path, replace: bool) -> Result<Destination,
         Ok(stat) if stat.kind == Kind::Directory => return Ok(Destination::Into(stat.ino)),
         Ok(_) if replace => {}
         Ok(_) => return Err(VaultError::Exists),
-        Err(VaultError::NotFound) => {}
+        // With a slash at its end it would have to be there.
+        Err(VaultError::NotFound) if !is_of_directory(path) => {}
         Err(error) => return Err(error),
     }
     let mut above: Vec<_> = names(path).collect();
@@ -228,44 +224,4 @@ fn destination(vault: &Vault, path: &Path, replace: bool) -> Result<Destination,
         return Err(VaultError::NotDirectory);
     }
     Ok(Destination::As(dir.ino, name.to_vec()))
-}
-
-/// Asks an import to end when a signal comes. If it waits for its input it cannot: then the process ends after a while, and the
-/// next opening of the vault removes what is left.
-struct Interrupt {
-    asked: Arc<AtomicBool>,
-    signals: Arc<Signals>,
-    watch: Option<JoinHandle<()>>,
-}
-
-impl Interrupt {
-    fn watched() -> Result<Interrupt, CliError> {
-        let signals = Arc::new(Signals::catch().map_err(CliError::Signals)?);
-        let asked = Arc::new(AtomicBool::new(false));
-        let (own, flag) = (Arc::clone(&signals), Arc::clone(&asked));
-        let watch = std::thread::spawn(move || {
-            if !matches!(own.wait(None), Ok(Event::Signal)) {
-                return;
-            }
-            flag.store(true, Ordering::Relaxed);
-            if !matches!(own.wait(Some(GRACE)), Ok(Event::Stop)) {
-                std::process::exit(i32::from(Exit::Other.code()));
-            }
-        });
-        Ok(Interrupt {
-            asked,
-            signals,
-            watch: Some(watch),
-        })
-    }
-}
-
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        self.signals.stop();
-        if let Some(watch) = self.watch.take() {
-            // A panic there has been printed; nothing depends on it.
-            let _ = watch.join();
-        }
-    }
 }

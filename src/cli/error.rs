@@ -231,14 +231,35 @@ pub enum CliError {
         /// What the system said.
         source: io::Error,
     },
+    /// A signal came.
+    #[error("{action} {}: interrupted", shown(path))]
+    Stopped {
+        /// What was being done, as `put`.
+        action: &'static str,
+        /// The path in the vault, as it was typed.
+        path: PathBuf,
+    },
     /// The result cannot be printed.
     #[error("write to standard output")]
     Output(#[source] io::Error),
 }
 
 impl CliError {
+    /// Nobody reads any more what is written: there is nobody to tell, and nothing that went wrong here.
+    pub fn is_reader_gone(&self) -> bool {
+        match self {
+            CliError::Output(source) | CliError::Write { source, .. } => {
+                source.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+
     /// How the program ends because of it.
     pub fn exit(&self) -> Exit {
+        if self.is_reader_gone() {
+            return Exit::ReaderGone;
+        }
         match self {
             CliError::Passphrase(_) => Exit::NoPassphrase,
             CliError::VaultDir(error) => exit::of_vault_dir(error),
@@ -255,7 +276,8 @@ impl CliError {
             | CliError::Background(_)
             | CliError::DaemonDied(_)
             | CliError::Signals(_)
-            | CliError::Pages(_) => Exit::Other,
+            | CliError::Pages(_)
+            | CliError::Stopped { .. } => Exit::Other,
             CliError::Busy { .. } => Exit::Busy,
             CliError::Salvage { source, .. } => exit::of_salvage(source),
             CliError::NotWhole(_) => Exit::DamageLeft,
@@ -425,7 +447,8 @@ fn exit_hint(exit: Exit) -> Option<&'static str> {
         | Exit::Busy
         | Exit::Io
         | Exit::DamageLeft
-        | Exit::Repaired => None,
+        | Exit::Repaired
+        | Exit::ReaderGone => None,
     }
 }
 

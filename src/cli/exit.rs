@@ -55,11 +55,13 @@ pub enum Exit {
     DamageLeft = 16,
     /// There was damage, and everything that the vault had is there again.
     Repaired = 17,
+    /// Whoever read the output went away before its end.
+    ReaderGone = 18,
 }
 
 impl Exit {
     /// Every code, in the order of the numbers.
-    pub const ALL: [Exit; 18] = [
+    pub const ALL: [Exit; 19] = [
         Exit::Ok,
         Exit::Other,
         Exit::Usage,
@@ -78,6 +80,7 @@ impl Exit {
         Exit::Memory,
         Exit::DamageLeft,
         Exit::Repaired,
+        Exit::ReaderGone,
     ];
 
     /// The number given to the shell.
@@ -115,6 +118,9 @@ impl Exit {
             Exit::Memory => "not enough memory",
             Exit::DamageLeft => "damage is left: something is lost or cannot be read",
             Exit::Repaired => "check: there was damage, and everything is there again",
+            Exit::ReaderGone => {
+                "whoever read the output went away before its end, as `head` does (nothing is printed)"
+            }
         }
     }
 
@@ -310,7 +316,7 @@ mod tests {
             assert_eq!(usize::from(exit.code()), index);
             assert_eq!(Exit::from_code(exit.code()), Some(exit));
         }
-        assert_eq!(Exit::from_code(18), None);
+        assert_eq!(Exit::from_code(19), None);
     }
 
     #[test]

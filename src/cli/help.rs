@@ -209,7 +209,8 @@ Examples:
 pub const GET: &str = "\
 Copy the file PATH out of VAULT, without mounting it and without writing to it. This works where there is no FUSE.
 
-OUT is there when it is whole and verified; after an error what was there before is as it was.";
+OUT is there when it is whole and verified; after an error what was there before is as it was. Holes stay holes. With `-` the file \
+goes to standard output, and its holes as zeros.";
 
 /// Below the options of `wardfs get --help`.
 pub const GET_EXAMPLES: &str = "\
@@ -222,8 +223,7 @@ pub const PUT: &str = "\
 Copy the file IN, or standard input, into VAULT without mounting it. This works where there is no FUSE.
 
 The file is in the vault when it is whole and durable; until then, and after an error or a crash, what had its name still has it. \
-A file that is replaced gives its owner and permissions to the new one. A `put` that was killed can leave a file \
-`.wardfs-put-` and 16 digits beside, which the next one into that directory removes.";
+A file that is replaced gives its owner and permissions to the new one. Holes of IN are holes in the vault.";
 
 /// Below the options of `wardfs put --help`.
 pub const PUT_EXAMPLES: &str = "\

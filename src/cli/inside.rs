@@ -10,6 +10,7 @@ use super::{
     passphrase::Purpose,
     progress::{self, Progress},
     report::shown,
+    sparse,
     vault_dir::{OPEN, open_store},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 use std::{
     ffi::OsStr,
-    io::{self, ErrorKind, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     ops::Range,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -89,14 +90,23 @@ pub fn names(path: &Path) -> impl Iterator<Item = &[u8]> {
         .filter(|name| !name.is_empty())
 }
 
-/// What lies at a path.
+/// What lies at a path. With a slash at its end that is a directory.
 ///
 /// # Errors
 /// `NotFound`, and what reading the way there says.
 pub fn find(vault: &Vault, path: &Path) -> vault::Result<Stat> {
-    names(path).try_fold(vault.stat(ROOT_INO)?, |dir, name| {
+    let found = names(path).try_fold(vault.stat(ROOT_INO)?, |dir, name| {
         vault.lookup(dir.ino, name)
-    })
+    })?;
+    if is_of_directory(path) && found.kind != Kind::Directory {
+        return Err(VaultError::NotDirectory);
+    }
+    Ok(found)
+}
+
+/// Only a directory is named so.
+pub fn is_of_directory(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b"/")
 }
 
 /// A file, whose content can be read.
@@ -137,23 +147,21 @@ pub fn cat(args: &CatArgs) -> Result<(), CliError> {
         range,
         named,
         &AtomicU64::new(0),
-        write_stdout,
+        &mut |_, piece| write_stdout(piece),
     )
-    .or_else(|error| match error {
-        // A reader that went away has read what it wanted.
-        CliError::Output(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => Err(other),
-    })
 }
 
-/// Reads a range of a file, piece by piece.
-fn copy(
+/// Takes a piece, which begins at this byte.
+pub type Take<'a> = dyn FnMut(u64, &[u8]) -> Result<(), CliError> + 'a;
+
+/// Reads a range of a file, piece by piece; `take` is told where each begins.
+pub fn copy(
     vault: &Vault,
     ino: u64,
     range: Range<u64>,
     named: Named<'_>,
     done: &AtomicU64,
-    mut take: impl FnMut(&[u8]) -> Result<(), CliError>,
+    take: &mut Take<'_>,
 ) -> Result<(), CliError> {
     let mut piece = vec![0; PIECE_LEN];
     let mut at = range.start;
@@ -165,9 +173,9 @@ fn copy(
         if len == 0 {
             break;
         }
-        take(&piece[..len])?;
+        take(at, &piece[..len])?;
         at += len as u64;
-        done.store(at - range.start, Ordering::Relaxed);
+        done.store(at, Ordering::Relaxed);
     }
     Ok(())
 }
@@ -219,10 +227,7 @@ pub fn ls(args: &LsArgs) -> Result<(), CliError> {
         }
         text.push(end);
     }
-    match write_stdout(&text) {
-        Err(CliError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {}
-        written => written?,
-    }
+    write_stdout(&text)?;
     listed.map_err(|error| named.failed(error))
 }
 
@@ -272,18 +277,24 @@ pub fn get(args: &GetArgs) -> Result<(), CliError> {
     };
     let vault = open(&args.vault, &args.passphrase, false, true)?;
     let stat = find_file(&vault, &args.path).map_err(|error| named.failed(error))?;
+    let done = Arc::new(AtomicU64::new(0));
+    let all = 0..stat.size;
+    if args.out == Path::new("-") {
+        let mut print = |_, piece: &[u8]| write_stdout(piece);
+        return copy(&vault, stat.ino, all, named, &done, &mut print);
+    }
     let out = into_directory(&args.out, names(&args.path).last());
     let file = NewFile::begin(&out, u32::from(stat.mode) & 0o777)?;
-    let done = Arc::new(AtomicU64::new(0));
     let _progress = follow(&done, stat.size);
-    copy(&vault, stat.ino, 0..stat.size, named, &done, |piece| {
-        file.file()
-            .write_all(piece)
-            .map_err(|source| CliError::Write {
-                path: out.clone(),
-                source,
-            })
-    })?;
+    if file.is_regular() {
+        sparse::copy_out(&vault, &stat, named, &done, &file)?;
+    } else {
+        let mut write = |_, piece: &[u8]| {
+            let written = file.file().write_all(piece);
+            written.map_err(|source| file.failed(source))
+        };
+        copy(&vault, stat.ino, all, named, &done, &mut write)?;
+    }
     file.commit()
 }
 

@@ -60,7 +60,7 @@ pub struct GetArgs {
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
-    /// File to write, or a directory for it; it is replaced as a whole
+    /// File to write, or a directory for it; it is replaced as a whole. `-` is standard output
     #[arg(value_name = "OUT", default_value = ".")]
     pub out: PathBuf,
 }

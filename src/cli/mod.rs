@@ -20,11 +20,11 @@
 //! salvage      a command; two ways to print its report in salvage_text and salvage_json
 //! speed        a command; the same in speed_text and speed_json
 //! inside       three commands, cat, ls and get         inside_args  what they and put can be asked for
-//! put          a command
+//! put          a command                               interrupt    being asked to end while a vault is changed
 //! streams      two commands, encrypt and decrypt       stream_args  what they can be asked for
 //! lock         what locks a stream                     new_file     a file that is there when it is whole
 //! bundles      two commands, export and import         bundle_args  what they can be asked for
-//! ways         what streams and bundles are read from and written to
+//! ways         what streams and bundles are read from and written to           sparse   holes on their way in and out
 //! ```
 
 mod args;
@@ -46,6 +46,7 @@ mod info_text;
 mod init;
 mod inside;
 mod inside_args;
+mod interrupt;
 mod lock;
 mod logger;
 mod mount;
@@ -64,6 +65,7 @@ mod salvage_text;
 mod scrub;
 mod signals;
 mod size;
+mod sparse;
 mod speed;
 mod speed_json;
 mod speed_text;
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
     let exit = match Cli::try_parse() {
         Ok(cli) => match run(&cli.command) {
             Ok(exit) => exit,
+            Err(error) if error.is_reader_gone() => error.exit(),
             Err(error) => {
                 let report = Report::of(&error);
                 report.print();

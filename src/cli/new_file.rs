@@ -65,6 +65,19 @@ impl NewFile {
         &self.file
     }
 
+    /// May it have holes? What is something else than a regular file may not.
+    pub fn is_regular(&self) -> bool {
+        !matches!(self.way, Way::There)
+    }
+
+    /// What writing failed with.
+    pub fn failed(&self, source: io::Error) -> CliError {
+        CliError::Write {
+            path: self.named.clone(),
+            source,
+        }
+    }
+
     /// Gives it its name, in the place of what has that. Its content is durable before.
     ///
     /// # Errors

@@ -1,28 +1,25 @@
 //! `wardfs put`: a file into a vault, without mounting it.
 //!
-//! It is written under another name and gets its own by one rename when it is whole and durable; the journal knows a rename as a
-//! whole or not at all. Whoever is killed before leaves the other name behind, which the next `put` there takes away: the vault
-//! is locked, so nobody else can be writing it.
+//! It is written where nobody sees it and gets its name by one rename when it is whole and durable; the journal knows a rename as a
+//! whole or not at all. What is left by whoever is killed before goes when the vault is opened for writing the next time.
 
 use super::{
     error::CliError,
-    exit::Exit,
-    inside::{Named, find, follow, names, open},
+    inside::{Named, find, follow, is_of_directory, names, open},
     inside_args::PutArgs,
-    signals::{Event, Signals},
+    interrupt::Interrupt,
+    sparse::{Next, Source},
     vault_dir::check_writable,
 };
 use crate::{
-    crypto::fill_random,
     format::Kind,
     vault::{NewKind, RenameMode, SetAttr, Stat, Vault, VaultError, WriteMode},
 };
-use data_encoding::HEXLOWER;
-use parking_lot::Mutex;
 use rustix::process::{getgid, getuid};
 use std::{
+    ffi::OsStr,
     fs::File,
-    io::{self, Read},
+    io,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
     sync::{
@@ -33,11 +30,12 @@ use std::{
 
 /// What is read at once, in bytes.
 const PIECE_LEN: usize = 1 << 20;
-/// What the other name begins with; random hex digits follow.
-const PREFIX: &[u8] = b".wardfs-put-";
-const RANDOM_LEN: usize = 8;
+/// What it is called where nobody sees it.
+const NAME: &[u8] = b"file";
 /// Of what comes from a pipe.
 const MODE: u16 = 0o600;
+/// Of a directory: what is made in it gets its group.
+const SGID: u16 = 0o2000;
 
 /// Copies a file in.
 ///
@@ -52,21 +50,21 @@ pub fn put(args: &PutArgs) -> Result<(), CliError> {
     let from_stdin = args.input == Path::new("-");
     let input = Input::open(&args.input, from_stdin)?;
     check_writable(&args.vault)?;
-    let vault = Arc::new(open(&args.vault, &args.passphrase, from_stdin, false)?);
+    let vault = open(&args.vault, &args.passphrase, from_stdin, false)?;
     let name = (!from_stdin).then(|| args.input.file_name()).flatten();
     let target = Target::find(&vault, &args.path, name.map(OsStrExt::as_bytes));
     let result = target
         .map_err(|error| named.failed(error))
         .and_then(|target| write(&vault, &target, input, named));
     // What is not closed stays in the journal for the next opening.
-    let closed = Arc::try_unwrap(vault).map_or(Ok(()), Vault::close);
+    let closed = vault.close();
     result?;
     closed.map_err(|error| named.failed(error))
 }
 
 /// What is read.
 struct Input {
-    source: Box<dyn Read>,
+    source: Source,
     path: std::path::PathBuf,
     mode: u16,
     len: u64,
@@ -76,7 +74,7 @@ impl Input {
     fn open(path: &Path, from_stdin: bool) -> Result<Input, CliError> {
         if from_stdin {
             return Ok(Input {
-                source: Box::new(io::stdin()),
+                source: Source::Stream(Box::new(io::stdin())),
                 path: "standard input".into(),
                 mode: MODE,
                 len: 0,
@@ -92,21 +90,23 @@ impl Input {
         };
         let (file, metadata) = open().map_err(|source| read_failed(path, source))?;
         let bits = metadata.permissions().mode() & 0o777;
+        // What has no length, as in /proc, is read to see how long it is.
+        let is_file = metadata.is_file() && metadata.len() > 0;
         Ok(Input {
-            source: Box::new(file),
+            source: if is_file {
+                Source::File(file)
+            } else {
+                Source::Stream(Box::new(file))
+            },
             path: path.to_owned(),
             mode: u16::try_from(bits).unwrap_or(MODE),
             len: metadata.len(),
         })
     }
 
-    fn read(&mut self, piece: &mut [u8]) -> Result<usize, CliError> {
-        loop {
-            match self.source.read(piece) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other.map_err(|source| read_failed(&self.path, source)),
-            }
-        }
+    fn next(&mut self, at: u64, piece: &mut [u8]) -> Result<Next, CliError> {
+        let next = self.source.next(at, piece);
+        next.map_err(|source| read_failed(&self.path, source))
     }
 }
 
@@ -133,13 +133,12 @@ impl Target {
                 let name = input.ok_or(VaultError::IsDirectory)?;
                 Target::in_dir(vault, stat.ino, name)
             }
+            // With a slash at its end it would have to be there.
+            Err(VaultError::NotFound) if is_of_directory(path) => Err(VaultError::NotFound),
             Ok(_) | Err(VaultError::NotFound) => {
                 let mut above: Vec<_> = names(path).collect();
                 let name = above.pop().ok_or(VaultError::IsDirectory)?;
-                let dir = find(
-                    vault,
-                    Path::new(std::ffi::OsStr::from_bytes(&above.join(&b'/'))),
-                )?;
+                let dir = find(vault, Path::new(OsStr::from_bytes(&above.join(&b'/'))))?;
                 Target::in_dir(vault, dir.ino, name)
             }
             Err(error) => Err(error),
@@ -154,55 +153,96 @@ impl Target {
             Err(VaultError::NotFound) => None,
             Err(error) => return Err(error),
         };
+        vault.refuse_reserved(dir, name)?;
         let name = name.to_vec();
         Ok(Target { dir, name, old })
+    }
+
+    /// Mode, owner and group that it gets: those of what it replaces, or as of any new file.
+    fn attrs(&self, vault: &Vault, mode: u16) -> Result<(u16, u32, u32), VaultError> {
+        if let Some(old) = &self.old {
+            return Ok((old.mode, old.uid, old.gid));
+        }
+        let dir = vault.stat(self.dir)?;
+        let gid = if dir.mode & SGID != 0 {
+            dir.gid
+        } else {
+            getgid().as_raw()
+        };
+        Ok((mode, getuid().as_raw(), gid))
     }
 }
 
 fn write(
-    vault: &Arc<Vault>,
+    vault: &Vault,
     target: &Target,
     mut input: Input,
     named: Named<'_>,
 ) -> Result<(), CliError> {
     let failed = |error| named.failed(error);
-    remove_leftovers(vault, target.dir).map_err(failed)?;
-    let (mode, uid, gid) = match &target.old {
-        Some(old) => (old.mode, old.uid, old.gid),
-        None => (input.mode, getuid().as_raw(), getgid().as_raw()),
-    };
-    let name = temporary_name();
-    let node = vault.make(target.dir, &name, NewKind::File, mode, uid, gid);
+    let (mode, uid, gid) = target.attrs(vault, input.mode).map_err(failed)?;
+    let interrupt = Interrupt::watched()?;
+    let staging = vault.begin_staging().map_err(failed)?;
+    let node = vault.make(staging.dir(), NAME, NewKind::File, mode, uid, gid);
     let ino = node.map_err(failed)?.ino;
-    let beside = Beside::watched(vault, target.dir, name)?;
-    let copied = fill(vault, ino, &mut input, named).and_then(|()| {
-        beside
-            .rename(
-                target,
-                SetAttr {
-                    mode: Some(mode),
-                    ..SetAttr::default()
-                },
-                ino,
-            )
+    let filled = fill(vault, ino, &mut input, named, &interrupt);
+    let done = filled.and_then(|()| {
+        let set = SetAttr {
+            mode: Some(mode),
+            ..SetAttr::default()
+        };
+        vault
+            .set_attr(ino, &set)
+            .and_then(|_| publish(vault, staging.dir(), target))
             .map_err(failed)
     });
-    if copied.is_err() {
-        beside.remove();
+    vault.forget(ino, 1);
+    // What this cannot remove goes at the next opening; the file is there, or is not.
+    if let Err(error) = staging.end().and_then(|()| vault.sync_all()) {
+        log::warn!("what it was built in is still there: {error}");
     }
-    copied
+    done
 }
 
-fn fill(vault: &Vault, ino: u64, input: &mut Input, named: Named<'_>) -> Result<(), CliError> {
+/// Gives it its name, with all of it durable before and after.
+fn publish(vault: &Vault, dir: u64, target: &Target) -> Result<(), VaultError> {
+    vault.sync_all()?;
+    let mode = RenameMode::Replace;
+    vault.rename(dir, NAME, target.dir, &target.name, mode)?;
+    vault.sync_all()
+}
+
+fn fill(
+    vault: &Vault,
+    ino: u64,
+    input: &mut Input,
+    named: Named<'_>,
+    interrupt: &Interrupt,
+) -> Result<(), CliError> {
     let done = Arc::new(AtomicU64::new(0));
     let _progress = follow(&done, input.len);
     let mut piece = vec![0; PIECE_LEN];
-    let mut at = 0;
+    let mut end = 0;
     loop {
-        let len = input.read(&mut piece)?;
-        if len == 0 {
-            return Ok(());
+        let next = input.next(end, &mut piece)?;
+        if interrupt.is_asked() {
+            return Err(CliError::Stopped {
+                action: named.action,
+                path: named.path.to_owned(),
+            });
         }
+        let (mut at, len) = match next {
+            Next::Data(at, len) => (at, len),
+            Next::End(size) if size > end => {
+                let set = SetAttr {
+                    size: Some(size),
+                    ..SetAttr::default()
+                };
+                let set = vault.set_attr(ino, &set);
+                return set.map(drop).map_err(|error| named.failed(error));
+            }
+            Next::End(_) => return Ok(()),
+        };
         let mut rest = &piece[..len];
         while !rest.is_empty() {
             // A count is short when the disk is full; the next try then says so.
@@ -211,118 +251,7 @@ fn fill(vault: &Vault, ino: u64, input: &mut Input, named: Named<'_>) -> Result<
             rest = &rest[written..];
             at += written as u64;
         }
-        done.store(at, Ordering::Relaxed);
-    }
-}
-
-/// The file under its other name, until it has its own.
-struct Beside {
-    vault: Arc<Vault>,
-    dir: u64,
-    /// None: it has another name, or is gone.
-    name: Arc<Mutex<Option<Vec<u8>>>>,
-    signals: Arc<Signals>,
-    watch: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Beside {
-    /// Goes away at a signal, and the process with it.
-    fn watched(vault: &Arc<Vault>, dir: u64, name: Vec<u8>) -> Result<Beside, CliError> {
-        let signals = Arc::new(Signals::catch().map_err(CliError::Signals)?);
-        let name = Arc::new(Mutex::new(Some(name)));
-        let (own, left, vault_there) = (Arc::clone(&signals), Arc::clone(&name), Arc::clone(vault));
-        let watch = std::thread::spawn(move || {
-            if matches!(own.wait(None), Ok(Event::Signal)) {
-                // Held to the end: what is being renamed is renamed before, or not at all.
-                let mut name = left.lock();
-                if let Some(name) = name.take() {
-                    // If that fails, the next `put` does it.
-                    let _ = vault_there.unlink(dir, &name);
-                    let _ = vault_there.sync_all();
-                    std::process::exit(i32::from(Exit::Other.code()));
-                }
-            }
-        });
-        Ok(Beside {
-            vault: Arc::clone(vault),
-            dir,
-            name,
-            signals,
-            watch: Some(watch),
-        })
-    }
-
-    /// Gives it its name, with all of it durable before and after.
-    fn rename(&self, target: &Target, attrs: SetAttr, ino: u64) -> Result<(), VaultError> {
-        self.vault.set_attr(ino, &attrs)?;
-        self.vault.sync_all()?;
-        let mut name = self.name.lock();
-        let Some(own) = name.as_ref() else {
-            return Err(VaultError::NotFound);
-        };
-        let mode = RenameMode::Replace;
-        self.vault
-            .rename(self.dir, own, target.dir, &target.name, mode)?;
-        *name = None;
-        self.vault.sync_all()
-    }
-
-    fn remove(&self) {
-        if let Some(name) = self.name.lock().take() {
-            // The error that led here is the one to be told.
-            let _ = self.vault.unlink(self.dir, &name);
-        }
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        self.signals.stop();
-        if let Some(watch) = self.watch.take() {
-            // A panic there has been printed; nothing depends on it.
-            let _ = watch.join();
-        }
-    }
-}
-
-fn temporary_name() -> Vec<u8> {
-    let mut random = [0; RANDOM_LEN];
-    fill_random(&mut random);
-    [PREFIX, HEXLOWER.encode(&random).as_bytes()].concat()
-}
-
-fn is_leftover(name: &[u8]) -> bool {
-    name.strip_prefix(PREFIX)
-        .is_some_and(|digits| digits.len() == 2 * RANDOM_LEN && HEXLOWER.decode(digits).is_ok())
-}
-
-/// What a `put` that was killed has left in this directory.
-fn remove_leftovers(vault: &Vault, dir: u64) -> Result<(), VaultError> {
-    let mut found = Vec::new();
-    vault.read_dir(dir, 0, &mut |entry| {
-        if entry.kind == Kind::File && is_leftover(entry.name) {
-            found.push(entry.name.to_vec());
-        }
-        true
-    })?;
-    found.iter().try_for_each(|name| vault.unlink(dir, name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_put_names_so_is_a_leftover() {
-        assert!(is_leftover(&temporary_name()));
-        for other in [
-            &b".wardfs-put-"[..],
-            b".wardfs-put-0123456789abcde",
-            b".wardfs-put-0123456789abcdefg",
-            b".wardfs-put-0123456789abcdeg",
-            b"wardfs-put-0123456789abcdef",
-        ] {
-            assert!(!is_leftover(other));
-        }
+        end = at;
+        done.store(end, Ordering::Relaxed);
     }
 }
