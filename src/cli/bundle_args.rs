@@ -28,26 +28,33 @@ impl BundlePassphraseArgs {
     }
 }
 
-/// `wardfs export`
+/// What both can be asked for.
 #[derive(Args, Debug)]
-pub struct ExportArgs {
+pub struct BothArgs {
     #[command(flatten)]
     pub passphrase: PassphraseArgs,
 
     #[command(flatten)]
     pub bundle_passphrase: BundlePassphraseArgs,
 
-    /// Take content as it is sealed, with its keys, and do not decrypt it; mind what the text above says of that
+    /// Move content as it is sealed, with its keys, and do not decrypt it; mind what the text above says of that
     #[arg(long)]
     pub as_sealed: bool,
 
-    /// Decrypt content too, to see that it is whole, though it is taken as it is
+    /// Decrypt content too, to see that it is whole, though it moves as it is
     #[arg(long, requires = "as_sealed")]
     pub verify: bool,
 
     /// Directory of the vault, which must not be mounted
     #[arg(value_name = "VAULT")]
     pub vault: PathBuf,
+}
+
+/// `wardfs export`
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pub both: BothArgs,
 
     /// File or directory in the vault; `/` is all of it
     #[arg(value_name = "PATH")]
@@ -62,26 +69,11 @@ pub struct ExportArgs {
 #[derive(Args, Debug)]
 pub struct ImportArgs {
     #[command(flatten)]
-    pub passphrase: PassphraseArgs,
-
-    #[command(flatten)]
-    pub bundle_passphrase: BundlePassphraseArgs,
+    pub both: BothArgs,
 
     /// Let what has the name go, a directory with all that is in it, when the bundle is in the vault as a whole
     #[arg(long)]
     pub replace: bool,
-
-    /// Keep content as it is sealed, with the keys that came with it; mind what the text above says of that
-    #[arg(long)]
-    pub as_sealed: bool,
-
-    /// Decrypt content too, to see that it is whole, though it is kept as it is
-    #[arg(long, requires = "as_sealed")]
-    pub verify: bool,
-
-    /// Directory of the vault, which must not be mounted
-    #[arg(value_name = "VAULT")]
-    pub vault: PathBuf,
 
     /// File to read; `-` is standard input
     #[arg(value_name = "BUNDLE")]

@@ -46,15 +46,15 @@ const ROOT_NAME: &[u8] = b"vault";
 pub fn export(args: &ExportArgs) -> Result<(), CliError> {
     let named = Named {
         action: "export",
-        vault: &args.vault,
+        vault: &args.both.vault,
         path: &args.path,
     };
     let output = Output::begin(Some(&args.bundle), CIPHERTEXT_MODE)?;
     if output.is_terminal() {
         return Err(CliError::CiphertextToTerminal("export"));
     }
-    let read_only = !args.as_sealed || check_writable(&args.vault).is_err();
-    let vault = open(&args.vault, &args.passphrase, false, read_only)?;
+    let read_only = !args.both.as_sealed || check_writable(&args.both.vault).is_err();
+    let vault = open(&args.both.vault, &args.both.passphrase, false, read_only)?;
     let result = write(&vault, args, &output, named);
     // What is not closed stays in the journal for the next opening.
     let closed = vault.close();
@@ -70,8 +70,8 @@ fn write(
     named: Named<'_>,
 ) -> Result<(), CliError> {
     let stat = find(vault, &args.path).map_err(|error| named.failed(error))?;
-    let name = own_name(&args.path, &args.vault).map_err(|error| named.failed(error))?;
-    let source = args.bundle_passphrase.source();
+    let name = own_name(&args.path, &args.both.vault).map_err(|error| named.failed(error))?;
+    let source = args.both.bundle_passphrase.source();
     let passphrase = source.read_beside(false, Purpose::New, "New passphrase of the bundle")?;
     let options = Options {
         kdf: KdfParams::recommended(sys::available_memory().unwrap_or(0).min(MEMORY_MAX)),
@@ -88,8 +88,8 @@ fn write(
     drop(passphrase);
     let mut writer = BufWriter::with_capacity(BUFFER_LEN, writer);
     let how = ExportOptions {
-        reseal: !args.as_sealed,
-        verify: args.verify,
+        reseal: !args.both.as_sealed,
+        verify: args.both.verify,
     };
     let written = bundle::export(vault, stat.ino, &name, &mut writer, how, &done);
     written.map_err(|error| match error {
@@ -144,12 +144,17 @@ fn bundle_failed(action: &'static str, path: &Path, source: BundleError) -> CliE
 pub fn import(args: &ImportArgs) -> Result<(), CliError> {
     let named = Named {
         action: IMPORT,
-        vault: &args.vault,
+        vault: &args.both.vault,
         path: &args.path,
     };
     let mut input = Input::open(Some(&args.bundle))?;
-    check_writable(&args.vault)?;
-    let vault = open(&args.vault, &args.passphrase, input.is_stdin(), false)?;
+    check_writable(&args.both.vault)?;
+    let vault = open(
+        &args.both.vault,
+        &args.both.passphrase,
+        input.is_stdin(),
+        false,
+    )?;
     let result = read(&vault, args, &mut input, named);
     // What is not closed stays in the journal for the next opening.
     let closed = vault.close();
@@ -170,7 +175,7 @@ fn read(
 ) -> Result<u64, CliError> {
     let destination = destination(vault, &args.path, args.replace);
     let destination = destination.map_err(|error| named.failed(error))?;
-    let source = args.bundle_passphrase.source();
+    let source = args.both.bundle_passphrase.source();
     let prompt = "Passphrase of the bundle";
     let passphrase = source.read_beside(input.is_stdin(), Purpose::Existing, prompt)?;
     let progress = input.progress("importing");
@@ -191,8 +196,8 @@ fn read(
             Owners::All(getuid().as_raw(), getgid().as_raw())
         },
         replace: args.replace,
-        reseal: !args.as_sealed,
-        verify: args.verify,
+        reseal: !args.both.as_sealed,
+        verify: args.both.verify,
     };
     let interrupt = Interrupt::watched()?;
     let reader = BufReader::with_capacity(BUFFER_LEN, reader);
