@@ -9,13 +9,11 @@ use super::{
 };
 use crate::{
     format::{Content, DirState, StoredGuard, root_guard_path},
-    store::{ObjectPath, OverlayStore, Store, StoreError},
+    store::{ObjectPath, OverlayStore, Store, StoreError, walk},
     vault::{Inspected, Keyring, ReadGuard, VaultError},
 };
 use std::sync::Arc;
 
-/// What is moved by hand may lie deeper than anything of the vault.
-const DEPTH_MAX: usize = 32;
 /// Memory for the root's guard where nothing may be written.
 const MEMORY_MAX: u64 = 64 << 20;
 
@@ -83,30 +81,18 @@ fn is_root(guard: &ReadGuard) -> bool {
 
 fn newest(store: &dyn Store, keys: &Keyring) -> Option<ObjectPath> {
     let mut best: Option<(u64, ObjectPath)> = None;
-    let mut waiting = vec![(ObjectPath::root(), 0)];
-    while let Some((dir, depth)) = waiting.pop() {
-        for name in store.list(&dir).unwrap_or_default() {
-            let Ok(name) = String::from_utf8(name) else {
-                continue;
-            };
-            let Ok(path) = dir.join(&name) else { continue };
-            match generation(store, keys, &path) {
-                _ if path.as_str() == QUARANTINE => {}
-                Ok(Some(generation)) => {
-                    let is_newer = |(known, at): &(u64, ObjectPath)| {
-                        (generation, at.as_str()) > (*known, path.as_str())
-                    };
-                    if best.as_ref().is_none_or(is_newer) {
-                        best = Some((generation, path));
-                    }
-                }
-                Err(StoreError::NotAnObject { .. }) if depth < DEPTH_MAX => {
-                    waiting.push((path, depth + 1));
-                }
-                _ => {}
-            }
+    let is_set_aside = |path: &ObjectPath| path.as_str() == QUARANTINE;
+    walk(store, &is_set_aside, &mut |path| {
+        let Some(generation) = generation(store, keys, path)? else {
+            return Ok(());
+        };
+        let is_newer =
+            |(known, at): &(u64, ObjectPath)| (generation, at.as_str()) > (*known, path.as_str());
+        if best.as_ref().is_none_or(is_newer) {
+            best = Some((generation, path.clone()));
         }
-    }
+        Ok(())
+    });
     best.map(|(_, path)| path)
 }
 

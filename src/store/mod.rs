@@ -26,6 +26,7 @@ mod memory;
 mod overlay;
 mod path;
 mod tree;
+mod walk;
 
 #[cfg(test)]
 mod conformance;
@@ -37,6 +38,7 @@ pub use fault::{Fault, FaultStore, Operation};
 pub use memory::MemoryStore;
 pub use overlay::OverlayStore;
 pub use path::{NAME_LEN_MAX, ObjectPath, PATH_LEN_MAX};
+pub use walk::walk;
 
 /// Longest object that is read or written whole, in bytes. Guards and headers are a few KiB; the
 /// bound keeps a planted terabyte from being read into memory. Longer objects are used through

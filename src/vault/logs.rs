@@ -2,14 +2,14 @@
 //! they lie.
 use super::lost::LostChanges;
 use crate::{
-    format::{header_copy_path, header_path, quarantine_path, zones_copy_path, zones_path},
+    format::{
+        FileId, header_copy_path, header_path, is_stored_name, parse_payload_name, quarantine_path,
+    },
     journal::{self, JournalContext, LoggedFrame},
-    store::{Blob, ObjectPath, Store, StoreError},
+    store::{Blob, ObjectPath, Store, StoreError, walk},
 };
 use std::collections::BTreeMap;
 
-/// What is moved by hand may lie deeper than anything of the vault.
-const DEPTH_MAX: usize = 32;
 /// A file of another name is tried with the numbers after the last segment that was stored: so many, as none was stored
 /// since.
 const NUMBERS_TRIED: u64 = 8;
@@ -34,41 +34,29 @@ impl StrayLog {
     }
 }
 
-/// Looks through all that is none of the vault's, and the journal itself. `applied`: the last segment that the store holds.
+/// Looks through all that is none of the vault's by its place and name, and the journal itself. `applied`: the last segment that the store holds.
 pub(super) fn find(store: &dyn Store, context: &JournalContext, applied: u64) -> Vec<StrayLog> {
     let mut found = Vec::new();
-    let mut waiting = vec![(ObjectPath::root(), 0)];
-    while let Some((dir, depth)) = waiting.pop() {
-        for name in store.list(&dir).unwrap_or_default() {
-            let Ok(name) = String::from_utf8(name) else {
-                continue;
-            };
-            let Ok(path) = dir.join(&name) else { continue };
-            if depth == 0 && is_of_the_vault(&path) {
-                continue;
-            }
-            match look(store, context, applied, &path) {
-                Ok(log) => found.extend(log),
-                Err(StoreError::NotAnObject { .. }) if depth < DEPTH_MAX => {
-                    waiting.push((path, depth + 1));
-                }
-                Err(_) => {}
-            }
-        }
-    }
+    walk(store, &is_of_the_vault, &mut |path| {
+        found.extend(look(store, context, applied, path)?);
+        Ok(())
+    });
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
 }
 
-/// Is it what has no logs in it, whatever else is wrong?
+/// Is it what is no log, whatever else is wrong? By where it lies, and its name.
 fn is_of_the_vault(path: &ObjectPath) -> bool {
-    let objects = [
-        header_path(),
-        header_copy_path(),
-        zones_path(),
-        zones_copy_path(),
-    ];
-    objects.contains(path) || matches!(path.as_str(), "guards" | "payloads")
+    if [header_path(), header_copy_path()].contains(path) {
+        return true;
+    }
+    let parts: Vec<&str> = path.as_str().split('/').collect();
+    match parts[..] {
+        ["guards", "links", name] => FileId::from_hex(name.as_bytes()).is_some(),
+        ["guards", _, _, name] => is_stored_name(name.as_bytes()),
+        ["payloads", _, name] => parse_payload_name(name).is_some(),
+        _ => false,
+    }
 }
 
 fn look(
