@@ -4,8 +4,8 @@ use super::{
     scan::{Scanned, dir::Dir},
 };
 use crate::{
-    format::{DirId, FileId, new_payload_dir},
-    vault::{LostChanges, LostNode, Recovery, StrayLog},
+    format::{DirId, FileId, Link, new_payload_dir, payload_path},
+    vault::{LostChanges, LostNode, Recovery, StrayLog, Unstored},
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -27,6 +27,7 @@ pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
                 let note = Finding::new(Kind::Journal, "journal", what);
                 findings.push(note.with(Outcome::Note));
             }
+            findings.extend(lost.missing.as_deref().map(incomplete));
             findings
         }
         Recovery::Cut {
@@ -43,6 +44,35 @@ pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
             vec![Finding::new(Kind::Journal, "journal", what)]
         }
     }
+}
+
+/// What stands in it was done, without something that it needs.
+fn incomplete(missing: &str) -> Finding {
+    let what = format!(
+        "something that the journal needs is not there, or damaged ({missing}); what stands in it can be done but for that"
+    );
+    let mut finding = Finding::new(Kind::Journal, "journal", what);
+    finding.advice = Some(
+        "a repair does as much as can be and sets a copy of the journal aside; put back what is missing before, if you know where it is",
+    );
+    finding
+}
+
+/// Bytes in frames that count, for parts of files that cannot be read.
+pub(super) fn unstored(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
+    let (Recovery::Done { lost } | Recovery::Cut { lost, .. }) = recovery else {
+        return Vec::new();
+    };
+    let names = Names::of(lost, scanned);
+    let finding = |bytes: &Unstored| {
+        let what = "the journal alone has these bytes: what they were written into cannot be read";
+        let object = payload_path(&bytes.payload);
+        let mut finding = Finding::new(Kind::Journal, object.as_str(), what);
+        finding.file_range = Some(bytes.range.clone());
+        finding.path = bytes.link.as_ref().and_then(|link| names.entry(link));
+        finding
+    };
+    lost.unstored.iter().map(finding).collect()
 }
 
 /// Was there no log at all, since the new content that seemed to be its is that of files whose content lies in the wrong place?
@@ -115,11 +145,17 @@ impl<'a> Names<'a> {
             return Some(dir.path());
         }
         let place = node.place.as_ref()?;
-        if let Some(dir) = self.by_id.get(&place.dir) {
-            return Some(dir.path_of(place.name.as_bytes()));
+        if let Some(path) = self.entry(place) {
+            return Some(path);
         }
         let dir = self.dir(self.lost.dirs.get(&place.dir)?, depth)?;
         Some(below(dir, place.name.as_bytes()))
+    }
+
+    /// Of an entry of a directory that is there.
+    fn entry(&self, link: &Link) -> Option<Vec<u8>> {
+        let dir = self.by_id.get(&link.dir)?;
+        Some(dir.path_of(link.name.as_bytes()))
     }
 
     fn dir(&self, dir: &FileId, depth: usize) -> Option<Vec<u8>> {

@@ -10,8 +10,9 @@
 //! report   what was found, as values       scan     looks at everything
 //! watch    who waits for it                repair   mends
 //! copies   of the header and the keys      root    the root's guard, if it lies elsewhere
-//! journal  what became of it
+//! journal  what became of it              before  what goes back before it is done
 //! ```
+mod before;
 mod copies;
 mod journal;
 mod repair;
@@ -48,6 +49,8 @@ pub fn check(
     findings.extend(root);
     let (misplaced, others) = vault.stray_logs()?;
     let vault = vault.gathered(&misplaced)?;
+    let (vault, back) = before::shown(vault, &keys)?;
+    findings.extend(back);
     let (store, recovery) = vault.look()?;
     let scanned = scan::scan(&*store, &keys, &Pool::new(None), Contents::All, watch);
     if !journal::is_no_loss(&recovery, &scanned.findings) {
@@ -55,6 +58,7 @@ pub fn check(
     }
     findings.extend(journal::misplaced(&misplaced));
     findings.extend(journal::hit(&recovery, &scanned));
+    findings.extend(journal::unstored(&recovery, &scanned));
     findings.extend(scanned.findings);
     journal::tell_strays(&mut findings, &misplaced, &others);
     let mut report = Report {

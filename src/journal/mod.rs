@@ -35,7 +35,7 @@ pub use promises::Fullness;
 pub use read::{frames_of, is_segment, number_in_name};
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,
-    has_no_segment, is_empty, read_log,
+    has_no_segment, is_empty, read_log, read_redo_file,
 };
 pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room, is_reserved};

@@ -4,14 +4,14 @@
 //! segment from before that is a leftover, or was put back by somebody: it is never executed and never replayed.
 use super::{
     JournalContext, JournalError,
-    execute::{Missing, execute_file},
+    execute::{Missing, decode, execute_file},
     read::Reader,
     redo,
     segment::{segment_number, segment_path},
 };
 use crate::{
     engine::Pool,
-    format::Record,
+    format::{Record, RedoOp},
     store::{Store, StoreError},
 };
 use std::collections::BTreeSet;
@@ -170,6 +170,23 @@ pub fn execute_redo_file(
     store.sync_dir(&super::journal_dir())?;
     execute_file(store, context, pool, number, missing)?;
     Ok(store.sync()?)
+}
+
+/// Gives all operations of a closed redo file, in order, to somebody who does not do them.
+///
+/// # Errors
+/// What the store says, or a file that does not decode.
+pub fn read_redo_file(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+    each: &mut dyn FnMut(RedoOp) -> Result<(), StoreError>,
+) -> Result<(), JournalError> {
+    redo::each_frame(store, context, number, &mut |content| {
+        let mut ops = decode(number, content)?.into_iter();
+        Ok(ops.try_for_each(&mut *each)?)
+    })
+    .map(drop)
 }
 
 /// Removes the redo files, and the segments up to `applied`.

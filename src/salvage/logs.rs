@@ -32,21 +32,42 @@ impl Planner<'_> {
     pub(super) fn tell_logs(&mut self, evidence: &Evidence) {
         let lost = mem::take(&mut self.report.journal.lost);
         self.tell_log(evidence, &lost, false);
+        self.tell_unstored(evidence, &lost);
         self.report.journal.lost = lost;
         let aside = mem::take(&mut self.report.journal.in_aside);
         self.tell_log(evidence, &aside, true);
         self.report.journal.in_aside = aside;
     }
 
-    /// `is_aside`: only what is newer than what is stored is certain.
-    fn tell_log(&mut self, evidence: &Evidence, lost: &LostChanges, is_aside: bool) {
+    /// Files of which the journal has bytes that belong into what cannot be read.
+    fn tell_unstored(&mut self, evidence: &Evidence, lost: &LostChanges) {
+        let places = self.places(evidence, lost);
+        let files: BTreeSet<FileId> = lost.unstored.iter().map(|bytes| bytes.file).collect();
+        let found = files.iter().filter_map(|file| evidence.by_file.get(file));
+        let older: BTreeSet<PathBuf> = found
+            .filter_map(|at| self.planned_path(&places, *at))
+            .collect();
+        let told = &mut self.report.older;
+        let new: Vec<PathBuf> = older
+            .into_iter()
+            .filter(|path| !told.contains(path))
+            .collect();
+        told.extend(new);
+    }
+
+    fn places<'a>(&self, evidence: &'a Evidence, lost: &'a LostChanges) -> Places<'a> {
         let dirs = self.dirs.iter().enumerate();
         let dirs = dirs.filter_map(|(at, dir)| Some((dir.found?, at)));
-        let places = Places {
+        Places {
             lost,
             evidence,
             dirs: dirs.collect(),
-        };
+        }
+    }
+
+    /// `is_aside`: only what is newer than what is stored is certain.
+    fn tell_log(&mut self, evidence: &Evidence, lost: &LostChanges, is_aside: bool) {
+        let places = self.places(evidence, lost);
         let (mut older, mut unmade) = (BTreeSet::new(), BTreeSet::new());
         let mut since = BTreeSet::new();
         for (file, node) in &lost.nodes {

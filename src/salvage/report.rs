@@ -152,6 +152,7 @@ impl Report {
         let is_replayed = matches!(state, JournalState::Empty | JournalState::Replayed);
         is_replayed
             && self.journal.lost.is_empty()
+            && self.journal.lost.unstored.is_empty()
             && self.older.is_empty()
             && self.unborn == 0
             && !self.root_lost

@@ -17,6 +17,7 @@ use super::{
     staging::Staged,
     table::Table,
     types::{OpenOptions, State},
+    unstored::AllUnstored,
 };
 use crate::{
     crypto::{NameKey, Tag},
@@ -98,6 +99,8 @@ pub(super) struct Core {
     pub holds: Holds,
     /// Directories in which something is built.
     pub staging: Mutex<Staged>,
+    /// Bytes that checkpoints could not store.
+    pub unstored: AllUnstored,
     /// Of the header and the zone's key, for a scrub.
     pub copies: OnceLock<Copies>,
     failure: Mutex<Option<String>>,
@@ -212,6 +215,7 @@ impl Core {
             read_only: AtomicBool::new(false),
             holds: Holds::default(),
             staging: Mutex::default(),
+            unstored: AllUnstored::default(),
             copies: OnceLock::new(),
             failure: Mutex::new(None),
             options,

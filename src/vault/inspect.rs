@@ -10,6 +10,7 @@ use super::{
     lost::LostChanges,
     open::{Keep, Opening, SHOWN_MEMORY_MAX, lock_for_reading, new_content, no_keep},
     types::OpenOptions,
+    unstored::Unstored,
     zone,
 };
 use crate::{
@@ -71,10 +72,11 @@ impl Recovery {
     /// Files and directories whose last changes are lost though they were durable, at least.
     pub fn lost(&self) -> u64 {
         match self {
-            Recovery::Clean | Recovery::Done { .. } => 0,
+            Recovery::Clean => 0,
+            Recovery::Done { lost } => lost.unstored_files(),
             Recovery::Cut {
                 lost, unclaimed, ..
-            } => lost.count().max(*unclaimed).max(1),
+            } => lost.count().max(*unclaimed).max(1) + lost.unstored_files(),
         }
     }
 }
@@ -169,7 +171,7 @@ impl Inspected {
         Ok(Keyring::new(header, zone_key))
     }
 
-    fn opening(&self, store: Arc<dyn Store>) -> Opening {
+    pub(super) fn opening(&self, store: Arc<dyn Store>) -> Opening {
         Opening {
             store,
             header: self.unlocked.header.clone(),
@@ -200,7 +202,13 @@ impl Inspected {
 
     /// A store of which nothing is written, over that of the vault.
     fn overlay(&self) -> Arc<dyn Store> {
-        Arc::new(OverlayStore::new(Arc::clone(&self.store), SHOWN_MEMORY_MAX))
+        self.overlay_of(Arc::clone(&self.store))
+    }
+
+    /// The same over another one.
+    #[allow(clippy::unused_self, reason = "of this vault's")]
+    pub(super) fn overlay_of(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(OverlayStore::new(store, SHOWN_MEMORY_MAX))
     }
 
     /// Logs of this vault that do not lie in its journal: those that belong there and are missed, and the others.
@@ -251,7 +259,7 @@ impl Inspected {
     }
 
     /// Is there nothing to be done, as after a clean end?
-    fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         let is_empty = journal::is_empty(&*self.store).is_ok_and(|empty| empty);
         is_empty && self.log_is_gone().is_none()
     }
@@ -259,7 +267,11 @@ impl Inspected {
     /// What says that there was a log, if there is none.
     fn log_is_gone(&self) -> Option<VaultError> {
         let store = &*self.store;
-        if !journal::has_no_segment(store).is_ok_and(|none| none) {
+        // New content may be what a redo file is about to move.
+        let has_redo = journal::closed_redo_files(store, &self.journal());
+        if !journal::has_no_segment(store).is_ok_and(|none| none)
+            || has_redo.is_ok_and(|redo| !redo.is_empty())
+        {
             return None;
         }
         let what = if new_content(store).is_ok_and(|new| new > 0) {
@@ -286,11 +298,15 @@ impl Inspected {
             Ok(lost) => return Ok((whole.store, Recovery::Done { lost })),
             Err(cause) => cause,
         };
+        let passing = self.passing_over(self.overlay());
+        if let Ok(lost) = self.recovered(&passing, &mut no_keep) {
+            return Ok((passing.store, done_without(lost, &cause)));
+        }
         let part = self.passing_over(self.overlay());
         let frames = self.longest_log()?;
         let replayed = frames.map(|frames| self.replay(&part, frames));
-        if let (Some(frames), Some(Ok(()))) = (frames, replayed) {
-            return Ok((part.store, self.cut(cause, frames)));
+        if let (Some(frames), Some(Ok(unstored))) = (frames, replayed) {
+            return Ok((part.store, self.cut(cause, frames, unstored)));
         }
         let bare = self.passing_over(self.overlay());
         let store = match bare.finish_checkpoint(&self.keys()?) {
@@ -298,7 +314,7 @@ impl Inspected {
             // Part of it may be there already, and part of that in memory: as the store has it is one of two moments.
             Err(_) => Arc::clone(&self.store),
         };
-        Ok((store, self.cut(cause, 0)))
+        Ok((store, self.cut(cause, 0, Vec::new())))
     }
 
     /// Does to the store what the journal says, as far as that can be done. `keep` is called before anything in the journal is
@@ -327,10 +343,19 @@ impl Inspected {
             Err(cause) => return Err(cause),
         };
         keep()?;
+        let passing = self.passing_over(Arc::clone(&self.store));
+        match self.recovered(&passing, &mut no_keep) {
+            Ok(lost) => return Ok(done_without(lost, &cause)),
+            Err(error) if is_damage(&error) => {}
+            Err(error) => return Err(error),
+        }
         let frames = self.longest_log()?;
-        let recovery = self.cut(cause, frames.unwrap_or(0));
+        let mut recovery = self.cut(cause, frames.unwrap_or(0), Vec::new());
         if let Some(frames) = frames {
-            self.replay(&self.passing_over(Arc::clone(&self.store)), frames)?;
+            let now = self.replay(&passing, frames)?;
+            if let Recovery::Cut { lost, .. } = &mut recovery {
+                lost.unstored = now;
+            }
         }
         Ok(recovery)
     }
@@ -345,26 +370,28 @@ impl Inspected {
         Ok(replayed.lost)
     }
 
-    fn replay(&self, opening: &Opening, frames: usize) -> Result<()> {
+    /// Gives what of it could not be stored.
+    fn replay(&self, opening: &Opening, frames: usize) -> Result<Vec<Unstored>> {
         opening.store.make_dir(&journal::journal_dir())?;
         opening.finish_checkpoint(&self.keys()?)?;
-        let core = opening
-            .replay_cut(self.keys()?, Some(frames), &mut no_keep)?
-            .core;
-        core.checkpoint_now()?;
-        core.close()
+        let replayed = opening.replay_cut(self.keys()?, Some(frames), &mut no_keep)?;
+        let core = opening.stored(&replayed)?;
+        core.close()?;
+        Ok(core.unstored.take())
     }
 
     /// So many frames were, or will be, replayed.
-    fn cut(&self, cause: VaultError, frames: usize) -> Recovery {
+    fn cut(&self, cause: VaultError, frames: usize, unstored: Vec<Unstored>) -> Recovery {
         let unclaimed = match self.log_is_gone() {
             Some(_) => new_content(&*self.store).unwrap_or(0),
             None => 0,
         };
+        let mut lost = self.lost_after(frames).unwrap_or_default();
+        lost.unstored = unstored;
         Recovery::Cut {
             cause,
             frames,
-            lost: self.lost_after(frames).unwrap_or_default(),
+            lost,
             unclaimed,
         }
     }
@@ -420,6 +447,14 @@ impl Inspected {
             }
         }
         Ok(good)
+    }
+}
+
+/// All of the journal, but for something that was not there.
+fn done_without(lost: LostChanges, missing: &VaultError) -> Recovery {
+    let missing = Some(missing.to_string());
+    Recovery::Done {
+        lost: LostChanges { missing, ..lost },
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the part of a log that could not be used would have changed: whose files, under which names. Nothing of it is ever
 //! done; it is only told.
+use super::unstored::Unstored;
 use crate::{
     format::{Content, DirId, FileId, Link, Name, Place, Record, Time},
     journal::LoggedFrame,
@@ -17,6 +18,10 @@ pub struct LostChanges {
     pub dirs: HashMap<DirId, FileId>,
     /// How many frames.
     pub frames: usize,
+    /// Bytes in frames that do count, for parts of files that cannot be read.
+    pub unstored: Vec<Unstored>,
+    /// Something that was needed was not there, and was passed over.
+    pub missing: Option<String>,
 }
 
 /// An entry that is dropped in that part.
@@ -75,6 +80,12 @@ impl LostChanges {
     /// Would none of it have changed anything?
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.dropped.values().all(|dropped| dropped.was_made)
+    }
+
+    /// Files that lack bytes which stand in frames that do count.
+    pub fn unstored_files(&self) -> u64 {
+        let files = self.unstored.iter().map(|unstored| unstored.file);
+        files.collect::<HashSet<_>>().len() as u64
     }
 
     /// Files and directories that are hit, at least.

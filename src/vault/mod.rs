@@ -24,6 +24,7 @@ mod load;
 mod lock;
 mod logs;
 mod lost;
+mod needed;
 mod node;
 mod open;
 mod remains;
@@ -36,6 +37,7 @@ mod strict;
 mod table;
 mod tree;
 mod types;
+mod unstored;
 mod zone;
 
 pub use error::{Result, VaultError};
@@ -47,6 +49,7 @@ pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
 pub use logs::StrayLog;
 pub use lost::{Dropped, LostChanges, LostNode};
+pub use needed::{Claim, Needed};
 pub use open::{has_journal, init};
 pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
@@ -55,6 +58,7 @@ pub use types::{
     AllocateMode, DirEntry, Frames, InitOptions, NewKind, OpenOptions, ROOT_INO, RenameMode,
     Sealing, SetAttr, SetTime, Stat, StatFs, State, Told, Whence, WriteMode, XattrMode,
 };
+pub use unstored::Unstored;
 
 use self::{background::Background, core::Core, node::NodeContent};
 use crate::{
@@ -230,8 +234,9 @@ impl Vault {
 
     /// fsync of a file or directory: it and everything done before is durable on return.
     pub fn sync(&self, ino: u64, _data_only: bool) -> Result<()> {
-        self.core.node(ino)?;
-        self.core.sync_everything()
+        let node = self.core.node(ino)?;
+        self.core.sync_everything()?;
+        self.core.tell_unstored(&node)
     }
 
     /// Calls `each` from the entry after cookie `after` on (0: from the start) until it gives false. Without `.` and `..`.

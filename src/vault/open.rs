@@ -9,6 +9,7 @@ use super::{
     logs,
     lost::LostChanges,
     types::{InitOptions, OpenOptions},
+    unstored::Unstorable,
     zone,
 };
 use crate::{
@@ -252,9 +253,21 @@ impl Opening {
             self.store.make_dir(&dir)?;
         }
         self.finish_checkpoint(&keys)?;
-        let replayed = self.replay_cut(keys, None, keep)?;
-        replayed.core.checkpoint_now()?;
+        let mut replayed = self.replay_cut(keys, None, keep)?;
+        replayed.lost.unstored = self.stored(&replayed)?.unstored.take();
         Ok(replayed)
+    }
+
+    /// Stores what was replayed. What cannot be is an error where what is missing is: it may be put back, and then nothing is lost.
+    pub fn stored<'a>(&self, replayed: &'a Replayed) -> Result<&'a Core> {
+        let core = &replayed.core;
+        core.unstored.are(match self.missing {
+            journal::Missing::Refused => Unstorable::Refused,
+            journal::Missing::PassedOver => Unstorable::Gathered,
+        });
+        core.checkpoint_now()?;
+        core.unstored.are(Unstorable::Kept);
+        Ok(core)
     }
 
     pub fn read_root(&self, keys: &Keyring) -> Result<ReadGuard> {
@@ -280,12 +293,7 @@ impl Opening {
     pub fn finish_checkpoint(&self, keys: &Keyring) -> Result<()> {
         let mut pool = None;
         for number in journal::closed_redo_files(&*self.store, &self.context)? {
-            // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
-            // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
-            let due = self
-                .read_root(keys)
-                .map_or(true, |root| number >= root.body.generation);
-            if due {
+            if self.is_due(keys, number) {
                 log::warn!("finishing a checkpoint that was cut short");
                 let pool = pool.get_or_insert_with(|| Pool::new(self.options.threads));
                 journal::execute_redo_file(
@@ -298,6 +306,14 @@ impl Opening {
             }
         }
         Ok(())
+    }
+
+    /// Is a closed redo file to be done?
+    pub fn is_due(&self, keys: &Keyring, number: u64) -> bool {
+        // A root that does not open was torn by this very checkpoint. One of this number may be all that was written of
+        // it; a lower one is more than one before: recoveries that were cut short began segments of their own.
+        self.read_root(keys)
+            .map_or(true, |root| number >= root.body.generation)
     }
 
     /// The vault as the log says it is, in memory. Of the store nothing is changed but the journal, and of a read-only vault

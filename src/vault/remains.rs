@@ -9,8 +9,14 @@ use super::{
     logs::StrayLog,
     lost::LostChanges,
 };
-use crate::store::{Lock, Store};
-use std::sync::Arc;
+use crate::{
+    format::{PayloadId, index_path, parse_payload_name, payload_key, payload_path},
+    store::{Lock, ObjectPath, Store, walk},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// An unlocked vault without its tree.
 pub struct Remains {
@@ -54,6 +60,44 @@ pub enum JournalState {
     },
 }
 
+/// The vault as its journal has it. If the journal has bytes for content that is not in its place, that is looked for by its
+/// name first.
+fn looked(vault: Inspected) -> Result<(Arc<dyn Store>, Recovery)> {
+    let looked = vault.look()?;
+    let (Recovery::Done { lost } | Recovery::Cut { lost, .. }) = &looked.1 else {
+        return Ok(looked);
+    };
+    let wanted: HashSet<PayloadId> = lost.unstored.iter().map(|bytes| bytes.payload).collect();
+    if wanted.is_empty() {
+        return Ok(looked);
+    }
+    let ids = wanted.iter();
+    let places = ids.flat_map(|id| {
+        let frames = (payload_key(id, false), payload_path(id));
+        [frames, (payload_key(id, true), index_path(id))]
+    });
+    let mut places: HashMap<(String, bool), ObjectPath> = places.collect();
+    places.retain(|_, place| matches!(vault.store().exists(place), Ok(false)));
+    let store = vault.overlay_of(Arc::clone(vault.store()));
+    let mut is_found = false;
+    let below = Arc::clone(vault.store());
+    walk(&*below, &|_| false, &mut |path| {
+        below.open(path, false)?;
+        let key = parse_payload_name(path.name());
+        if let Some(place) = key.and_then(|key| places.remove(&key)) {
+            store.make_dir(&place.parent())?;
+            store.rename(path, &place)?;
+            is_found = true;
+        }
+        Ok(())
+    });
+    if is_found {
+        vault.over(store).look()
+    } else {
+        Ok(looked)
+    }
+}
+
 impl Remains {
     /// Unlocks with whichever copy of the header is good, and replays as much of the journal in memory as can be.
     ///
@@ -66,7 +110,7 @@ impl Remains {
         let (misplaced, aside) = vault.stray_logs()?;
         let in_aside = vault.changes_in(&aside);
         let vault = vault.gathered(&misplaced)?;
-        let (store, recovery) = vault.look()?;
+        let (store, recovery) = looked(vault)?;
         let (state, lost) = match recovery {
             Recovery::Clean => (JournalState::Empty, LostChanges::default()),
             Recovery::Done { lost } => (JournalState::Replayed, lost),

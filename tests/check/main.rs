@@ -6,6 +6,7 @@
 //! mended    after a repair               strict    mounts that look at the same sums
 //! scrub     while the vault is open      cut_short a repair that loses power
 //! misplaced what lies in the wrong place          aliases   names of files that have several
+//! journal   logs that are damaged, moved, gone    unclean   damage together with a journal
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
@@ -23,6 +24,7 @@ mod mended;
 mod misplaced;
 mod scrub;
 mod strict;
+mod unclean;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 #[path = "../tamper/victim.rs"]

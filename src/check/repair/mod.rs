@@ -19,14 +19,13 @@ mod settle;
 pub(super) use self::{
     give_back::free_path,
     quarantine::{Quarantine, is_taken},
+    rehearse::harm,
+    settle::Done,
 };
 
-use self::{
-    plan::Plan,
-    settle::{Done, Settled},
-};
+use self::{plan::Plan, settle::Settled};
 use super::{
-    Unwatched, Watch, copies, journal as of_journal,
+    Unwatched, Watch, before, copies, journal as of_journal,
     report::{Finding, Kind, Outcome, Report},
     root,
     scan::{self, Contents, Scanned},
@@ -67,11 +66,14 @@ pub fn repair(
     findings.extend(root.map(|found| found.with(Outcome::Mended)));
     let (misplaced, others) = vault.stray_logs()?;
     findings.extend(put_back(&*store, &misplaced)?);
+    let pool = Pool::new(None);
+    let back = before::mended(&vault, &keys, &pool, &mut quarantine)?;
+    findings.extend(back.into_iter().map(|found| found.with(Outcome::Mended)));
     let recovery = vault.recover(&mut || quarantine.keep_journal())?;
     let mut repair = Repair {
         vault: &vault,
         keys: &keys,
-        pool: Pool::new(None),
+        pool,
         quarantine,
         is_cut: matches!(recovery, Recovery::Cut { .. }),
         has_written: false,
@@ -81,10 +83,13 @@ pub fn repair(
     let is_no_loss = of_journal::is_no_loss(&recovery, &first.findings);
     if !is_no_loss {
         let found = of_journal::finding(&recovery);
-        findings.extend(found.into_iter().map(after_recovery));
+        let is_cut = matches!(recovery, Recovery::Cut { .. });
+        let found = found.into_iter();
+        findings.extend(found.map(|found| after_recovery(found, is_cut)));
     }
-    let hit = of_journal::hit(&recovery, &first);
-    findings.extend(hit.into_iter().map(after_recovery));
+    let hit = of_journal::hit(&recovery, &first).into_iter();
+    let hit = hit.chain(of_journal::unstored(&recovery, &first));
+    findings.extend(hit.map(|found| after_recovery(found, true)));
     let mut report = Report {
         vault: keys.vault(),
         seen: first.seen,
@@ -171,7 +176,7 @@ impl Repair<'_> {
             return Ok(Done::Nothing);
         };
         let harmed = match self.rehearse(&ops)? {
-            Some(after) => rehearse::harm(scanned, &sound, &after, &done),
+            Some(after) => harm(scanned, &sound, &after, &done),
             None => None,
         };
         if let Some(object) = harmed {
@@ -246,15 +251,15 @@ fn put_back(store: &dyn Store, logs: &[StrayLog]) -> Result<Vec<Finding>, VaultE
     Ok(mended.map(|found| found.with(Outcome::Mended)).collect())
 }
 
-/// What the journal could not do is set aside; what it could is done.
-fn after_recovery(mut finding: Finding) -> Finding {
-    if finding.kind == Kind::Journal {
-        if finding.outcome != Outcome::Note {
-            finding.outcome = Outcome::Lost;
-        }
-    } else {
-        "the vault was not unmounted cleanly; what its journal held was done"
-            .clone_into(&mut finding.what);
+/// What the journal could not do is set aside; what it could is done. `is_lost`: something of it is not; else what is missing is
+/// told by itself.
+fn after_recovery(mut finding: Finding, is_lost: bool) -> Finding {
+    match (finding.kind, finding.outcome) {
+        (Kind::Journal, Outcome::Note) => {}
+        (Kind::Journal, _) if is_lost => finding.outcome = Outcome::Lost,
+        (Kind::Journal, _) => finding.outcome = Outcome::Mended,
+        _ => "the vault was not unmounted cleanly; what its journal held was done"
+            .clone_into(&mut finding.what),
     }
     finding
 }

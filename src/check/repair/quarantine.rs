@@ -39,6 +39,31 @@ impl<'a> Quarantine<'a> {
         }
     }
 
+    /// The same in another store, such as one in memory over this one's.
+    pub fn within<'b>(&self, store: &'b dyn Store) -> Quarantine<'b> {
+        Quarantine {
+            store,
+            dir: self.dir.clone(),
+            is_used: self.is_used,
+        }
+    }
+
+    /// Something was put there by others.
+    pub fn is_used_if(&mut self, is_used: bool) {
+        self.is_used |= is_used;
+    }
+
+    /// Is this a place in it?
+    pub fn holds(&self, path: &ObjectPath) -> bool {
+        let below = path.as_str().strip_prefix(self.dir.as_str());
+        below.is_some_and(|below| below.starts_with('/'))
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &ObjectPath {
+        &self.dir
+    }
+
     /// Where it is, if anything was put there.
     pub fn used(&self) -> Option<String> {
         self.is_used.then(|| self.dir.as_str().to_owned())

@@ -58,7 +58,7 @@ impl Repair<'_> {
 ///
 /// If guards go back, one may turn out to be newer than another one of the same file, in a directory that was put back as a whole.
 /// That one was old before, and nobody could tell.
-pub(super) fn harm(
+pub(in crate::check) fn harm(
     before: &Scanned,
     sound: &[Arc<Dir>],
     after: &Scanned,

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// What one round did.
-pub(super) enum Done {
+pub(in crate::check) enum Done {
     /// There was nothing to do.
     Nothing,
     /// What lay in the places of directories was set aside; nothing was accepted.
@@ -28,7 +28,7 @@ pub(super) enum Done {
 
 /// What is lost by one round, as far as that can be counted.
 #[derive(Default)]
-pub(super) struct Losses {
+pub(in crate::check) struct Losses {
     /// Entries of directories, by the directories' objects.
     dirs: HashMap<String, u64>,
     /// Guards that lay apart and are gone: as many files, however many entries led to each.

@@ -8,7 +8,7 @@ use super::{
     dir::Dir,
     entry::text,
     kind_of,
-    recognise::{PROBES_MAX, Probe, Wanting},
+    recognise::{PROBES_MAX, Probe, Wanting, tag_at},
 };
 use crate::{
     codec::ChunkCodec,
@@ -155,9 +155,12 @@ impl Scan<'_> {
                 entry: *entry,
             })
             .collect();
+        let index = index_path(&file.payload);
         for block in &blocks {
             let at = IndexBlock::offset(block.level, block.number);
-            file.seen[INDEX].expect(at, &block.entry);
+            if !self.is_pending(&index, at) {
+                file.seen[INDEX].expect(at, &block.entry);
+            }
         }
         file.left.fetch_add(blocks.len(), SeqCst);
         self.work.add(
@@ -178,12 +181,17 @@ impl Scan<'_> {
         self.has_read(IndexBlock::STORED_LEN as u64);
         let end = IndexBlock::offset(level, number).saturating_add(IndexBlock::STORED_LEN as u64);
         file.index_end.fetch_max(end, SeqCst);
+        let is_pending = self.is_pending(
+            &index_path(&file.payload),
+            IndexBlock::offset(level, number),
+        );
         match source.block(level, number, &entry) {
             Ok(block) => {
-                file.seen[INDEX].is_good.store(true, Relaxed);
+                file.seen[INDEX].is_good.fetch_or(!is_pending, Relaxed);
                 let first = number.saturating_mul(INDEX_FANOUT as u64);
                 self.below(file, level, first, &block.entries[..]);
             }
+            Err(_) if is_pending => {}
             Err(error) => {
                 let width = IndexRoot::chunks_per_entry(level.saturating_add(1));
                 let start = number.saturating_mul(width);
@@ -208,6 +216,9 @@ impl Scan<'_> {
     fn chunks(&self, file: &FileAt, first: u64, entries: &[IndexEntry]) {
         if entries.iter().all(|entry| !entry.present) {
             return;
+        }
+        if self.contents == Contents::Whose {
+            return self.whose(file, first, entries);
         }
         file.note_stored(first, entries);
         for (chunk, entry) in (first..).zip(entries).filter(|(_, entry)| entry.present) {
@@ -300,7 +311,8 @@ impl Scan<'_> {
             let is_wanting = !wanting.is_empty();
             wanting.into_iter().for_each(|wanting| self.want(wanting));
             // Where a part of the index cannot be read, nobody knows what belongs to it.
-            if !is_wanting && bad.iter().all(|bad| bad.kind == Kind::Content) {
+            let is_known = !is_wanting && bad.iter().all(|bad| bad.kind == Kind::Content);
+            if is_known && self.contents != Contents::Whose {
                 self.excess(file);
             }
             bad.into_iter().for_each(|bad| self.tell(file, bad));
@@ -323,6 +335,42 @@ impl Scan<'_> {
     }
 }
 
+impl Scan<'_> {
+    /// Is what lies in the place of a file's frames its own? One of these says so.
+    fn whose(&self, file: &FileAt, first: u64, entries: &[IndexEntry]) {
+        self.note_frames(&file.payload);
+        let path = payload_path(&file.payload);
+        let probes = (first..).zip(entries).filter(|(_, entry)| entry.present);
+        let probes: Vec<(u64, &IndexEntry)> = probes
+            .map(|(chunk, entry)| (chunk, entry))
+            .filter(|(chunk, _)| !self.is_pending(&path, file.chunk().frame_offset(*chunk)))
+            .collect();
+        for (chunk, entry) in &probes {
+            file.seen[FRAMES].expect(file.chunk().frame_offset(*chunk), entry);
+        }
+        let Some((chunk, entry)) = probes.first() else {
+            return;
+        };
+        if file.seen[FRAMES].is_good.load(Relaxed) {
+            return;
+        }
+        let known = |blob: &dyn Blob| {
+            let mut probes = probes.iter();
+            probes.try_fold(false, |known, (chunk, entry)| {
+                let at = file.chunk().frame_offset(*chunk);
+                Ok::<_, StoreError>(known || tag_at(blob, at, false)? == Some(entry.tag.0))
+            })
+        };
+        match self.store.open(&path, false).and_then(|blob| known(&*blob)) {
+            Ok(true) => file.seen[FRAMES].is_good.store(true, Relaxed),
+            Err(error) if kind_of(&error) == Kind::Unreadable => {
+                file.is_bad(*chunk, entry, Kind::Unreadable, error.to_string());
+            }
+            _ => file.is_bad(*chunk, entry, Kind::Content, "it is not there".to_owned()),
+        }
+    }
+}
+
 impl FileAt {
     /// The objects of which nothing can be read.
     fn wanting(&self, bad: &[Bad]) -> Vec<Wanting> {
@@ -336,6 +384,7 @@ impl FileAt {
         let wanting = lacking.map(|(object, _)| Wanting {
             payload: self.payload,
             is_index: object == INDEX,
+            is_new: false,
             probes: std::mem::take(&mut *self.seen[object].probes.lock()),
         });
         wanting.collect()

@@ -148,6 +148,7 @@ impl Scan<'_> {
             }
             Content::File(state) => {
                 self.seen.files.fetch_add(1, Relaxed);
+                self.note_chunk_size(head.file, state.chunk);
                 let Data::Payload { id, root, .. } = &state.data else {
                     return;
                 };

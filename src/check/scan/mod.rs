@@ -10,9 +10,12 @@
 //! excess  bytes beside those        blocked something else in the place of a directory
 //! elsewhere, places, candidates   what lies in the wrong place, and where it belongs
 //! made    entries that are made anew              recognise        content under another name
+//! claimed content that a journal needs            compare          sums of directories
 //! ```
 mod blocked;
 mod candidates;
+mod claimed;
+mod compare;
 mod content;
 pub(super) mod dir;
 mod elsewhere;
@@ -27,6 +30,7 @@ mod sweep;
 mod work;
 
 use self::{
+    claimed::Claimed,
     content::{Block, FileAt},
     dir::{Dir, DirWork, Reached, Sums},
     entry::OLDER,
@@ -38,7 +42,7 @@ use self::{
 };
 use super::{
     report::{Finding, Kind, Outcome, Seen, orphan_path},
-    watch::Watch,
+    watch::{Unwatched, Watch},
 };
 use crate::{
     engine::Pool,
@@ -47,7 +51,7 @@ use crate::{
         is_stored_name, root_guard_path,
     },
     store::{ObjectPath, Store, StoreError},
-    vault::{Keyring, VaultError},
+    vault::{Keyring, Needed, VaultError},
 };
 use parking_lot::Mutex;
 use std::{
@@ -83,6 +87,8 @@ pub(super) enum Contents {
     Layout,
     /// Every frame, too.
     All,
+    /// The index, and whether what lies there is that of the file: one tag tells.
+    Whose,
 }
 
 /// A scan under way.
@@ -91,6 +97,8 @@ pub(super) struct Scan<'a> {
     keys: &'a Keyring,
     watch: &'a dyn Watch,
     contents: Contents,
+    /// What the journal of the vault needs, which was not done.
+    needed: Option<&'a Needed>,
     work: Work<Task>,
     stopped: AtomicBool,
     /// The disk did not read some guard or listing: what seems to be missing may be there.
@@ -109,6 +117,8 @@ pub(super) struct Scan<'a> {
     apart: Mutex<Vec<Apart>>,
     /// Files of whose content nothing can be read.
     wanting: Mutex<Vec<Wanting>>,
+    /// Of whom the journal claims content: payloads of which guards name frames, and chunk sizes.
+    claimed: Mutex<Claimed>,
     fixes: Mutex<Fixes>,
     seen: Counts,
 }
@@ -173,39 +183,62 @@ pub(super) fn scan(
     contents: Contents,
     watch: &dyn Watch,
 ) -> Scanned {
-    let scan = Scan {
-        store,
-        keys,
-        watch,
-        contents,
-        work: Work::new(),
-        stopped: AtomicBool::new(false),
-        unread: AtomicBool::new(false),
-        findings: Mutex::default(),
-        dirs: Mutex::default(),
-        files: Mutex::default(),
-        payloads: Mutex::default(),
-        also_named: Mutex::default(),
-        hollow: Mutex::default(),
-        aliases: Mutex::default(),
-        apart: Mutex::default(),
-        wanting: Mutex::default(),
-        fixes: Mutex::default(),
-        seen: Counts::default(),
-    };
-    if watch.wants_total() {
-        watch.total(scan.stored_bytes());
+    Scan::new(store, keys, contents, watch).all(pool)
+}
+
+/// Scans a vault whose journal was not done yet, for what lies in the wrong place. Of content nothing is verified.
+pub(super) fn before_journal(needed: &Needed, keys: &Keyring, pool: &Pool) -> Scanned {
+    let scan = Scan::new(&*needed.store, keys, Contents::Whose, &Unwatched);
+    let needed = Some(needed);
+    Scan { needed, ..scan }.all(pool)
+}
+
+impl<'a> Scan<'a> {
+    fn new(
+        store: &'a dyn Store,
+        keys: &'a Keyring,
+        contents: Contents,
+        watch: &'a dyn Watch,
+    ) -> Scan<'a> {
+        Scan {
+            store,
+            keys,
+            watch,
+            contents,
+            needed: None,
+            work: Work::new(),
+            stopped: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            findings: Mutex::default(),
+            dirs: Mutex::default(),
+            files: Mutex::default(),
+            payloads: Mutex::default(),
+            also_named: Mutex::default(),
+            hollow: Mutex::default(),
+            aliases: Mutex::default(),
+            apart: Mutex::default(),
+            wanting: Mutex::default(),
+            claimed: Mutex::default(),
+            fixes: Mutex::default(),
+            seen: Counts::default(),
+        }
     }
-    let root = scan.root();
-    if let Some((root, _)) = &root {
-        scan.enter(root);
+
+    fn all(self, pool: &Pool) -> Scanned {
+        if self.watch.wants_total() {
+            self.watch.total(self.stored_bytes());
+        }
+        let root = self.root();
+        if let Some((root, _)) = &root {
+            self.enter(root);
+        }
+        self.run(pool);
+        self.find_orphans(pool);
+        let links = self.scan_links(root.as_ref(), pool);
+        let sums = root.as_ref().map(|(_, sums)| *sums);
+        self.sweep(links.as_ref().zip(sums));
+        self.finish(root.map(|(root, _)| root), links)
     }
-    scan.run(pool);
-    scan.find_orphans(pool);
-    let links = scan.scan_links(root.as_ref(), pool);
-    let sums = root.as_ref().map(|(_, sums)| *sums);
-    scan.sweep(links.as_ref().zip(sums));
-    scan.finish(root.map(|(root, _)| root), links)
 }
 
 impl Scanned {
@@ -408,72 +441,6 @@ impl Scan<'_> {
         let what = "it is none of the vault's, and ignored";
         self.find(Finding::new(Kind::Stray, object, what));
     }
-
-    /// All entries of a directory were looked at: are they those that its guard sums up?
-    fn compare(&self, work: &DirWork) {
-        let dir = &work.dir;
-        let Some((_, state, _)) = &dir.stored else {
-            return;
-        };
-        self.compare_sums(dir, &Sums::of(state));
-    }
-
-    fn compare_sums(&self, dir: &Dir, stored: &Sums) {
-        let present = dir.present.lock().clone();
-        let object = dir_path(&dir.id);
-        let find = |kind, what: String| {
-            let finding = Finding::new(kind, object.as_str(), what);
-            self.find(if matches!(dir.reached, Reached::Links) {
-                finding
-            } else {
-                finding.at(dir.path())
-            });
-        };
-        let found = present.found;
-        if present.unread && found.entries < stored.entries {
-            return;
-        }
-        if (found.entries, found.names) != (stored.entries, stored.names) {
-            find(Kind::Entries, entries_text(found.entries, stored.entries));
-        } else if found.states != stored.states && !present.tag_unknown && !present.unread {
-            let are_bad = !present.bad.is_empty();
-            find(Kind::Rollback, rollback_text(found.entries, are_bad));
-        }
-        if present.good.entries == stored.entries && found.subdirs != stored.subdirs {
-            let (found, stored) = (found.subdirs, stored.subdirs);
-            find(
-                Kind::Counts,
-                format!("{found} directories are in it, and its guard counts {stored}"),
-            );
-        }
-    }
-}
-
-fn entries_text(found: u64, stored: u64) -> String {
-    if found == stored {
-        "its stored entries are not those that its guard sums up: some are missing, and as many \
-         were added; whether the others were put back cannot be told"
-            .to_owned()
-    } else {
-        format!(
-            "{found} entries are stored where its guard sums up {stored}; whether the others were \
-             put back cannot be told"
-        )
-    }
-}
-
-fn rollback_text(entries: u64, are_bad: bool) -> String {
-    if are_bad {
-        return "its entries are not as stored last; whether others than the damaged ones were put \
-                back cannot be told"
-            .to_owned();
-    }
-    let which = if entries == 1 {
-        "the entry in it is".to_owned()
-    } else {
-        format!("of the {entries} entries in it at least one is")
-    };
-    format!("{which} not as stored last: it was put back as it was once, or changed by others")
 }
 
 /// The disk's own errors are no damage that a repair may touch.

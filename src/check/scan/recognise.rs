@@ -13,7 +13,8 @@ use super::{
 use crate::{
     crypto::{TAG_LEN, Tag},
     format::{
-        CHUNK_LOG2_MAX, ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexBlock, PayloadId,
+        CHUNK_LOG2_MAX, ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexBlock,
+        PayloadId, new_payload_path,
     },
     store::{Blob, ObjectPath, StoreError},
 };
@@ -39,11 +40,16 @@ pub(super) struct Wanting {
     pub payload: PayloadId,
     /// It is the index that cannot be read.
     pub is_index: bool,
+    /// No guard names any of its frames: it belongs among the new ones.
+    pub is_new: bool,
     pub probes: Vec<Probe>,
 }
 
 impl Wanting {
     fn place(&self) -> ObjectPath {
+        if self.is_new {
+            return new_payload_path(&self.payload);
+        }
         place_of(&self.payload, self.is_index)
     }
 }
@@ -79,7 +85,11 @@ impl<'a> Wanted<'a> {
 }
 
 /// The tag of what begins there, if it is a frame or a block.
-fn tag_at(blob: &dyn Blob, at: u64, is_index: bool) -> Result<Option<[u8; TAG_LEN]>, StoreError> {
+pub(super) fn tag_at(
+    blob: &dyn Blob,
+    at: u64,
+    is_index: bool,
+) -> Result<Option<[u8; TAG_LEN]>, StoreError> {
     let offset = if is_index {
         at + (IndexBlock::STORED_LEN - TAG_LEN) as u64
     } else {

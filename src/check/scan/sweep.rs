@@ -28,6 +28,7 @@ impl Scan<'_> {
     pub(super) fn sweep(&self, links: Option<(&Arc<Dir>, Sums)>) {
         let payloads = self.payloads_there();
         let (new, odd) = self.new_payloads();
+        self.want_claimed();
         self.tell_rest();
         let unclaimed = self.unclaimed(&payloads, &new);
         let elsewhere = self.look_elsewhere(links.map(|(dir, _)| dir), &unclaimed);
@@ -43,6 +44,7 @@ impl Scan<'_> {
         let recognised = self.recognised(&unclaimed, &elsewhere);
         self.give_back_recognised(&recognised, &all);
         self.give_back_payloads(&payloads, &elsewhere, &to);
+        self.give_back_claimed(&elsewhere);
         from.extend(recognised.iter().map(|one| text(&one.0)));
         self.tell_strays(&elsewhere, &from);
         self.tell_hollow(&from, &to);

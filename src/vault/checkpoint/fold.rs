@@ -15,7 +15,7 @@ use crate::{
     store::ObjectPath,
     vault::{
         core::Core,
-        error::Result,
+        error::{Result, VaultError},
         file::{
             Birth,
             index::IndexSource,
@@ -119,15 +119,41 @@ impl Core {
         let dirs = payload_dirs(&nodes);
         let made = dirs.iter().map(|dir| RedoOp::MakeDir(dir.clone()));
         add_all(redo, made)?;
+        nodes
+            .iter()
+            .flatten()
+            .try_for_each(|node| self.refuse_missing(node))?;
         let first = |node: &Option<Folding<'_>>| node.as_ref().map(Folding::first);
         let firsts: Vec<Option<Vec<RedoOp>>> = nodes.iter().map(first).collect();
         add_all(redo, firsts.iter().flatten().flatten())?;
-        let parts = self.fold_frames(&mut nodes, redo)?;
+        let parts = self.fold_frames(&mut nodes, snapshot.segment, redo)?;
         let work = nodes.into_iter().zip(firsts).collect();
         let nodes: Vec<Option<Folded>> =
             self.spread(work, |(node, first)| Some(self.fold_index(node?, first?)));
         add_all(redo, nodes.iter().flatten().flat_map(|node| &node.last))?;
         Ok(Folds { dirs, nodes, parts })
+    }
+
+    /// When a vault is opened, chunks of a payload that is not there are not stored: it may be put back, and then another one
+    /// must not lie in its place.
+    fn refuse_missing(&self, node: &Folding<'_>) -> Result<()> {
+        let payload = node.payload;
+        if payload.patches.is_empty() || !self.unstored.refuses() {
+            return Ok(());
+        }
+        let path = payload_path(&payload.id);
+        let is_missing = match payload.birth {
+            Birth::Placed => !self.store.exists(&path)?,
+            Birth::Unborn => node.index.names_chunks(),
+            Birth::New | Birth::Placing => false,
+        };
+        if is_missing {
+            return Err(VaultError::Damaged {
+                object: path.as_str().to_owned(),
+                what: "it is missing, and the journal has changes of it",
+            });
+        }
+        Ok(())
     }
 
     fn fold_index(&self, node: Folding<'_>, first: Vec<RedoOp>) -> Folded {

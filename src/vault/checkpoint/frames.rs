@@ -10,6 +10,7 @@ use crate::{
         core::Core,
         error::Result,
         file::{index::Index, overlay::Patch, stored_bytes},
+        unstored::Unfolded,
     },
 };
 use std::{borrow::Cow, cell::RefCell, sync::Arc};
@@ -63,6 +64,8 @@ struct Work<'a> {
     /// Bytes of the file in it.
     len: usize,
     patch: &'a Arc<Patch>,
+    /// The log segment that is stored.
+    segment: u64,
 }
 
 impl Frame {
@@ -104,7 +107,7 @@ impl Part {
 }
 
 impl<'a> Folding<'a> {
-    fn work(&self, number: usize) -> impl Iterator<Item = Work<'a>> + use<'a> {
+    fn work(&self, number: usize, segment: u64) -> impl Iterator<Item = Work<'a>> + use<'a> {
         let (snap, payload, file) = (self.snap, self.payload, self.file);
         payload.patches.iter().map(move |(chunk, patch)| {
             let start = chunk * file.chunk.len() as u64;
@@ -117,6 +120,7 @@ impl<'a> Folding<'a> {
                 chunk: *chunk,
                 len: left.min(file.chunk.len()),
                 patch,
+                segment,
             }
         })
     }
@@ -127,11 +131,12 @@ impl Core {
     pub(super) fn fold_frames(
         &self,
         nodes: &mut [Option<Folding<'_>>],
+        segment: u64,
         redo: &mut RedoWriter,
     ) -> Result<Vec<Part>> {
         let all = nodes.iter().enumerate();
         let work: Vec<Work<'_>> = all
-            .filter_map(|(number, node)| Some(node.as_ref()?.work(number)))
+            .filter_map(|(number, node)| Some(node.as_ref()?.work(number, segment)))
             .flatten()
             .filter(|work| work.len > 0)
             .collect();
@@ -192,6 +197,7 @@ impl Core {
             chunk,
             patch,
             len,
+            segment,
             ..
         } = *work;
         let old = payload.index.entry(chunk);
@@ -200,9 +206,18 @@ impl Core {
         } else if old.present {
             match self.read_base(snap, payload, chunk, &old, plain) {
                 Ok(()) => {}
+                // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
                 Err(error) if error.is_damage() => {
-                    // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
-                    log::error!("{error}; bytes written into that chunk are lost with it");
+                    let unfolded = Unfolded {
+                        node: &snap.node,
+                        links: &snap.links,
+                        payload: payload.id,
+                        slots: &payload.slots,
+                        size: work.size,
+                        chunk,
+                        patch,
+                    };
+                    self.note_unstored(segment, &unfolded, &error)?;
                     return Ok(None);
                 }
                 Err(error) => return Err(error),

@@ -101,9 +101,10 @@ impl Core {
         };
         let segment = snapshot.segment;
         self.storing.store(len, Relaxed);
-        let done = self
-            .store_all(&snapshot)
-            .and_then(|plan| Ok((plan, self.journal.finish(segment)?)));
+        let done = self.store_all(&snapshot).and_then(|plan| {
+            self.keep_unstored(segment);
+            Ok((plan, self.journal.finish(segment)?))
+        });
         self.journal.reserve().end();
         self.storing.store(0, Relaxed);
         let (plan, ()) = done?;

@@ -12,6 +12,7 @@ use crate::{
         },
         node::{Node, NodeContent, NodeState},
         types::ROOT_INO,
+        unstored::Unfolded,
     },
 };
 use std::{
@@ -250,13 +251,13 @@ impl Core {
                     changed,
                 }
             }
-            NodeContent::File(file) => self.snap_file(node, &key, file, segment)?,
+            NodeContent::File(file) => self.snap_file((node, &state.links), &key, file, segment)?,
         })
     }
 
     fn snap_file(
         &self,
-        node: &Node,
+        (node, links): (&Node, &[Link]),
         key: &FileKey,
         data: &mut FileData,
         segment: u64,
@@ -290,7 +291,16 @@ impl Core {
                 Ok(()) => patches.push((chunk, Arc::clone(patch))),
                 // Found damaged after the write was accepted.
                 Err(error) if error.is_damage() => {
-                    log::error!("{error}; bytes written into a chunk below it are lost with it");
+                    let unfolded = Unfolded {
+                        node,
+                        links,
+                        payload: payload.id,
+                        slots: &payload.slots,
+                        size: data.chunk,
+                        chunk,
+                        patch,
+                    };
+                    self.note_unstored(segment, &unfolded, &error)?;
                 }
                 Err(error) => return Err(error),
             }

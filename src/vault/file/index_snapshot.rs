@@ -29,6 +29,11 @@ impl IndexSnapshot {
             .map_or(IndexEntry::HOLE, |entries| entries.get(within(chunk)))
     }
 
+    /// Is any chunk in it stored?
+    pub fn names_chunks(&self) -> bool {
+        self.blocks.values().any(|entries| !entries.is_hole())
+    }
+
     pub fn set(&mut self, chunk: u64, entry: IndexEntry) {
         if let Some(entries) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
             entries.set(within(chunk), entry);

@@ -1,7 +1,7 @@
 //! Bytes that were written but whose chunks have not been stored: patches over the chunks of a payload.
 //!
 //! Readers lay them over what the payload holds. A checkpoint folds them into whole chunks.
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 /// All patches of one payload, by chunk.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl Overlay {
         self.chunks.iter().map(|(chunk, patch)| (*chunk, patch))
     }
 
-    pub fn range(&self, chunks: std::ops::Range<u64>) -> impl Iterator<Item = (u64, &Arc<Patch>)> {
+    pub fn range(&self, chunks: Range<u64>) -> impl Iterator<Item = (u64, &Arc<Patch>)> {
         self.chunks
             .range(chunks)
             .map(|(chunk, patch)| (*chunk, patch))
@@ -71,7 +71,7 @@ impl Overlay {
     }
 
     /// Removes the patches of a range of chunks.
-    pub fn remove_range(&mut self, chunks: std::ops::Range<u64>) {
+    pub fn remove_range(&mut self, chunks: Range<u64>) {
         let found: Vec<u64> = self.chunks.range(chunks).map(|(chunk, _)| *chunk).collect();
         for chunk in found {
             self.remove(chunk);
@@ -117,6 +117,12 @@ impl Patch {
     /// Does it cover a chunk of this length?
     pub fn covers(&self, len: usize) -> bool {
         matches!(&self.spans[..], [span] if span.start == 0 && span.bytes.len() >= len)
+    }
+
+    /// From its first byte to its last.
+    pub fn extent(&self) -> Range<usize> {
+        let start = self.spans.first().map_or(0, |span| span.start);
+        start..self.spans.last().map_or(start, Span::end)
     }
 
     /// Lays the patch over `target`, which begins at byte `from` of the chunk.

@@ -7,7 +7,7 @@ use crate::format::IndexEntry;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::{
     ops::Range,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 /// The slots of one payload.
@@ -18,6 +18,8 @@ pub(in crate::vault) struct Slots {
     map: Mutex<SlotMap>,
     /// Stored bytes of all frames. Changed with the map alone, read at any time.
     allocated: AtomicU64,
+    /// Some of what was written into it could not be stored.
+    is_hurt: AtomicBool,
 }
 
 /// What lies where.
@@ -43,7 +45,17 @@ impl Slots {
             frames: RwLock::new(()),
             map: Mutex::new(SlotMap { index, busy }),
             allocated: AtomicU64::new(0),
+            is_hurt: AtomicBool::new(false),
         }
+    }
+
+    /// Something that was written into it could not be stored.
+    pub fn hurt(&self) {
+        self.is_hurt.store(true, Relaxed);
+    }
+
+    pub fn is_hurt(&self) -> bool {
+        self.is_hurt.load(Relaxed)
     }
 
     pub fn map(&self) -> MutexGuard<'_, SlotMap> {

@@ -306,9 +306,12 @@ impl Core {
         let len = (chunk.len() - chunk.within(offset)).min(data.len());
         if let Some(payload) = state.file()?.payload() {
             // What cannot be stored is not accepted.
-            self.with_source(node.id, &key, payload, |source| {
+            let entry = self.with_source(node.id, &key, payload, |source| {
                 payload.slots.map().index.entry(source, number)
             })?;
+            if len < chunk.len() {
+                self.refuse_unreadable(node, payload, number, &entry)?;
+            }
             self.charge_patch(payload, number);
         }
         self.write_patch(node, state, offset, &data[..len])?;

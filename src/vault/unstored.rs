@@ -1,0 +1,167 @@
+//! Bytes that were written into a part of a chunk that turns out to be damaged, or missing: a checkpoint cannot store them without
+//! inventing the rest of the chunk.
+//!
+//! When a vault is opened, such bytes are a reason to refuse: the log has them, and what they belong into may be put back. A
+//! vault in use goes on: the log that has them is kept in the quarantine, the next fsync of the file fails, and from then on
+//! nothing is taken for a part of that file's content that cannot be read. A repair tells them as lost.
+use super::{
+    VaultError,
+    core::Core,
+    error::Result,
+    file::{Payload, overlay::Patch, slots::Slots},
+    logs,
+    node::Node,
+};
+use crate::{
+    format::{ChunkSize, FileId, IndexEntry, Link, PayloadId, Place, payload_path},
+    journal,
+};
+use parking_lot::Mutex;
+use std::{collections::HashSet, mem, ops::Range};
+
+/// Bytes of one chunk that could not be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unstored {
+    /// The file.
+    pub file: FileId,
+    /// An entry that leads to it.
+    pub link: Option<Link>,
+    /// What they belong into.
+    pub payload: PayloadId,
+    /// From the first to the last of them, in the file.
+    pub range: Range<u64>,
+}
+
+/// What is done about them.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Unstorable {
+    /// They are an error.
+    Refused,
+    /// They are gathered, for who has kept the journal.
+    Gathered,
+    /// The log is kept, and the next fsync told.
+    #[default]
+    Kept,
+}
+
+/// All of them, of a vault.
+#[derive(Default)]
+pub(super) struct AllUnstored {
+    are: Mutex<Unstorable>,
+    found: Mutex<Vec<Unstored>>,
+    /// Files of which nobody was told yet.
+    untold: Mutex<HashSet<FileId>>,
+}
+
+/// A patch that cannot be stored.
+pub(super) struct Unfolded<'a> {
+    pub node: &'a Node,
+    pub links: &'a [Link],
+    pub payload: PayloadId,
+    pub slots: &'a Slots,
+    pub size: ChunkSize,
+    pub chunk: u64,
+    pub patch: &'a Patch,
+}
+
+impl AllUnstored {
+    pub fn are(&self, now: Unstorable) {
+        *self.are.lock() = now;
+    }
+
+    /// Does a checkpoint fail that finds some?
+    pub fn refuses(&self) -> bool {
+        *self.are.lock() == Unstorable::Refused
+    }
+
+    /// Those that were found since.
+    pub fn take(&self) -> Vec<Unstored> {
+        mem::take(&mut *self.found.lock())
+    }
+}
+
+impl Core {
+    /// The checkpoint of a segment cannot store a patch.
+    pub(super) fn note_unstored(
+        &self,
+        segment: u64,
+        what: &Unfolded<'_>,
+        why: &VaultError,
+    ) -> Result<()> {
+        if self.unstored.refuses() {
+            return Err(VaultError::Damaged {
+                object: payload_path(&what.payload).as_str().to_owned(),
+                what: "the journal has bytes for a part of it that cannot be read",
+            });
+        }
+        // Else it was told before.
+        if what.patch.changed == segment {
+            log::error!("{why}; bytes written into that chunk cannot be stored");
+            self.unstored.found.lock().push(what.unstored());
+            if *self.unstored.are.lock() == Unstorable::Kept {
+                what.slots.hurt();
+                self.unstored.untold.lock().insert(what.node.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Before a segment goes: if it has bytes that were not stored, it is kept. (Of a vault in use; a repair has kept all of the
+    /// journal.)
+    pub(super) fn keep_unstored(&self, segment: u64) {
+        if *self.unstored.are.lock() != Unstorable::Kept || self.unstored.take().is_empty() {
+            return;
+        }
+        if let Err(error) = logs::keep(&*self.store, &journal::segment_path(segment)) {
+            log::error!("the log with bytes that could not be stored was not kept: {error}");
+        }
+    }
+
+    /// Fails once, if bytes of a file could not be stored since.
+    pub(super) fn tell_unstored(&self, node: &Node) -> Result<()> {
+        if self.unstored.untold.lock().remove(&node.id) {
+            return Err(cannot_be_read(node));
+        }
+        Ok(())
+    }
+
+    /// Of a content of which bytes could not be stored before, none is taken for a part of a chunk that cannot be read.
+    pub(super) fn refuse_unreadable(
+        &self,
+        node: &Node,
+        payload: &Payload,
+        chunk: u64,
+        entry: &IndexEntry,
+    ) -> Result<()> {
+        if !entry.present || !payload.slots.is_hurt() {
+            return Ok(());
+        }
+        let mut plain = vec![0; payload.codec.chunk.len()];
+        let entry = std::slice::from_ref(entry);
+        self.open_chunks(node, payload, chunk, entry, &mut plain)
+    }
+}
+
+impl Unfolded<'_> {
+    fn unstored(&self) -> Unstored {
+        let start = self.chunk.saturating_mul(self.size.len() as u64);
+        let within = self.patch.extent();
+        let link = match self.node.place() {
+            Some(Place::Entry(link)) => Some(link),
+            _ => self.links.first().cloned(),
+        };
+        Unstored {
+            file: self.node.id,
+            link,
+            payload: self.payload,
+            range: start + within.start as u64..start + within.end as u64,
+        }
+    }
+}
+
+fn cannot_be_read(node: &Node) -> VaultError {
+    VaultError::Damaged {
+        object: node.label(),
+        what: "bytes written into a part of it that cannot be read are not stored",
+    }
+}
