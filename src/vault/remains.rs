@@ -10,7 +10,9 @@ use super::{
     lost::LostChanges,
 };
 use crate::{
-    format::{PayloadId, index_path, parse_payload_name, payload_key, payload_path},
+    format::{
+        PayloadId, index_path, new_payload_path, parse_payload_name, payload_key, payload_path,
+    },
     store::{Lock, ObjectPath, Store, walk},
 };
 use std::{
@@ -60,42 +62,50 @@ pub enum JournalState {
     },
 }
 
-/// The vault as its journal has it. If the journal has bytes for content that is not in its place, that is looked for by its
-/// name first.
+/// The vault as its journal has it. Content that the journal needs and that is not in its place is looked for by its name first.
 fn looked(vault: Inspected) -> Result<(Arc<dyn Store>, Recovery)> {
+    if vault.is_clean() {
+        return vault.look();
+    }
+    let needed = vault.needed(Arc::clone(vault.store()))?;
+    let is_there = |path: ObjectPath| !matches!(needed.store.exists(&path), Ok(false));
+    let mut claimed: HashSet<PayloadId> = needed.claims.keys().copied().collect();
+    claimed.retain(|id| !is_there(payload_path(id)) && !is_there(new_payload_path(id)));
+    let vault = with_content(vault, &claimed)?;
     let looked = vault.look()?;
     let (Recovery::Done { lost } | Recovery::Cut { lost, .. }) = &looked.1 else {
         return Ok(looked);
     };
-    let wanted: HashSet<PayloadId> = lost.unstored.iter().map(|bytes| bytes.payload).collect();
-    if wanted.is_empty() {
+    let unstored: HashSet<PayloadId> = lost.unstored.iter().map(|bytes| bytes.payload).collect();
+    if unstored.is_empty() {
         return Ok(looked);
     }
-    let ids = wanted.iter();
-    let places = ids.flat_map(|id| {
+    with_content(vault, &unstored)?.look()
+}
+
+/// The vault with these payloads in their places, in memory, if anything has their names and nothing is there.
+fn with_content(vault: Inspected, wanted: &HashSet<PayloadId>) -> Result<Inspected> {
+    let below = Arc::clone(vault.store());
+    let places = wanted.iter().flat_map(|id| {
         let frames = (payload_key(id, false), payload_path(id));
         [frames, (payload_key(id, true), index_path(id))]
     });
     let mut places: HashMap<(String, bool), ObjectPath> = places.collect();
-    places.retain(|_, place| matches!(vault.store().exists(place), Ok(false)));
-    let store = vault.overlay_of(Arc::clone(vault.store()));
-    let mut is_found = false;
-    let below = Arc::clone(vault.store());
+    places.retain(|_, place| matches!(below.exists(place), Ok(false)));
+    if places.is_empty() {
+        return Ok(vault);
+    }
+    let store = vault.overlay_of(Arc::clone(&below));
     walk(&*below, &|_| false, &mut |path| {
         below.open(path, false)?;
         let key = parse_payload_name(path.name());
         if let Some(place) = key.and_then(|key| places.remove(&key)) {
             store.make_dir(&place.parent())?;
             store.rename(path, &place)?;
-            is_found = true;
         }
         Ok(())
     });
-    if is_found {
-        vault.over(store).look()
-    } else {
-        Ok(looked)
-    }
+    Ok(vault.over(store))
 }
 
 impl Remains {

@@ -141,6 +141,46 @@ fn a_crashed_vault_by_halves_shows_no_content_that_never_was() {
     });
 }
 
+/// Where frames and index of the files lie into which the log writes, as the checkpoint before left them.
+fn patched(victim: &crate::victim::Victim) -> Vec<(&'static str, [String; 2])> {
+    let map = &victim.past()[1].map;
+    let entry =
+        |dir: u64, name: &str| map.dir(dir).expect("a directory").entries[name.as_bytes()].ino;
+    let dir = entry(ROOT_INO, "dir");
+    let files = [
+        ("dir/payload", entry(dir, "payload")),
+        ("dir/deep/long", entry(entry(dir, "deep"), "long")),
+    ];
+    let objects = |ino: u64| match &map.nodes[&ino].body {
+        map::MappedBody::Payload(payload) => payload.objects.clone(),
+        _ => panic!("it has a payload"),
+    };
+    files.map(|(path, ino)| (path, objects(ino))).into()
+}
+
+#[test]
+fn bytes_of_a_log_for_content_that_lies_elsewhere_are_used_or_told() {
+    for victim in victims() {
+        let moment = recovered(&victim.killed.objects);
+        for (path, [frames, index]) in patched(victim) {
+            let mut moved = victim.killed.objects.clone();
+            let (_, name) = frames.rsplit_once('/').expect("a path");
+            let bytes = moved.remove(&frames).expect("it is there");
+            moved.insert("moved/".to_owned(), Vec::new());
+            let mut renamed = moved.clone();
+            moved.insert(format!("moved/{name}"), bytes.clone());
+            let (report, outcome) = salvaged(&moved).unwrap();
+            assert!(report.is_whole(), "{path}: {report:?}");
+            let expected = Expected::of(&moment, &moment.objects);
+            expected.check(&report, &outcome).unwrap();
+            renamed.insert("moved/odd".to_owned(), bytes);
+            renamed.remove(&index);
+            let (report, _) = salvaged(&renamed).unwrap();
+            assert!(!report.is_whole(), "{path}: {report:?}");
+        }
+    }
+}
+
 /// How many files each of these vaults has in its log.
 const FILES: usize = 8;
 /// Where their log lies.
