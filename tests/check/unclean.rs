@@ -9,8 +9,8 @@ use crate::{
     paths, repaired, told,
     vaults::{
         dump::Dump,
-        image::{Image, open, options},
-        objects::{Objects, objects},
+        image::{Image, PASSPHRASE, open, options},
+        objects::{Objects, copy_into, objects},
         op::Fill,
         run::{number, on_all_cores, seeds},
     },
@@ -18,12 +18,15 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 use wardfs::{
-    check::{Kind, Outcome, Report, Verdict},
-    store::{Fault, FaultStore, MemoryStore, Operation},
-    vault::{NewKind, ROOT_INO, RenameMode, Vault},
+    check::{self, Kind, Outcome, Report, Unwatched, Verdict},
+    store::{Fault, FaultStore, MemoryStore, Operation, SimulatedStore, Store},
+    vault::{NewKind, ROOT_INO, RenameMode, Vault, VaultError},
 };
 
 /// A vault whose mount was killed.
@@ -198,6 +201,10 @@ fn lives_of(image: Image) -> Vec<Life> {
 }
 
 impl Life {
+    fn is_of_all(&self) -> bool {
+        self.name.contains(" of all")
+    }
+
     fn new(name: String, stored: &Objects, objects: Objects) -> Life {
         let vault = mounted(&copy_of(&objects));
         let truth = Dump::of(&vault).expect("a healthy vault");
@@ -538,7 +545,7 @@ impl Damages<'_> {
 }
 
 /// What a repair left, and what it said.
-fn is_right(life: &Life, damage: &Damage) -> Result<(), String> {
+fn is_right(life: &Life, damage: &Damage) -> Result<Verdict, String> {
     let check = checked(&damage.objects);
     let (report, store) = repaired(&damage.objects).map_err(|error| error.to_string())?;
     let tell = |what: &str| {
@@ -577,7 +584,7 @@ fn is_right(life: &Life, damage: &Damage) -> Result<(), String> {
             told(&again)
         )));
     }
-    Ok(())
+    Ok(report.verdict())
 }
 
 /// Of each file that is not as it was the report has the path, or of a directory above.
@@ -635,13 +642,110 @@ fn what_is_in_the_wrong_place_goes_back_before_the_journal_is_done() {
         numbers.map(move |number| Case { life, number })
     });
     let cases: Vec<Case> = cases.collect();
+    let back = AtomicUsize::new(0);
     on_all_cores(&cases, |_, Case { life, number }| {
         let Some(damage) = Damages::of(life, *number).0 else {
             return Ok(());
         };
         let right = is_right(life, &damage);
-        right.map_err(|what| format!("{}; {}: {what}", life.name, damage.name))
+        let right = right.map_err(|what| format!("{}; {}: {what}", life.name, damage.name))?;
+        back.fetch_add(usize::from(right == Verdict::Repaired), SeqCst);
+        Ok(())
     });
+    assert!(back.into_inner() > cases.len() / 2);
+}
+
+/// Crashes of each repair.
+const CRASHES: u64 = 8;
+
+fn on_disk(objects: &Objects) -> SimulatedStore {
+    let store = SimulatedStore::new();
+    copy_into(&store, objects);
+    store.sync().expect("a store in memory");
+    store
+}
+
+fn repair(store: &SimulatedStore) -> Result<Report, VaultError> {
+    check::repair(Arc::new(store.clone()), PASSPHRASE, "now", &Unwatched)
+}
+
+#[test]
+fn a_repair_that_loses_power_before_the_journal_is_done_is_finished_by_the_next_one() {
+    let lives: Vec<&'static Life> = lives().iter().filter(|life| life.is_of_all()).collect();
+    let step = match number("WARDFS_TEST_SECS") {
+        Some(_) => 1,
+        None => 17,
+    };
+    let cases = lives.into_iter().enumerate().flat_map(|(at, life)| {
+        let (_, count) = Damages::of(life, usize::MAX);
+        let numbers = (0..count).filter(move |number| (number + at) % step == 0);
+        numbers.map(move |number| Case { life, number })
+    });
+    let cases: Vec<Case> = cases.collect();
+    on_all_cores(&cases, |_, Case { life, number }| {
+        let Some(damage) = Damages::of(life, *number)
+            .0
+            .filter(|damage| damage.is_whole)
+        else {
+            return Ok(());
+        };
+        let store = on_disk(&damage.objects);
+        let from = store.steps();
+        repair(&store).map_err(|error| error.to_string())?;
+        let len = store.steps() - from;
+        for crash in 0..CRASHES {
+            let at = from + len * crash / CRASHES;
+            is_finished(life, &damage, at)
+                .map_err(|what| format!("{}, step {at}: {what}", damage.name))?;
+        }
+        Ok(())
+    });
+}
+
+fn is_finished(life: &Life, damage: &Damage, at: u64) -> Result<(), String> {
+    let store = on_disk(&damage.objects);
+    store.stop_after(at);
+    // What was cut short may say anything.
+    let _ = repair(&store);
+    let left = store.crash(at);
+    let before = checked(&objects(&left));
+    let report = repair(&left).map_err(|error| format!("it does not open: {error}"))?;
+    let tell = |what: &str| {
+        format!(
+            "{what}\nleft {:#?}\nrepair {:#?}",
+            told(&before),
+            told(&report)
+        )
+    };
+    let vault = open(Arc::new(left), options(1 << 40)).map_err(|error| tell(&error.to_string()))?;
+    let dump = Dump::of(&vault).map_err(|what| tell(&what))?;
+    match life.truth.difference(&dump) {
+        Some(what) => Err(tell(&what)),
+        None => Ok(()),
+    }
+}
+
+/// The file is there, and what it lacks is told by itself.
+#[test]
+fn a_redo_file_that_is_done_without_what_is_gone_is_no_loss_of_its_own() {
+    let mut count = 0;
+    for life in lives()
+        .iter()
+        .filter(|life| life.name.ends_with("no payload moved"))
+    {
+        let Some(new) = life.places.new.first() else {
+            continue;
+        };
+        let mut damaged = life.objects.clone();
+        damaged.remove(new).expect("it is there");
+        let (report, _) = repaired(&damaged).expect("a vault that opens");
+        assert_eq!(report.verdict(), Verdict::Damaged);
+        let mut found = report.findings.iter();
+        assert!(found.any(|found| found.outcome == Outcome::Stays));
+        assert_eq!(report.lost, 0, "{:#?}", told(&report));
+        count += 1;
+    }
+    assert!(count > 1);
 }
 
 /// Of what a journal needs and nobody has, it is told.

@@ -342,7 +342,6 @@ impl Scan<'_> {
         let path = payload_path(&file.payload);
         let probes = (first..).zip(entries).filter(|(_, entry)| entry.present);
         let probes: Vec<(u64, &IndexEntry)> = probes
-            .map(|(chunk, entry)| (chunk, entry))
             .filter(|(chunk, _)| !self.is_pending(&path, file.chunk().frame_offset(*chunk)))
             .collect();
         for (chunk, entry) in &probes {

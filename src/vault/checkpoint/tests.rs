@@ -246,3 +246,99 @@ fn a_file_too_long_for_another_key_refuses_every_write_under_the_old_one() {
     let refused = vault.write(file, 100, b"bytes", false);
     assert!(matches!(refused, Err(VaultError::KeyUsedUp)));
 }
+
+/// A closed vault with one file of four chunks, and where they lie.
+fn with_file(content: &[u8]) -> (Arc<dyn Store>, ObjectPath) {
+    let store = new_vault(MemoryStore::new());
+    let vault = open(&store);
+    let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    vault.write(made.unwrap().ino, 0, content, false).unwrap();
+    vault.close().unwrap();
+    let mut at = ObjectPath::new("payloads").unwrap();
+    while let Ok(names) = store.list(&at) {
+        let names = names
+            .into_iter()
+            .map(|name| String::from_utf8(name).unwrap());
+        let name = names.filter(|name| name != "new").min();
+        at = at.join(&name.unwrap()).unwrap();
+    }
+    (store, at)
+}
+
+/// Flips a bit of the second chunk.
+fn damage(store: &Arc<dyn Store>, payload: &ObjectPath) {
+    let mut bytes = store.get(payload).unwrap();
+    bytes[chunk().stride() + 500] ^= 1;
+    store.put(payload, &bytes).unwrap();
+}
+
+fn noise() -> Vec<u8> {
+    let mut bytes = vec![0; 4 * chunk().len()];
+    StdRng::seed_from_u64(3).fill_bytes(&mut bytes);
+    bytes
+}
+
+#[test]
+fn bytes_for_a_damaged_chunk_are_kept_and_told_and_no_more_are_taken() {
+    let (store, payload) = with_file(&noise());
+    let vault = open(&store);
+    damage(&store, &payload);
+    let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+    let start = chunk().len() as u64;
+    vault.write(file, start + 7, b"some bytes", false).unwrap();
+    vault.sync(file, false).unwrap();
+    assert!(vault.checkpoint().unwrap());
+    let errno = |done: Result<_, VaultError>| done.map_err(|error| error.errno());
+    assert_eq!(errno(vault.sync(file, false)), Err(libc::EIO));
+    assert_eq!(errno(vault.sync(file, false)), Ok(()));
+    let refused = vault.write(file, start + 7, b"more bytes", false);
+    assert_eq!(errno(refused.map(drop)), Err(libc::EIO));
+    // Others are.
+    vault.write(file, 7, b"more bytes", false).unwrap();
+    vault
+        .write(file, start, &noise()[..chunk().len()], false)
+        .unwrap();
+    vault.sync(file, false).unwrap();
+    vault.close().unwrap();
+    let kept = ObjectPath::new("quarantine/recovery/journal").unwrap();
+    assert_eq!(store.list(&kept).unwrap().len(), 1);
+    let shown = content(&open(&store), b"file");
+    assert_eq!(shown[7..17], *b"more bytes");
+    assert_eq!(
+        shown[chunk().len()..2 * chunk().len()],
+        noise()[..chunk().len()]
+    );
+}
+
+#[test]
+fn an_opening_that_would_drop_bytes_of_the_log_is_refused_and_drops_nothing() {
+    let harms: [fn(&Arc<dyn Store>, &ObjectPath); 2] =
+        [damage, |store, payload| store.remove(payload).unwrap()];
+    for (harm, len) in harms.into_iter().zip([10, chunk().len()]) {
+        let (store, payload) = with_file(&noise());
+        let whole = store.get(&payload).unwrap();
+        let vault = open(&store);
+        let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+        let start = chunk().len();
+        let bytes = vec![9; len];
+        vault.write(file, start as u64, &bytes, false).unwrap();
+        vault.sync(file, false).unwrap();
+        drop(vault);
+        harm(&store, &payload);
+        for _ in 0..2 {
+            let options = OpenOptions {
+                background: false,
+                ..OpenOptions::default()
+            };
+            let refused = Vault::open(Arc::clone(&store), b"secret", options);
+            let error = refused.map(drop).unwrap_err();
+            assert_eq!(error.errno(), libc::EIO);
+            assert!(error.to_string().contains(payload.as_str()), "{error}");
+        }
+        store.put(&payload, &whole).unwrap();
+        let shown = content(&open(&store), b"file");
+        let mut expected = noise();
+        expected[start..start + len].copy_from_slice(&bytes);
+        assert!(shown == expected);
+    }
+}
