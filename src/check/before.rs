@@ -96,10 +96,9 @@ fn find(
     let mut aside = aside.within(&*store);
     let mut first: Option<Scanned> = None;
     for _ in 0..ROUNDS_MAX {
-        let needed = match vault.needed(Arc::clone(&store)) {
-            // Nobody can look at it, then.
-            Err(error) if error.is_no_memory() => return Ok(None),
-            needed => needed?,
+        // What the disk does not read, or memory does not hold, nobody can look at.
+        let Ok(needed) = vault.needed(Arc::clone(&store)) else {
+            return Ok(None);
         };
         if needed.is_of_repair {
             return Ok(None);

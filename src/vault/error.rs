@@ -169,11 +169,6 @@ impl VaultError {
         )
     }
 
-    /// Is it for want of memory?
-    pub fn is_no_memory(&self) -> bool {
-        self.errno() == libc::ENOMEM
-    }
-
     /// Is it for want of space?
     pub fn is_no_space(&self) -> bool {
         matches!(self.errno(), libc::ENOSPC | libc::EDQUOT)

@@ -71,7 +71,7 @@ fn looked(vault: Inspected) -> Result<(Arc<dyn Store>, Recovery)> {
     let is_there = |path: ObjectPath| !matches!(needed.store.exists(&path), Ok(false));
     let mut claimed: HashSet<PayloadId> = needed.claims.keys().copied().collect();
     claimed.retain(|id| !is_there(payload_path(id)) && !is_there(new_payload_path(id)));
-    let vault = with_content(vault, &claimed)?;
+    let vault = with_content(vault, &claimed);
     let looked = vault.look()?;
     let (Recovery::Done { lost } | Recovery::Cut { lost, .. }) = &looked.1 else {
         return Ok(looked);
@@ -80,11 +80,11 @@ fn looked(vault: Inspected) -> Result<(Arc<dyn Store>, Recovery)> {
     if unstored.is_empty() {
         return Ok(looked);
     }
-    with_content(vault, &unstored)?.look()
+    with_content(vault, &unstored).look()
 }
 
 /// The vault with these payloads in their places, in memory, if anything has their names and nothing is there.
-fn with_content(vault: Inspected, wanted: &HashSet<PayloadId>) -> Result<Inspected> {
+fn with_content(vault: Inspected, wanted: &HashSet<PayloadId>) -> Inspected {
     let below = Arc::clone(vault.store());
     let places = wanted.iter().flat_map(|id| {
         let frames = (payload_key(id, false), payload_path(id));
@@ -93,7 +93,7 @@ fn with_content(vault: Inspected, wanted: &HashSet<PayloadId>) -> Result<Inspect
     let mut places: HashMap<(String, bool), ObjectPath> = places.collect();
     places.retain(|_, place| matches!(below.exists(place), Ok(false)));
     if places.is_empty() {
-        return Ok(vault);
+        return vault;
     }
     let store = vault.overlay_of(Arc::clone(&below));
     walk(&*below, &|_| false, &mut |path| {
@@ -105,7 +105,7 @@ fn with_content(vault: Inspected, wanted: &HashSet<PayloadId>) -> Result<Inspect
         }
         Ok(())
     });
-    Ok(vault.over(store))
+    vault.over(store)
 }
 
 impl Remains {

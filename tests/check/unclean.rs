@@ -259,6 +259,8 @@ impl Places {
     }
 }
 
+type Change<'a> = &'a dyn Fn(&mut Objects);
+
 /// What is done to a vault.
 struct Damage {
     name: String,
@@ -374,6 +376,17 @@ impl Damages<'_> {
             );
         }
         let guard = self.life.places.guards["/d/q"].clone();
+        let [a, b] = [&contents["/d/long"], &contents["/d/p"]];
+        self.add(
+            "index and content of two files exchanged",
+            true,
+            |objects| {
+                exchanged(objects, &a[1], &b[0]);
+            },
+        );
+        self.add("content and index of /d/long exchanged", true, |objects| {
+            exchanged(objects, &a[0], &a[1]);
+        });
         self.add(
             "content of /d/p and guard of /d/q exchanged",
             true,
@@ -407,7 +420,7 @@ impl Damages<'_> {
         }
         if let [one, other, ..] = &new[..] {
             self.add("new contents exchanged", true, |objects| {
-                exchanged(objects, one, other)
+                exchanged(objects, one, other);
             });
         }
         self.add("all new contents moved", true, |objects| {
@@ -434,7 +447,7 @@ impl Damages<'_> {
             exchanged(objects, &p, &top);
         });
         self.add("guard of /d/p gone", false, |objects| {
-            drop(objects.remove(&p))
+            drop(objects.remove(&p));
         });
     }
 
@@ -455,8 +468,17 @@ impl Damages<'_> {
                 objects.retain(|name, _| !name.starts_with(&format!("{dir}/")));
             });
         }
+        let (one, other) = (
+            self.life.places.dirs["/d"].clone(),
+            self.life.places.dirs["/d/deep"].clone(),
+        );
+        self.add("directories of /d and /d/deep exchanged", true, |objects| {
+            moved(objects, &one, "between");
+            moved(objects, &other, &one);
+            moved(objects, "between", &other);
+        });
         self.add("guards apart moved", true, |objects| {
-            moved(objects, "guards/links", "moved")
+            moved(objects, "guards/links", "moved");
         });
         let p = self.life.places.contents["/d/p"][0].clone();
         let (above, _) = p.rsplit_once('/').expect("a path");
@@ -464,10 +486,10 @@ impl Damages<'_> {
             moved(objects, above, "moved");
         });
         self.add("all contents moved", true, |objects| {
-            moved(objects, "payloads", "moved")
+            moved(objects, "payloads", "moved");
         });
         self.add("all guards moved", true, |objects| {
-            moved(objects, "guards", "moved")
+            moved(objects, "guards", "moved");
         });
     }
 
@@ -521,7 +543,7 @@ impl Damages<'_> {
         let guard =
             |objects: &mut Objects| one_moved(objects, &places.guards["/d/deep"], "a guard");
         let root = |objects: &mut Objects| one_moved(objects, "guards/root", "guards/root.bak");
-        let sorts: [(&str, &dyn Fn(&mut Objects)); 7] = [
+        let sorts: [(&str, Change<'_>); 7] = [
             ("log", &log),
             ("new content", &new),
             ("content", &content),
@@ -572,7 +594,7 @@ fn is_right(life: &Life, damage: &Damage) -> Result<Verdict, String> {
         }
         Verdict::Damaged if damage.is_whole => return Err(tell("it was all there")),
         Verdict::Damaged => {
-            what_is_missing_is_named(life, &vault, &report).map_err(|what| tell(&what))?
+            what_is_missing_is_named(life, &vault, &report).map_err(|what| tell(&what))?;
         }
     }
     drop(vault);
@@ -607,8 +629,9 @@ fn what_is_missing_is_named(life: &Life, vault: &Vault, report: &Report) -> Resu
         named.contains(&b"/"[..]) || ends.any(|end| named.contains(&path[..end]))
     };
     for (path, ino) in &all {
-        let mut names = all.iter().filter(|(_, other)| *other == ino);
-        if !is_as_it_was(life, vault, path, *ino) && !names.any(|(name, _)| is_named_below(name)) {
+        let mut entries = all.iter().filter(|(_, other)| *other == ino);
+        if !is_as_it_was(life, vault, path, *ino) && !entries.any(|(name, _)| is_named_below(name))
+        {
             let path = String::from_utf8_lossy(path);
             return Err(format!("{path} is not as it was, and not named"));
         }

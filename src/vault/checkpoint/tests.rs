@@ -265,6 +265,8 @@ fn with_file(content: &[u8]) -> (Arc<dyn Store>, ObjectPath) {
     (store, at)
 }
 
+type Harm = fn(&Arc<dyn Store>, &ObjectPath);
+
 /// Flips a bit of the second chunk.
 fn damage(store: &Arc<dyn Store>, payload: &ObjectPath) {
     let mut bytes = store.get(payload).unwrap();
@@ -312,8 +314,8 @@ fn bytes_for_a_damaged_chunk_are_kept_and_told_and_no_more_are_taken() {
 
 #[test]
 fn an_opening_that_would_drop_bytes_of_the_log_is_refused_and_drops_nothing() {
-    let harms: [fn(&Arc<dyn Store>, &ObjectPath); 2] =
-        [damage, |store, payload| store.remove(payload).unwrap()];
+    let remove: Harm = |store, payload| store.remove(payload).unwrap();
+    let harms: [Harm; 2] = [damage, remove];
     for (harm, len) in harms.into_iter().zip([10, chunk().len()]) {
         let (store, payload) = with_file(&noise());
         let whole = store.get(&payload).unwrap();
