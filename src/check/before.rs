@@ -108,10 +108,15 @@ fn find(
         let shown = round.shown.clone();
         let moved = round.make(&*store, &mut aside)?;
         if moved.is_empty() {
-            let is_harm = first
+            let harmed = first
                 .as_ref()
                 .and_then(|first| harm(first, &first.dirs, &scanned, &Done::GivenBack));
-            return Ok((is_harm.is_none() && !before.steps.is_empty()).then_some(before));
+            if let Some(object) = &harmed {
+                log::error!(
+                    "nothing is put back before the journal is done: {object} would be hit"
+                );
+            }
+            return Ok((harmed.is_none() && !before.steps.is_empty()).then_some(before));
         }
         before.tell(&scanned, &shown, &moved);
         before.steps.extend(moved);

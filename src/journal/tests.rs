@@ -208,16 +208,19 @@ fn a_second_recovery_knows_where_the_first_one_cut() {
     assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 10]);
 }
 
+fn put(name: &str) -> RedoOp {
+    RedoOp::Put {
+        path: ObjectPath::new(name).unwrap(),
+        bytes: b"stored".to_vec(),
+    }
+}
+
 #[test]
 fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
     let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
     let journal = start(&store, &context, 0);
     journal.commit(&[write(1)]).unwrap();
     switch(&journal, &[]);
-    let put = |name: &str| RedoOp::Put {
-        path: ObjectPath::new(name).unwrap(),
-        bytes: b"stored".to_vec(),
-    };
     let mut redo = journal.redo(1).unwrap();
     redo.add(&put("one")).unwrap();
     drop(redo);
@@ -271,10 +274,7 @@ fn a_lost_directory_or_payload_does_not_keep_a_redo_file_from_being_done() {
             offset: 0,
             bytes: bytes.clone(),
         },
-        RedoOp::Put {
-            path: path("guards/lost/guard"),
-            bytes: bytes.clone(),
-        },
+        put("guards/lost/guard"),
         RedoOp::Remove(path("never/was")),
     ];
     store.make_dir(&path("payloads/new")).unwrap();

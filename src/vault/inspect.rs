@@ -10,7 +10,7 @@ use super::{
     lost::LostChanges,
     open::{Keep, Opening, SHOWN_MEMORY_MAX, lock_for_reading, new_content, no_keep},
     types::OpenOptions,
-    unstored::Unstored,
+    unstored::{Unstorable, Unstored},
     zone,
 };
 use crate::{
@@ -184,6 +184,8 @@ impl Inspected {
                 ..OpenOptions::default()
             },
             missing: Missing::Refused,
+            // What is missing may be put back, and then nothing is lost.
+            unstorable: Unstorable::Refused,
         }
     }
 
@@ -191,6 +193,7 @@ impl Inspected {
     fn passing_over(&self, store: Arc<dyn Store>) -> Opening {
         Opening {
             missing: Missing::PassedOver,
+            unstorable: Unstorable::Gathered,
             ..self.opening(store)
         }
     }

@@ -164,6 +164,8 @@ pub(super) fn open(
         context,
         options,
         missing: journal::Missing::Refused,
+        // Damage stays with what was hit.
+        unstorable: Unstorable::Kept,
     };
     let core = if opening.options.read_only {
         opening.show(keys)?.core
@@ -227,6 +229,8 @@ pub(super) struct Opening {
     pub options: OpenOptions,
     /// Of what a checkpoint that was cut short goes on with.
     pub missing: journal::Missing,
+    /// What becomes of bytes of the log that cannot be stored.
+    pub unstorable: Unstorable,
 }
 
 /// What the log makes of a vault.
@@ -258,13 +262,10 @@ impl Opening {
         Ok(replayed)
     }
 
-    /// Stores what was replayed. What cannot be is an error where what is missing is: it may be put back, and then nothing is lost.
+    /// Stores what was replayed.
     pub fn stored<'a>(&self, replayed: &'a Replayed) -> Result<&'a Core> {
         let core = &replayed.core;
-        core.unstored.are(match self.missing {
-            journal::Missing::Refused => Unstorable::Refused,
-            journal::Missing::PassedOver => Unstorable::Gathered,
-        });
+        core.unstored.are(self.unstorable);
         core.checkpoint_now()?;
         core.unstored.are(Unstorable::Kept);
         Ok(core)

@@ -1,9 +1,10 @@
 //! Bytes that were written into a part of a chunk that turns out to be damaged, or missing: a checkpoint cannot store them without
 //! inventing the rest of the chunk.
 //!
-//! When a vault is opened, such bytes are a reason to refuse: the log has them, and what they belong into may be put back. A
-//! vault in use goes on: the log that has them is kept in the quarantine, the next fsync of the file fails, and from then on
-//! nothing is taken for a part of that file's content that cannot be read. A repair tells them as lost.
+//! A vault in use, or opened after a crash, goes on, since damage stays with what was hit: the log that has them is kept in the
+//! quarantine, the next fsync of the file fails, and from then on nothing is taken for a part of that file's content that cannot be
+//! read. For a repair such bytes are a reason to stop: what they belong into may be put back. What it cannot put back it tells as
+//! lost.
 use super::{
     VaultError,
     core::Core,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     format::{ChunkSize, FileId, IndexEntry, Link, PayloadId, Place, payload_path},
     journal,
+    store::StoreError,
 };
 use parking_lot::Mutex;
 use std::{collections::HashSet, mem, ops::Range};
@@ -112,7 +114,18 @@ impl Core {
         if *self.unstored.are.lock() != Unstorable::Kept || self.unstored.take().is_empty() {
             return;
         }
-        if let Err(error) = logs::keep(&*self.store, &journal::segment_path(segment)) {
+        let kept = journal::first_segment(&*self.store).and_then(|first| {
+            // Those before it were there when the vault was opened.
+            let mut segments = (first..=segment).map(journal::segment_path);
+            let keep = |path| {
+                if self.store.exists(&path)? {
+                    logs::keep(&*self.store, &path)?;
+                }
+                Ok::<_, StoreError>(())
+            };
+            Ok(segments.try_for_each(keep)?)
+        });
+        if let Err(error) = kept {
             log::error!("the log with bytes that could not be stored was not kept: {error}");
         }
     }

@@ -299,6 +299,10 @@ fn one_moved(objects: &mut Objects, from: &str, to: &str) {
     objects.insert(to.to_owned(), bytes);
 }
 
+fn name_of(frames: &str) -> &str {
+    frames.strip_prefix("payloads/").expect("content")
+}
+
 fn exchanged(objects: &mut Objects, one: &str, other: &str) {
     let (Some(a), Some(b)) = (objects.get(one).cloned(), objects.get(other).cloned()) else {
         return;
@@ -357,6 +361,18 @@ impl Damages<'_> {
             self.add(&format!("index of {path} moved"), true, |objects| {
                 one_moved(objects, index, "stuff/deep/odd");
             });
+            self.add(&format!("index of {path} gone"), false, |objects| {
+                objects.remove(index);
+            });
+            self.add(
+                &format!("content of {path} in the place of new content"),
+                true,
+                |objects| {
+                    let digits: String =
+                        name_of(frames).chars().filter(|one| *one != '/').collect();
+                    one_moved(objects, frames, &format!("payloads/new/{digits}"));
+                },
+            );
             self.add(&format!("content of {path} gone"), false, |objects| {
                 objects.remove(frames);
             });

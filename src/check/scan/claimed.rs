@@ -1,6 +1,6 @@
-//! Content that a journal needs which was not done yet: what its log claims, and that no guard names.
+//! Content that a journal needs which was not done yet: what its log claims.
 //!
-//! It belongs among the new content. What a redo file has still to write is no sign of anything: there may lie what was there
+//! If no guard names frames of it, it belongs among the new content. What a redo file has still to write is no sign of anything: there may lie what was there
 //! before.
 use super::{
     super::report::{Finding, Kind},
@@ -10,7 +10,7 @@ use super::{
     sweep::place_of,
 };
 use crate::{
-    format::{ChunkSize, FileId, PayloadId, new_payload_path, payload_key},
+    format::{ChunkSize, FileId, IndexRoot, PayloadId, new_payload_path, payload_key},
     store::ObjectPath,
     vault::Claim,
 };
@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 /// What the tree says of what is claimed.
 #[derive(Default)]
 pub(super) struct Claimed {
-    /// Payloads of which guards name frames: those tell where the rest belongs.
+    /// Payloads of which guards name frames: those have a place of their own.
     framed: HashSet<PayloadId>,
     /// Chunk sizes of files.
     sizes: HashMap<FileId, ChunkSize>,
@@ -32,14 +32,16 @@ impl Scan<'_> {
         pending.is_some_and(|pending| pending.contains(&at))
     }
 
-    /// A guard names frames of this payload.
-    pub(super) fn note_frames(&self, payload: &PayloadId) {
-        if self
-            .needed
-            .is_some_and(|needed| needed.claims.contains_key(payload))
-        {
+    /// What a guard names of this payload.
+    pub(super) fn note_frames(&self, payload: &PayloadId, root: &IndexRoot) {
+        if self.needed.is_some() && root.entries.iter().any(|entry| entry.present) {
             self.claimed.lock().framed.insert(*payload);
         }
+    }
+
+    /// May it lie among the new content? When the journal is done, nothing does.
+    pub(super) fn may_be_new(&self, payload: &PayloadId) -> bool {
+        self.needed.is_some() && !self.claimed.lock().framed.contains(payload)
     }
 
     pub(super) fn note_chunk_size(&self, file: FileId, chunk: ChunkSize) {
@@ -58,13 +60,13 @@ impl Scan<'_> {
                 .or_else(|| claimed.sizes.get(&claim.file).copied());
             let is_framed = claimed.framed.contains(payload);
             drop(claimed);
-            if let Some(size) = size.filter(|_| !is_framed) {
-                self.want_one(*payload, claim, size);
+            if let Some(size) = size {
+                self.want_one(*payload, claim, size, !is_framed);
             }
         }
     }
 
-    fn want_one(&self, payload: PayloadId, claim: &Claim, size: ChunkSize) {
+    fn want_one(&self, payload: PayloadId, claim: &Claim, size: ChunkSize, is_new: bool) {
         let probes = claim.chunks.iter().map(|(chunk, tag)| Probe {
             at: size.frame_offset(*chunk),
             tag: *tag,
@@ -80,15 +82,15 @@ impl Scan<'_> {
             };
             probes.iter().any(is_it)
         };
-        let places = [new_payload_path(&payload), place_of(&payload, false)];
-        if probes.is_empty() || places.into_iter().any(is_there) {
+        let is_in_place = is_there(place_of(&payload, false));
+        if probes.is_empty() || is_in_place || (is_new && is_there(new_payload_path(&payload))) {
             return;
         }
         probes.truncate(PROBES_MAX);
         self.wanting.lock().push(Wanting {
             payload,
             is_index: false,
-            is_new: true,
+            is_new,
             probes,
         });
     }

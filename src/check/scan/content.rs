@@ -137,6 +137,7 @@ impl FileAt {
 impl Scan<'_> {
     /// Begins with the root of the index.
     pub(super) fn content(&self, file: &Arc<FileAt>, root: &IndexRoot) {
+        self.note_frames(&file.payload, root);
         self.below(file, root.height, 0, &root.entries);
         self.block_done(file);
     }
@@ -338,7 +339,6 @@ impl Scan<'_> {
 impl Scan<'_> {
     /// Is what lies in the place of a file's frames its own? One of these says so.
     fn whose(&self, file: &FileAt, first: u64, entries: &[IndexEntry]) {
-        self.note_frames(&file.payload);
         let path = payload_path(&file.payload);
         let probes = (first..).zip(entries).filter(|(_, entry)| entry.present);
         let probes: Vec<(u64, &IndexEntry)> = probes

@@ -172,7 +172,9 @@ impl Scan<'_> {
         let is_named = |id: &PayloadId| known.contains_key(id);
         let stored = there.iter().filter(|(id, _)| !is_named(id));
         let stored = stored.map(|(id, is_index)| place_of(id, *is_index));
-        let new = new.iter().filter(|id| !is_named(id)).map(new_payload_path);
+        let may_be_new = |id: &&PayloadId| is_named(id) && self.may_be_new(id);
+        let new = new.iter().filter(|id| !may_be_new(id));
+        let new = new.map(new_payload_path);
         let mut all: Vec<ObjectPath> = stored.chain(new).chain(self.misfits()).collect();
         all.sort_unstable();
         all
@@ -198,6 +200,14 @@ impl Scan<'_> {
     fn leaked(&self, unclaimed: &[ObjectPath], elsewhere: &Elsewhere) {
         let is_named = |path: &ObjectPath| {
             payload_of(path).is_some_and(|id| {
+                let is_another = *path == new_payload_path(&id)
+                    && self
+                        .store
+                        .exists(&payload_path(&id))
+                        .is_ok_and(|there| there);
+                if is_another {
+                    return false;
+                }
                 self.payloads.lock().contains_key(&id)
                     || self.also_named.lock().contains(&id)
                     || elsewhere.named.contains(&id)

@@ -134,8 +134,8 @@ impl Core {
         Ok(Folds { dirs, nodes, parts })
     }
 
-    /// When a vault is opened, chunks of a payload that is not there are not stored: it may be put back, and then another one
-    /// must not lie in its place.
+    /// In a repair chunks of a payload that is not there are not stored: it may be put back, and then another one must not lie in
+    /// its place.
     fn refuse_missing(&self, node: &Folding<'_>) -> Result<()> {
         let payload = node.payload;
         if payload.patches.is_empty() || !self.unstored.refuses() {
