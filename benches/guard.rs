@@ -47,6 +47,7 @@ fn body(content: Vec<u8>) -> Body {
         generation: 1,
         description: Vec::new(),
         origins: Vec::new(),
+        bound: false,
     }
 }
 

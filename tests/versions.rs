@@ -6,7 +6,8 @@
 //! one draft alone; then vaults of other drafts must be refused by name, and every draft has its own vaults.
 //!
 //! `origins-whole` holds files that were exported, changed, imported elsewhere, changed there, and imported again: frames with
-//! numbers of origins from 0 to 2. The program made it, on the command line; `read.py` wrote its list.
+//! numbers of origins from 0 to 2. The program made it, on the command line; `read.py` wrote its list. Its index entries hold tags.
+//! `bound-whole` holds the same, made when entries of such frames held MACs.
 //!
 //! When the format changes, new ones are made, beside those that are there:
 //!
@@ -212,6 +213,48 @@ fn every_vault_that_was_ever_committed_opens_and_shows_all_that_it_held() {
         let vault = Vault::open(store, PASSPHRASE, options(false)).expect(&name);
         assert_eq!(list(&vault), lines, "{name}, after a change");
     }
+}
+
+/// Index entries of files that were exported before November 21st, 2026 hold tags; those of files that are exported now are bound.
+#[test]
+fn files_that_were_told_to_somebody_are_bound_when_they_are_exported_once_more() {
+    let told = |store: &Arc<dyn Store>| {
+        let objects = objects(&**store);
+        let payloads = objects.iter().filter(|(name, bytes)| {
+            name.starts_with("payloads/") && !name.contains(".index") && bytes.len() > 16_000
+        });
+        let mut changed = objects.clone();
+        for (name, bytes) in payloads {
+            let mut bytes = bytes.clone();
+            bytes[100] ^= 1;
+            changed.insert(name.clone(), bytes);
+        }
+        let copy = MemoryStore::new();
+        copy_into(&copy, &changed);
+        let vault = Vault::open(Arc::new(copy), PASSPHRASE, options(true)).expect("opened");
+        let dir = vault.lookup(ROOT_INO, b"back").expect("there").ino;
+        let ino = vault.lookup(dir, b"noise").expect("there").ino;
+        let error = vault.read(ino, 0, &mut [0; 9]).expect_err("another frame");
+        error.to_string()
+    };
+    let name = "version-0-draft-1-origins-whole";
+    let expected = fs::read_to_string(directory().join(format!("{name}.txt"))).expect("a list");
+    let (_tree, store) = unpacked(name);
+    assert!(told(&store).contains("it does not authenticate"));
+    let vault = Vault::open(Arc::clone(&store), PASSPHRASE, options(false)).expect(name);
+    for dir in [&b"back"[..], b"d"] {
+        let dir = vault.lookup(ROOT_INO, dir).expect("there").ino;
+        for file in [&b"noise"[..], b"numbers", b"sparse", b"short"] {
+            let ino = vault.lookup(dir, file).expect("there").ino;
+            vault.give_away(ino).expect("given away");
+        }
+    }
+    assert_eq!(text(&list(&vault)), expected);
+    vault.close().expect("closed");
+    let vault = Vault::open(Arc::clone(&store), PASSPHRASE, options(true)).expect(name);
+    assert_eq!(text(&list(&vault)), expected);
+    drop(vault);
+    assert!(told(&store).contains("not the one that the index is bound to"));
 }
 
 #[test]

@@ -186,6 +186,7 @@ pub fn index_block(input: &[u8]) {
         compressed: false,
         present: true,
         origin: 0,
+        bound: false,
     };
     let Keys {
         vault,
@@ -259,6 +260,7 @@ pub fn frame(input: &[u8]) {
         compressed,
         present: true,
         origin: 0,
+        bound: false,
     };
     let codec = ChunkCodec::new(aead, place, chunk, compressed);
     let mut into = vec![0xaa; into_len];

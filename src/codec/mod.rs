@@ -4,11 +4,14 @@
 //! decide where a frame is written or when; it never gives plaintext that did not authenticate at
 //! its place. Nothing outside of it knows LZ4.
 //!
+//! An index entry tells its frame by the frame's tag or, where the chunk key was told to somebody, by a MAC (`bind`).
+//!
 //! A frame is `head 4 | nonce 12 | ciphertext | tag 16`. Raw: the ciphertext is as long as the
 //! plaintext. Compressed: it is that of `plaintext length u32 LE | LZ4 block`. Associated data, 63
 //! bytes: `format version u16 LE | suite u8 | vault id 16 | file id 16 | payload id 16 |
 //! index u64 LE | head 4`.
 
+mod bind;
 mod effort;
 mod lz4;
 mod pace;
@@ -17,7 +20,7 @@ mod pieces;
 mod place;
 mod run;
 
-use crate::crypto::{Aead, NONCE_LEN, Nonce, TAG_LEN};
+use crate::crypto::{Aead, BindKey, NONCE_LEN, Nonce, TAG_LEN, Tag};
 use crate::format::{
     ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexEntry, ORIGINS_MAX,
 };
@@ -52,6 +55,8 @@ pub struct ChunkCodec {
     place: FramePlace,
     /// What older frames may have been sealed as, by number; the number after the last is that of `place`.
     origins: Vec<(Aead, FramePlace)>,
+    /// What bound entries are verified and made with.
+    binding: Option<BindKey>,
     chunk: ChunkSize,
     /// None: this payload is not compressed.
     effort: Option<Effort>,
@@ -67,6 +72,7 @@ impl ChunkCodec {
             aead,
             place,
             origins: Vec::new(),
+            binding: None,
             chunk,
             effort,
             sealing: Pace::default(),
@@ -85,6 +91,13 @@ impl ChunkCodec {
             "a file has at most 15 origins"
         );
         ChunkCodec { origins, ..self }
+    }
+
+    /// The same for a payload whose entries may be bound, with this key.
+    #[must_use]
+    pub fn bound_with(self, key: BindKey) -> ChunkCodec {
+        let binding = Some(key);
+        ChunkCodec { binding, ..self }
     }
 
     /// The chunk size of this payload.
@@ -129,23 +142,6 @@ impl ChunkCodec {
                 Err(CodecError::Damaged { index, what })
             }
         }
-    }
-
-    /// Is this frame the one that the entry speaks of? Nothing is opened: of its text this says nothing.
-    ///
-    /// # Errors
-    /// As [`ChunkCodec::open`], but for what only the key can tell.
-    pub fn recognise(
-        &self,
-        index: u64,
-        entry: &IndexEntry,
-        frame: &[u8],
-    ) -> Result<(), CodecError> {
-        let found = Sealed::find(entry, self.chunk, frame);
-        found
-            .and_then(|_| self.origin(entry.origin))
-            .map(|_| ())
-            .map_err(|what| CodecError::Damaged { index, what })
     }
 
     /// Seals into `slot`, which takes at least a raw frame; what the frame leaves of it is zeroed.
@@ -200,6 +196,7 @@ impl ChunkCodec {
             compressed,
             present: true,
             origin: self.number(),
+            bound: false,
         }
     }
 
@@ -229,11 +226,11 @@ impl ChunkCodec {
         if !entry.present {
             return Ok(0);
         }
-        let sealed = Sealed::find(entry, self.chunk, frame)?;
+        let sealed = self.find(index, entry, frame)?;
         let (aead, place) = self.origin(entry.origin)?;
         let data = place.associated_data(index, sealed.head);
         let open = |into: &mut [u8]| {
-            let opened = aead.open_into(&sealed.nonce, &data, sealed.text, &entry.tag, into);
+            let opened = aead.open_into(&sealed.nonce, &data, sealed.text, &sealed.tag, into);
             opened.map_err(|_| "it does not authenticate")
         };
         let len = sealed.text.len();
@@ -248,21 +245,25 @@ impl ChunkCodec {
     }
 }
 
-/// A frame taken apart, its head and tag being those of the index entry.
+/// A frame taken apart, its head being the one of the index entry.
 struct Sealed<'a> {
     head: [u8; FRAME_HEAD_LEN],
     nonce: Nonce,
     text: &'a [u8],
+    tag: Tag,
+    /// All of it.
+    whole: &'a [u8],
 }
 
 impl<'a> Sealed<'a> {
-    fn find(entry: &IndexEntry, chunk: ChunkSize, frame: &'a [u8]) -> Result<Self, &'static str> {
+    fn parse(entry: &IndexEntry, chunk: ChunkSize, frame: &'a [u8]) -> Result<Self, &'static str> {
         const CUT: &str = "the frame is cut";
         let text_len = entry.stored_len as usize;
         if text_len > chunk.len() {
             return Err("the index has it longer than a chunk");
         }
-        let (head, rest) = frame.split_first_chunk().ok_or(CUT)?;
+        let whole = frame.get(..FRAME_OVERHEAD + text_len).ok_or(CUT)?;
+        let (head, rest) = whole.split_first_chunk().ok_or(CUT)?;
         let (nonce, rest) = rest.split_first_chunk().ok_or(CUT)?;
         let (text, rest) = rest.split_at_checked(text_len).ok_or(CUT)?;
         let tag = rest.first_chunk().ok_or(CUT)?;
@@ -270,13 +271,12 @@ impl<'a> Sealed<'a> {
         if said != entry.frame_head() {
             return Err("the frame's head is not the one in the index");
         }
-        if *tag != entry.tag.0 {
-            return Err("the frame's tag is not the one in the index");
-        }
         Ok(Sealed {
             head: *head,
             nonce: Nonce(*nonce),
             text,
+            tag: Tag(*tag),
+            whole,
         })
     }
 }

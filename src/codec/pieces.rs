@@ -108,6 +108,7 @@ mod tests {
             compressed: false,
             present: true,
             origin: 0,
+            bound: false,
         }
     }
 

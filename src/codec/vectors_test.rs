@@ -38,6 +38,7 @@ fn open(key: &FileKey, block: &Block) -> Result<Vec<u8>, CodecError> {
         compressed: flags & 1 != 0,
         present: flags & 2 != 0,
         origin: flags >> 2 & 15,
+        bound: flags & 64 != 0,
     };
     let chunk = ChunkSize::from_log2(14).unwrap();
     let origins = origins(block);
@@ -53,6 +54,7 @@ fn open(key: &FileKey, block: &Block) -> Result<Vec<u8>, CodecError> {
         .map(|(ids, key)| (ChunkKey::from_bytes(&key).aead(suite), of(ids)));
     let aead = key.chunk_key(suite, number).aead(suite);
     let codec = ChunkCodec::new(aead, place, chunk, true).after(origins.collect());
+    let codec = codec.bound_with(key.bind_key(&place.payload.0));
     let mut plain = vec![0xaa; chunk.len()];
     let opened = codec.open(block.number("index"), &entry, &block.stored(), &mut plain);
     assert!(opened.is_ok() || plain.iter().all(|byte| *byte == 0));

@@ -7,7 +7,7 @@
 
 use super::{
     KEY_LEN,
-    aead::{Aead, OpenError, Suite},
+    aead::{Aead, OpenError, Suite, TAG_LEN, Tag},
     derive::{Secret, derive},
     labels,
     names::NameKey,
@@ -42,6 +42,8 @@ secret_keys! {
     FileKey;
     /// Seals the chunks of a file, and nothing else of it: so much may be told to whoever is given the content.
     ChunkKey;
+    /// Authenticates whole frames of a payload, where somebody else may know their chunk key. It never leaves its vault.
+    BindKey;
 }
 
 pub(super) fn random_key() -> Secret {
@@ -225,6 +227,11 @@ impl FileKey {
         })
     }
 
+    /// Binds the index of a payload to its frames where their tags do not.
+    pub fn bind_key(&self, payload: &[u8; 16]) -> BindKey {
+        BindKey(derive(&self.0, labels::BIND, &[payload]))
+    }
+
     /// Seals and opens the blocks of the index.
     pub fn index_aead(&self, suite: Suite) -> Aead {
         derived_aead(&self.0, labels::INDEX, &[&[suite.byte()]], suite)
@@ -245,6 +252,30 @@ impl ChunkKey {
     /// Seals and opens chunks, with the suite that it was derived for.
     pub fn aead(&self, suite: Suite) -> Aead {
         Aead::new(suite, self.0.expose())
+    }
+}
+
+impl BindKey {
+    /// The code that stands for all bytes of a frame, and for the chunk that it is: keyed BLAKE3 of `frame | chunk u64`, cut to the
+    /// length of a tag.
+    pub fn mac(&self, frame: &[u8], chunk: u64) -> Tag {
+        let mut hasher = blake3::Hasher::new_keyed(self.0.expose());
+        hasher.update(frame).update(&chunk.to_le_bytes());
+        let mut mac = Tag([0; TAG_LEN]);
+        hasher.finalize_xof().fill(&mut mac.0);
+        mac
+    }
+
+    /// Whether `mac` is that of this frame, in constant time.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it is not.
+    pub fn verify(&self, frame: &[u8], chunk: u64, mac: &Tag) -> Result<(), OpenError> {
+        if bool::from(self.mac(frame, chunk).0.ct_eq(&mac.0)) {
+            Ok(())
+        } else {
+            Err(OpenError)
+        }
     }
 }
 
@@ -363,6 +394,30 @@ mod tests {
                 .verify(b"header", &mac)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_bound_frame_is_authenticated_bit_by_bit_and_at_its_place() {
+        let file = FileKey::generate();
+        let key = file.bind_key(VAULT);
+        let frame: Vec<u8> = (0..=255).cycle().take(3000).collect();
+        let mac = key.mac(&frame, 7);
+        key.verify(&frame, 7, &mac).unwrap();
+        for at in 0..frame.len() {
+            let mut bad = frame.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert!(key.verify(&bad, 7, &mac).is_err(), "byte {at}");
+        }
+        for bit in 0..128 {
+            let mut bad = mac;
+            bad.0[bit / 8] ^= 1 << (bit % 8);
+            assert!(key.verify(&frame, 7, &bad).is_err(), "bit {bit}");
+        }
+        assert!(key.verify(&frame[..2999], 7, &mac).is_err());
+        assert!(key.verify(&frame, 8, &mac).is_err());
+        for other in [&file.bind_key(OTHER), &FileKey::generate().bind_key(VAULT)] {
+            assert!(other.verify(&frame, 7, &mac).is_err());
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ labels! {
     CHUNK: 32 = "wardfs chunk";
     /// File key, of a suite and a count of origins: seals chunks of a file that has origins.
     CHUNK_AFTER: 32 = "wardfs chunk after";
+    /// File key, of a payload: authenticates whole frames whose chunk key somebody else may know.
+    BIND: 32 = "wardfs bind frame";
     /// File key, of a suite: seals index blocks.
     INDEX: 32 = "wardfs index";
     /// Lock key, of a stream: wraps the stream key.

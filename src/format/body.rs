@@ -4,7 +4,7 @@
 //! `Debug` is hand-written: no name, attribute, target or content is ever printed.
 
 use super::{
-    Attrs, Content, DirId, Kind, Name, ORIGIN_LEN, ORIGINS_MAX, Origin, Xattrs,
+    Attrs, Content, Data, DirId, Kind, Name, ORIGIN_LEN, ORIGINS_MAX, Origin, Xattrs,
     bytes::{Reader, Writer},
     error::{FormatError, valid, within},
     extension::{self, CRITICAL},
@@ -19,6 +19,9 @@ pub const LINKS_MAX: usize = 65_000;
 pub const DESCRIPTION_LEN_MAX: usize = 255;
 /// The extension that holds origins. Critical: who does not know it cannot read the file, and would lose them by writing its guard.
 const ORIGINS: u16 = CRITICAL | 1;
+/// The extension that says that entries of the file's index may be bound. It is empty. Critical: who does not know it would take
+/// frames for damaged.
+const BOUND: u16 = CRITICAL | 2;
 /// What a link takes beside its name's bytes: directory id, length.
 const LINK_LEN_MIN: usize = 16 + 1;
 
@@ -50,6 +53,8 @@ pub struct Body {
     pub description: Vec<u8>,
     /// Of a file: under whose name and key the frames were sealed that it did not seal as what it is now.
     pub origins: Vec<Origin>,
+    /// Of a file: entries of its index may be bound.
+    pub bound: bool,
 }
 
 impl Link {
@@ -105,7 +110,28 @@ impl Body {
         origin::check(&self.origins)?;
         self.attrs.check()?;
         xattrs::check(&self.xattrs)?;
-        self.content.check()
+        self.content.check()?;
+        self.check_bound()
+    }
+
+    fn check_bound(&self) -> Result<(), FormatError> {
+        let (is_file, has_bound) = match &self.content {
+            Content::File(file) => match &file.data {
+                Data::Payload { root, .. } => (true, root.has_bound()),
+                Data::Inline(_) => (true, false),
+            },
+            _ => (false, false),
+        };
+        valid(
+            is_file || !self.bound,
+            "guard body: bound entries of what is no file",
+            1,
+        )?;
+        valid(
+            self.bound || !has_bound,
+            "guard body: a bound entry, not announced",
+            1,
+        )
     }
 
     /// seal count u64 | generation u64 | attributes 58 | links | extended attributes | description | content | extensions.
@@ -124,12 +150,14 @@ impl Body {
     }
 
     fn encode_extensions(&self, out: &mut Writer<'_>) {
-        if self.origins.is_empty() {
-            return extension::encode_none(out);
-        }
         let mut bytes = Zeroizing::new(Vec::with_capacity(1 + ORIGINS_MAX * ORIGIN_LEN));
         origin::encode(&self.origins, &mut Writer::new(&mut bytes));
-        extension::encode_one(out, ORIGINS, &bytes);
+        let all = [
+            (!self.origins.is_empty()).then_some((ORIGINS, &bytes[..])),
+            self.bound.then_some((BOUND, &[][..])),
+        ];
+        let some: Vec<_> = all.into_iter().flatten().collect();
+        extension::encode(out, &some);
     }
 
     /// Reads what `encode` writes, and zero padding of less than `padding_step` bytes after it.
@@ -142,7 +170,7 @@ impl Body {
         let xattrs = xattrs::decode(&mut input)?;
         let description = input.bytes8("guard body: description")?.to_vec();
         let content = Content::decode(&mut input)?;
-        let origins = decode_extensions(&mut input)?;
+        let (origins, bound) = decode_extensions(&mut input)?;
         input.padding(padding_step - 1, "guard body: padding")?;
         let body = Body {
             links,
@@ -153,6 +181,7 @@ impl Body {
             generation,
             description,
             origins,
+            bound,
         };
         body.check().map(|()| body)
     }
@@ -173,24 +202,31 @@ impl Body {
             0 => 0,
             count => 7 + count * ORIGIN_LEN,
         };
-        82 + links + xattrs + self.description.len() + self.content.len_hint() + origins
+        let bound = if self.bound { 6 } else { 0 };
+        let fields = 82 + links + xattrs + origins + bound;
+        fields + self.description.len() + self.content.len_hint()
     }
 }
 
-/// The origins, if there are any: an extension that holds none is refused, as there is another way to say that.
-fn decode_extensions(input: &mut Reader<'_>) -> Result<Vec<Origin>, FormatError> {
+/// The origins, if there are any: an extension that holds none is refused, as there is another way to say that. And whether entries
+/// may be bound.
+fn decode_extensions(input: &mut Reader<'_>) -> Result<(Vec<Origin>, bool), FormatError> {
     const WHAT: &str = "guard body: extensions";
-    let mut origins = Vec::new();
-    extension::read_knowing(input, WHAT, &[ORIGINS], |kind, bytes| {
+    let (mut origins, mut bound) = (Vec::new(), false);
+    extension::read_knowing(input, WHAT, &[ORIGINS, BOUND], |kind, bytes| {
         if kind == ORIGINS {
             let mut input = Reader::new(bytes);
             origins = origin::decode(&mut input)?;
             input.finish("guard body: origins")?;
             valid(!origins.is_empty(), "guard body: count of origins", 0)?;
         }
+        if kind == BOUND {
+            bound = true;
+            Reader::new(bytes).finish("guard body: bound")?;
+        }
         Ok(())
     })?;
-    Ok(origins)
+    Ok((origins, bound))
 }
 
 fn decode_links(input: &mut Reader<'_>) -> Result<Vec<Link>, FormatError> {
@@ -213,6 +249,7 @@ impl fmt::Debug for Body {
             .field("generation", &self.generation)
             .field("description_len", &self.description.len())
             .field("origins", &self.origins)
+            .field("bound", &self.bound)
             .finish()
     }
 }

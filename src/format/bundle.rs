@@ -148,6 +148,7 @@ impl BundleFrame {
             compressed,
             present: true,
             origin,
+            bound: false,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! The extension area that ends a header and a guard body: room for what later versions add.
 //!
 //! count u16, then each: kind u16, length u32, bytes; kinds ascend. A kind with the top bit set is *critical*: a reader that
-//! does not know it must not go on. This version knows two (the header's generation and, critical, a file's origins), ignores the
-//! others that are not critical, and drops them when it writes the structure anew; so what must survive an old writer has to be critical.
+//! does not know it must not go on. This version knows three (the header's generation and, critical, a file's origins and that its
+//! index has bound entries), ignores the others that are not critical, and drops them when it writes the structure anew; so what must survive an old writer has to be critical.
 
 use super::{
     bytes::{Reader, Writer},
@@ -13,16 +13,13 @@ use super::{
 pub const CRITICAL: u16 = 0x8000;
 const ENTRY_LEN_MIN: usize = 2 + 4;
 
-/// An area without extensions.
-pub(super) fn encode_none(out: &mut Writer<'_>) {
-    out.u16(0);
-}
-
-/// An area with one extension.
-pub(super) fn encode_one(out: &mut Writer<'_>, kind: u16, bytes: &[u8]) {
-    out.u16(1);
-    out.u16(kind);
-    out.bytes32(bytes);
+/// An area with these extensions, whose kinds ascend.
+pub(super) fn encode(out: &mut Writer<'_>, extensions: &[(u16, &[u8])]) {
+    out.len16(extensions.len());
+    for (kind, bytes) in extensions {
+        out.u16(*kind);
+        out.bytes32(bytes);
+    }
 }
 
 /// Gives each extension that is not critical to `each`, which ignores those that it does not know.
@@ -61,12 +58,7 @@ mod tests {
 
     fn area(list: &[(u16, &[u8])]) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut writer = Writer::new(&mut out);
-        writer.len16(list.len());
-        for (kind, bytes) in list {
-            writer.u16(*kind);
-            writer.bytes32(bytes);
-        }
+        encode(&mut Writer::new(&mut out), list);
         out
     }
 

@@ -78,8 +78,8 @@ impl Header {
             slot.encode(out);
         }
         match self.generation {
-            0 => extension::encode_none(out),
-            count => extension::encode_one(out, GENERATION, &count.to_le_bytes()),
+            0 => extension::encode(out, &[]),
+            count => extension::encode(out, &[(GENERATION, &count.to_le_bytes())]),
         }
     }
 

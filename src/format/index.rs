@@ -21,11 +21,16 @@ pub const INDEX_ENTRY_LEN: usize = TAG_LEN + 4;
 /// More chunks than this no file has.
 pub(super) const CHUNKS_MAX: u64 = (FILE_SIZE_MAX >> CHUNK_LOG2_MIN) + 1;
 
+/// In the flags of an entry, and of no frame's head: it holds a MAC.
+const BOUND: u8 = 64;
+
 /// 20 bytes: tag 16 | frame head 4 (stored length u24, flags u8: 1 = compressed, 2 = present, 4 to 32 = the origin's number). All zero: a hole, or a whole
-/// absent subtree. An entry of a block: the block's tag, 5120 as stored length, never compressed, of origin 0.
+/// absent subtree. An entry of a block: the block's tag, 5120 as stored length, never compressed, of origin 0, not bound. A *bound* entry
+/// (flag 64) has in place of the tag a MAC of all bytes of the frame, under a key that never leaves the vault: a tag says nothing
+/// towards those who know the chunk key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct IndexEntry {
-    /// The tag of the frame or block.
+    /// The tag of the frame or block; if it is bound, the MAC of the frame.
     pub tag: Tag,
     /// Bytes of its ciphertext.
     pub stored_len: u32,
@@ -35,6 +40,8 @@ pub struct IndexEntry {
     pub present: bool,
     /// Which of the file's origins the chunk was sealed as ([`FrameHead::origin`]).
     pub origin: u8,
+    /// It holds the MAC of the frame.
+    pub bound: bool,
 }
 
 /// What an entry stands for, and so what it may say.
@@ -61,6 +68,7 @@ impl IndexEntry {
         compressed: false,
         present: false,
         origin: 0,
+        bound: false,
     };
 
     /// The first bytes of the frame that it speaks of.
@@ -78,6 +86,7 @@ impl IndexEntry {
             let (tag, head) = bytes.split_at_mut(TAG_LEN);
             tag.copy_from_slice(&self.tag.0);
             head.copy_from_slice(&self.frame_head().encode());
+            head[3] |= if self.bound { BOUND } else { 0 };
         } else {
             assert!(
                 *self == Self::HOLE,
@@ -89,10 +98,12 @@ impl IndexEntry {
 
     pub(super) fn decode(input: &mut Reader<'_>) -> Result<Self, FormatError> {
         let tag = Tag(input.array("index entry: tag")?);
-        let head = input.array("index entry: frame head")?;
+        let mut head: [u8; 4] = input.array("index entry: frame head")?;
         if tag == Self::HOLE.tag && head == [0; 4] {
             return Ok(Self::HOLE);
         }
+        let bound = head[3] & BOUND != 0;
+        head[3] &= !BOUND;
         let FrameHead {
             stored_len,
             compressed,
@@ -104,6 +115,7 @@ impl IndexEntry {
             compressed,
             present: true,
             origin,
+            bound,
         })
     }
 
@@ -119,6 +131,7 @@ impl IndexEntry {
             EntryOf::Chunk { stored_len_max } => self.frame_head().check(stored_len_max),
             EntryOf::Block => {
                 valid(!self.compressed, "index entry of a block: compressed", 1)?;
+                valid(!self.bound, "index entry of a block: bound", 1)?;
                 let origin = u64::from(self.origin);
                 valid(origin == 0, "index entry of a block: origin", origin)?;
                 let len = u64::from(self.stored_len);
@@ -195,6 +208,11 @@ impl IndexRoot {
         };
         self.entries.iter().try_for_each(|entry| entry.check(of))
     }
+
+    /// Is there a bound entry?
+    pub(super) fn has_bound(&self) -> bool {
+        self.entries.iter().any(|entry| entry.bound)
+    }
 }
 
 /// So many entries, unchecked.
@@ -221,6 +239,7 @@ mod tests {
             compressed: false,
             present: true,
             origin: 0,
+            bound: false,
         }
     }
 
@@ -253,6 +272,7 @@ mod tests {
             compressed: true,
             present: true,
             origin: 9,
+            bound: false,
         };
         assert_eq!(
             entry.encode()[16..],
@@ -289,6 +309,12 @@ mod tests {
             ..entry(5120)
         };
         assert!(decoded(of_an_origin.encode(), EntryOf::Block).is_err());
+        let bound = IndexEntry {
+            bound: true,
+            ..entry(5120)
+        };
+        assert!(decoded(bound.encode(), EntryOf::Block).is_err());
+        assert_eq!(decoded(bound.encode(), EntryOf::ANY_CHUNK), Ok(bound));
         assert!(entry(0).check(chunk).is_err());
     }
 

@@ -99,6 +99,7 @@ impl IndexBlock {
             compressed: false,
             present: true,
             origin: 0,
+            bound: false,
         };
         (bytes, entry)
     }

@@ -6,7 +6,7 @@
 use super::{
     Attrs, Content, FileId, IndexEntry, Link, Name, Origin, PayloadId, Time, Xattrs, ZoneId,
     attrs::FILE_SIZE_MAX,
-    error::{FormatError, within, within_u64},
+    error::{FormatError, valid, within, within_u64},
     index::{CHUNKS_MAX, EntryOf},
     origin, xattrs,
 };
@@ -149,6 +149,17 @@ pub enum Record {
         /// Of the change.
         time: Time,
     },
+    /// The index is bound to frames that it was not bound to before; the frames stay.
+    Bound {
+        /// The file.
+        file: FileId,
+        /// Where they lie.
+        payload: PayloadId,
+        /// The first chunk's index.
+        first: u64,
+        /// Of consecutive chunks; all are bound.
+        entries: Vec<IndexEntry>,
+    },
     /// The range is a hole from now on; the size stays.
     Punch {
         /// The file.
@@ -179,6 +190,7 @@ impl Record {
             | Record::Key { file, .. }
             | Record::Origins { file, .. }
             | Record::Chunks { file, .. }
+            | Record::Bound { file, .. }
             | Record::Punch { file, .. } => Some(*file),
             Record::Touch { .. }
             | Record::New(_)
@@ -234,6 +246,11 @@ impl Record {
                 check_chunks(*first, entries)?;
                 within_u64("record: size", *size, 0, FILE_SIZE_MAX)?;
                 time.check()
+            }
+            Record::Bound { first, entries, .. } => {
+                check_chunks(*first, entries)?;
+                let unbound = entries.iter().filter(|entry| !entry.bound).count() as u64;
+                valid(unbound == 0, "record: entries that are not bound", unbound)
             }
             Record::Punch {
                 offset, len, time, ..
@@ -326,6 +343,15 @@ impl fmt::Debug for Record {
                     "Chunks({file}, {payload}, {} from {first}, size {size})",
                     entries.len()
                 )
+            }
+            Record::Bound {
+                file,
+                payload,
+                first,
+                entries,
+            } => {
+                let count = entries.len();
+                write!(f, "Bound({file}, {payload}, {count} from {first})")
             }
             Record::Punch {
                 file, offset, len, ..

@@ -27,6 +27,7 @@ const PUNCH: u8 = 11;
 const ORPHANS: u8 = 12;
 const KEY: u8 = 13;
 const ORIGINS: u8 = 14;
+const BOUND: u8 = 15;
 
 const PLACE_ROOT: u8 = 0;
 const PLACE_LINKS: u8 = 1;
@@ -61,6 +62,7 @@ impl Record {
             Record::Key { file, .. } => (KEY, file),
             Record::Origins { file, .. } => (ORIGINS, file),
             Record::Chunks { file, .. } => (CHUNKS, file),
+            Record::Bound { file, .. } => (BOUND, file),
             Record::Punch { file, .. } => (PUNCH, file),
             Record::Orphans { .. } => return out.u8(ORPHANS),
         };
@@ -116,6 +118,16 @@ impl Record {
                 out.u64(*first);
                 out.u64(*size);
                 time.encode(out);
+                encode_entries(entries, out);
+            }
+            Record::Bound {
+                payload,
+                first,
+                entries,
+                ..
+            } => {
+                out.raw(&payload.0);
+                out.u64(*first);
                 encode_entries(entries, out);
             }
             Record::Punch {
@@ -174,7 +186,7 @@ fn decode_unchecked(input: &mut Reader<'_>) -> Result<Record, FormatError> {
         return decode_orphans(input);
     }
     valid(
-        (TOUCH..=ORIGINS).contains(&kind),
+        (TOUCH..=BOUND).contains(&kind),
         "record: type",
         u64::from(kind),
     )?;
@@ -225,6 +237,12 @@ fn decode_unchecked(input: &mut Reader<'_>) -> Result<Record, FormatError> {
             origins: origin::decode(input)?,
         }),
         CHUNKS => decode_chunks(file, input),
+        BOUND => Ok(Record::Bound {
+            file,
+            payload: PayloadId(input.array("record: payload id")?),
+            first: input.u64("record: first chunk")?,
+            entries: decode_counted(input)?,
+        }),
         PUNCH => Ok(Record::Punch {
             file,
             offset: input.u64("record: offset")?,
@@ -259,8 +277,7 @@ fn decode_chunks(file: FileId, input: &mut Reader<'_>) -> Result<Record, FormatE
     let first = input.u64("record: first chunk")?;
     let size = input.u64("record: size")?;
     let time = Time::decode(input)?;
-    let count = input.u32("record: count of chunks")?;
-    let entries = decode_entries(input, count as usize)?;
+    let entries = decode_counted(input)?;
     Ok(Record::Chunks {
         file,
         payload,
@@ -269,6 +286,12 @@ fn decode_chunks(file: FileId, input: &mut Reader<'_>) -> Result<Record, FormatE
         size,
         time,
     })
+}
+
+/// count u32 | entries.
+fn decode_counted(input: &mut Reader<'_>) -> Result<Vec<IndexEntry>, FormatError> {
+    let count = input.u32("record: count of chunks")?;
+    decode_entries(input, count as usize)
 }
 
 fn decode_orphans(input: &mut Reader<'_>) -> Result<Record, FormatError> {

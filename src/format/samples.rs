@@ -65,13 +65,15 @@ pub(super) fn chunk_entry(stored_len_max: u32) -> impl Strategy<Value = IndexEnt
         1..=stored_len_max,
         any::<bool>(),
         0..=15_u8,
+        any::<bool>(),
     );
-    let present = present.prop_map(|(tag, stored_len, compressed, origin)| IndexEntry {
+    let present = present.prop_map(|(tag, stored_len, compressed, origin, bound)| IndexEntry {
         tag: Tag(tag),
         stored_len,
         compressed,
         present: true,
         origin,
+        bound,
     });
     prop_oneof![3 => present, 1 => Just(IndexEntry::HOLE)]
 }
@@ -83,6 +85,7 @@ fn block_entry() -> impl Strategy<Value = IndexEntry> {
         compressed: false,
         present: true,
         origin: 0,
+        bound: false,
     });
     prop_oneof![3 => present, 1 => Just(IndexEntry::HOLE)]
 }
@@ -214,6 +217,16 @@ pub(super) fn origins() -> impl Strategy<Value = Vec<Origin>> {
     prop_oneof![3 => Just(Vec::new()), 1 => vec(origin, 1..=ORIGINS_MAX)]
 }
 
+fn has_bound(content: &Content) -> bool {
+    match content {
+        Content::File(FileState {
+            data: Data::Payload { root, .. },
+            ..
+        }) => root.has_bound(),
+        _ => false,
+    }
+}
+
 pub(super) fn body() -> impl Strategy<Value = Body> {
     let description = vec(any::<u8>(), 0..=255);
     let description = prop_oneof![3 => Just(Vec::new()), 1 => description];
@@ -224,16 +237,15 @@ pub(super) fn body() -> impl Strategy<Value = Body> {
         any::<u64>(),
         any::<u64>(),
         description,
-        origins(),
+        (origins(), any::<bool>()),
     )
         .prop_map(
-            |((content, links), attrs, xattrs, seal_count, generation, description, origins)| {
+            |((content, links), attrs, xattrs, seal_count, generation, description, told)| {
+                let (origins, bound) = told;
+                let is_file = content.kind() == Kind::File;
                 Body {
-                    origins: if content.kind() == Kind::File {
-                        origins
-                    } else {
-                        Vec::new()
-                    },
+                    origins: if is_file { origins } else { Vec::new() },
+                    bound: has_bound(&content) || is_file && bound,
                     links,
                     attrs,
                     xattrs,
@@ -324,6 +336,23 @@ fn range() -> impl Strategy<Value = (u64, u64)> {
     })
 }
 
+fn bound() -> impl Strategy<Value = Record> {
+    let entry = chunk_entry(1 << 20).prop_filter("no hole", |entry| entry.present);
+    let entry = entry.prop_map(|entry| IndexEntry {
+        bound: true,
+        ..entry
+    });
+    let ids = any::<([u8; 16], [u8; 16])>();
+    (ids, 0..=CHUNKS_MAX - 20, vec(entry, 0..=20)).prop_map(|((file, payload), first, entries)| {
+        Record::Bound {
+            file: FileId(file),
+            payload: PayloadId(payload),
+            first,
+            entries,
+        }
+    })
+}
+
 pub(super) fn record() -> impl Strategy<Value = Record> {
     let file = || any::<[u8; 16]>().prop_map(FileId);
     let payload = || any::<[u8; 16]>().prop_map(PayloadId);
@@ -390,6 +419,7 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
             key: Zeroizing::new(key)
         }),
         chunks,
+        bound(),
         (file(), range(), time()).prop_map(|(file, (offset, len), time)| Record::Punch {
             file,
             offset,
@@ -460,6 +490,7 @@ pub(super) fn plain_body() -> Body {
         generation: 1,
         description: Vec::new(),
         origins: Vec::new(),
+        bound: false,
     }
 }
 

@@ -451,6 +451,7 @@ fn a_leaf_with_the_entries_of_an_inner_block_is_read_as_what_it_is_sealed_for() 
         compressed: true,
         present: true,
         origin: 0,
+        bound: false,
     };
     let (bytes, entry) = leaf.seal(&index_aead(), &VAULT, &FILE, &PAYLOAD, 1, 0);
     assert!(matches!(

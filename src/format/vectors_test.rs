@@ -370,6 +370,7 @@ fn frames_are_as_documented() {
             compressed,
             present: true,
             origin,
+            bound: false,
         };
         assert_eq!(entry.encode()[..], block.bytes("entry"), "{}", block.name());
     });

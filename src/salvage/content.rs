@@ -2,7 +2,8 @@
 //!
 //! The index says which frame each chunk is, and every frame is opened as such. Where the index itself is gone, or a frame is
 //! not the one that the index speaks of, the frame may still authenticate alone: it is the file's, at its place, but may be
-//! older than what was lost. Such bytes are handed out and named as *unproven*.
+//! older than what was lost. Such bytes are handed out and named as *unproven*. A frame whose key somebody else may know proves
+//! nothing of the kind: it is handed out, as unproven, only where nothing says any more what belongs there.
 
 use super::scan::Strewn;
 use crate::{
@@ -56,6 +57,7 @@ pub(super) fn read<E>(
             let mut reader = Reader {
                 source: keys.index(remains.store(), &aead, of, *id),
                 codec: keys.codec(of, &guard.key, *id, file.chunk, &guard.body.origins),
+                own: guard.body.origins.len(),
                 blobs: open(remains, strewn, id),
                 indexes: places(strewn, id, true, [index_path(id)]),
                 chunk: file.chunk,
@@ -93,6 +95,8 @@ fn places<const N: usize>(
 struct Reader<'a, E> {
     source: IndexSource<'a>,
     codec: ChunkCodec,
+    /// The number of frames whose key nobody else knows.
+    own: usize,
     /// Objects that hold its frames, or may.
     blobs: Vec<Arc<dyn Blob>>,
     indexes: Vec<ObjectPath>,
@@ -215,7 +219,7 @@ impl<E> Reader<'_, E> {
             proven = self.opens(chunk, entry, slot.clone());
         }
         if !proven {
-            if !self.opens_alone(chunk, slot) {
+            if !self.opens_alone(chunk, entry.is_some(), slot) {
                 note(&mut self.flaws.lost, bytes);
                 return Ok(());
             }
@@ -231,11 +235,13 @@ impl<E> Reader<'_, E> {
         entry.is_some_and(|entry| self.codec.open(chunk, entry, frame, plain).is_ok())
     }
 
-    /// Does any of the objects have a frame that authenticates without its entry?
-    fn opens_alone(&mut self, chunk: u64, slot: Range<usize>) -> bool {
+    /// Does any of the objects have a frame that authenticates without its entry? If that is `known`, the frame must be one that
+    /// nobody else can have made.
+    fn opens_alone(&mut self, chunk: u64, known: bool, slot: Range<usize>) -> bool {
         for blob in 0..self.blobs.len() {
             self.fetch_slot(blob, chunk, slot.clone());
             let alone = entry_within(self.chunk, &self.frames[slot.clone()]);
+            let alone = alone.filter(|entry| !known || usize::from(entry.origin) == self.own);
             if alone.is_some_and(|entry| self.opens(chunk, Some(&entry), slot.clone())) {
                 return true;
             }
@@ -275,6 +281,7 @@ fn entry_within(chunk: ChunkSize, frame: &[u8]) -> Option<IndexEntry> {
         compressed,
         present: true,
         origin,
+        bound: false,
     })
 }
 

@@ -36,7 +36,9 @@ pub(super) fn codec(
         };
         (aead, place)
     });
-    ChunkCodec::new(aead, place, chunk, compress).after(origins.collect())
+    ChunkCodec::new(aead, place, chunk, compress)
+        .after(origins.collect())
+        .bound_with(key.bind_key(&place.payload.0))
 }
 
 /// The keys of a vault's tree.

@@ -259,7 +259,10 @@ impl Core {
             return Err(misplaced(path));
         }
         let key = Arc::new(key);
-        let (content, inline) = self.content(&head.file, &key, body.content, body.origins);
+        let (mut content, inline) = self.content(&head.file, &key, body.content, body.origins);
+        if let NodeContent::File(file) = &mut content {
+            file.bound = body.bound;
+        }
         let state = NodeState {
             zone: head.zone,
             key,

@@ -211,7 +211,9 @@ impl Needed {
                         chunks: BTreeMap::new(),
                     });
                     let entries = (*first..).zip(entries);
-                    for (chunk, entry) in entries.filter(|(_, entry)| entry.present) {
+                    // What an entry is bound to, only the file's own key could tell.
+                    for (chunk, entry) in entries.filter(|(_, entry)| entry.present && !entry.bound)
+                    {
                         if claim.chunks.len() < CLAIMS_MAX || claim.chunks.contains_key(&chunk) {
                             claim.chunks.insert(chunk, entry.tag);
                         }

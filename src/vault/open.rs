@@ -118,6 +118,7 @@ fn root_guard(header: &Header, zone: &ZoneKey, options: &InitOptions) -> Vec<u8>
         generation: 0,
         description: Vec::new(),
         origins: Vec::new(),
+        bound: false,
     };
     seal_guard(&head, &key.guard_aead(header.suite), &header.vault, &body).bytes
 }

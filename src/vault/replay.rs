@@ -9,7 +9,7 @@ use super::{
     lock::Locked,
     node::{Node, NodeContent, NodeState},
     open::new_payloads,
-    types::ROOT_INO,
+    types::{Frames, ROOT_INO},
 };
 use crate::{
     crypto::FileKey,
@@ -141,11 +141,23 @@ impl Core {
                 state.key = Arc::new(FileKey::from_bytes(key));
                 state.seals = 0;
                 if let NodeContent::File(file) = &mut state.content {
-                    file.origins = Arc::default();
+                    file.forget_origins();
                 }
             }
             Record::Origins { origins, .. } => {
                 Core::apply_origins(&mut state, origins.clone())?;
+            }
+            Record::Bound {
+                payload,
+                first,
+                entries,
+                ..
+            } => {
+                let present = state.file()?.payload();
+                if present.is_none_or(|present| present.id != *payload) {
+                    return Err(inconsistent("it binds chunks of another payload"));
+                }
+                self.apply_bound(node.id, &mut state, *first, entries)?;
             }
             Record::Payload { payload, .. } => {
                 self.move_to_payload(node.id, &mut state, *payload)?;
@@ -330,8 +342,7 @@ impl Core {
             blob.settle()?;
         }
         for (first, entries) in (first..).step_by(PROOF_LEN).zip(entries.chunks(PROOF_LEN)) {
-            let mut plain = vec![0; entries.len() * payload.codec.chunk.len()];
-            match self.open_chunks(&node, payload, first, entries, &mut plain) {
+            match self.prove(&node, payload, first, entries) {
                 Ok(()) => {}
                 Err(VaultError::Chunk { .. } | VaultError::Damaged { .. }) => return Ok(false),
                 Err(error) => return Err(error),
@@ -342,6 +353,25 @@ impl Core {
             self.journal.depends_on_names(&new_payload_dir());
         }
         Ok(true)
+    }
+
+    /// Are these frames the ones that were written? A MAC tells that by itself; if what it stands for does not open, it never did, and
+    /// the log must not end there for that.
+    fn prove(
+        &self,
+        node: &Arc<Node>,
+        payload: &Payload,
+        first: u64,
+        entries: &[IndexEntry],
+    ) -> Result<()> {
+        let last = entries.iter().rposition(|entry| entry.present);
+        if let Some(last) = last.filter(|_| entries.iter().any(|entry| entry.bound)) {
+            let entries = entries[..=last].to_vec();
+            let run = Frames { first, entries };
+            return self.read_frames(node, payload, &run, &mut Vec::new());
+        }
+        let mut plain = vec![0; entries.len() * payload.codec.chunk.len()];
+        self.open_chunks(node, payload, first, entries, &mut plain)
     }
 }
 

@@ -9,7 +9,7 @@ use wardfs::{
 const STRIDE: usize = 4096 + 32;
 
 /// The origins of the first file of a bundle.
-fn origins(stream: &[u8]) -> Vec<Origin> {
+pub fn origins(stream: &[u8]) -> Vec<Origin> {
     let records = records_of(stream);
     let mut rest = &records[..];
     while let Some((len, more)) = rest.split_first_chunk() {
@@ -33,7 +33,7 @@ fn opened_by(payload: &[u8], origins: &[Origin]) -> usize {
 }
 
 /// By section 10 of the page, and nothing of the program but the cipher.
-fn opens(origin: &Origin, chunk: u64, slot: &[u8]) -> bool {
+pub fn opens(origin: &Origin, chunk: u64, slot: &[u8]) -> bool {
     let len = usize::from(slot[0]) | usize::from(slot[1]) << 8;
     if len == 0 || slot.len() < len + 32 {
         return false;

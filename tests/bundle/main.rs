@@ -5,12 +5,14 @@
 //! fixture   vaults, a tree with everything in it      damage   bundles that are cut, changed or made up
 //! keys      who seals with what, before and after     crash    power losses, kills, full disks
 //! beside    others use the vault at the same time       bounds   depth, names that are taken, what errors tell
+//! forge     frames by who has the keys
 //! ```
 mod beside;
 mod bounds;
 mod crash;
 mod damage;
 mod fixture;
+mod forge;
 mod keys;
 #[path = "../vaults/mod.rs"]
 mod vaults;

@@ -321,6 +321,7 @@ def keys_file():
         guard_key_of_suite_2=derive(FILE_KEY, "wardfs guard", u8(SIV)),
         chunk_key_of_suite_1=derive(FILE_KEY, "wardfs chunk", u8(GCM)),
         chunk_key_of_suite_1_after_2_origins=derive(FILE_KEY, "wardfs chunk after", u8(GCM), u8(2)),
+        bind_key_of_a_payload=derive(FILE_KEY, "wardfs bind frame", PAYLOAD),
         index_key_of_suite_1=derive(FILE_KEY, "wardfs index", u8(GCM)),
     )
     out.write()
@@ -654,7 +655,9 @@ def guard_roots_refused(refused):
     root("entry in an empty file", "out of bounds, index root: count, by the file's size", 0, payload(0, one))
     root("hole at the end", "invalid, index root: hole at the end, count", 50_000, payload(0, one, HOLE))
     root("entry without flag 2", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 0)))
-    root("entry of an unknown flag", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 66)))
+    root("entry of an unknown flag", "invalid, frame head: flags", 5, payload(0, entry(1, 5, 130)))
+    root("bound entry that is not announced", "invalid, guard body: a bound entry, not announced", 5, payload(0, entry(1, 5, 66)))
+    root("bound block", "invalid, index entry of a block: bound", 5, payload(1, entry(1, 5120, 66)))
     root("length without flags or tag", "invalid, frame head: flags", 5, payload(0, entry(0, 5, 0)))
     root("stored length 0", "out of bounds, frame head: stored length", 5, payload(0, entry(1, 0, 2)))
     root("stored length beyond the chunk", "out of bounds, frame head: stored length", 5, payload(0, entry(1, 4097, 2)), 12)
@@ -668,6 +671,12 @@ def with_origins(fields, *extension):
     inside = joined(extension)
     at = [what for _, what in fields].index("extensions")
     return [*fields[:at], (u16(1) + u16(0x8001) + u32(len(inside)), "extensions: one, origins, length"), *extension, *fields[at + 1 :]]
+
+
+def with_extensions(fields, *extensions):
+    """The body with these extensions, each a kind and its bytes."""
+    area = u16(len(extensions)) + b"".join(u16(kind) + u32(len(inside)) + inside for kind, inside in extensions)
+    return changed(fields, "extensions", area)
 
 
 def guard_origins(out):
@@ -692,7 +701,19 @@ def guard_origins(out):
     refused("origins of a directory", "invalid, guard body: origins of what is no file", with_origins(body(directory_content()), (u8(1), ""), *one))
     of_origin = body(file_content(5, payload(1, entry(1, 5120, 6)), flags=4))
     refused("block of an origin", "invalid, index entry of a block: origin", of_origin)
-    refused("another critical extension", "unknown extension, guard body: extensions", changed(own, "extensions", u16(1) + u16(0x8002) + u32(0)))
+    refused("another critical extension", "unknown extension, guard body: extensions", changed(own, "extensions", u16(1) + u16(0x8003) + u32(0)))
+    # Entries that are bound.
+    told = body(file_content(50_000, payload(0, entry(1, 16_384, 66), entry(2, 16_384, 70), HOLE, entry(4, 848, 11)), flags=4))
+    two_origins, bound = (0x8001, u8(2) + joined([*one, *two])), (0x8002, b"")
+    for title, fields in [
+        ("file of two origins, bound", with_extensions(told, two_origins, bound)),
+        ("inline file, bound", with_extensions(body(file_content(3, inline(b"abc"))), bound)),
+    ]:
+        n = out.fresh()
+        out.block(title, nonce=nonce(n), body=fields, bytes=guard(fields, n))
+    refused("bound entries that are not announced", "invalid, guard body: a bound entry, not announced", with_extensions(told, two_origins))
+    refused("bound entries of a directory", "invalid, guard body: bound entries of what is no file", with_extensions(body(directory_content()), bound))
+    refused("bytes in the extension of bound entries", "trailing, guard body: bound", with_extensions(told, two_origins, (0x8002, u8(0))))
 
 
 def guard_file():
@@ -856,7 +877,7 @@ def index_file():
     refused("another payload, suite 2", "authentication, index block", payload=OTHER)
     refused("another number, suite 2", "authentication, index block", number=70_001)
     block("compressed entry above level 0", entry(1, 5120, 3) + HOLE * 255, 1, 0, refused="invalid, index entry of a block: compressed")
-    block("entry of an unknown flag", entry(1, 5, 66) + HOLE * 255, 0, 0, SIV, refused="invalid, frame head: flags")
+    block("entry of an unknown flag", entry(1, 5, 130) + HOLE * 255, 0, 0, SIV, refused="invalid, frame head: flags")
     block("tag without flag 2", entry(1, 0, 0) + HOLE * 255, 0, 0, refused="invalid, frame head: flags")
     block("a stored length of 0", entry(1, 0, 2) + HOLE * 255, 0, 0, refused="out of bounds, frame head: stored length")
     hole = {"entry": HOLE, "refused": "invalid, index block: opened for a hole, number"}
@@ -880,6 +901,10 @@ def record_file():
 
     def chunks(first, entries, size):
         numbers = [(u64(first), "first chunk"), (u64(size), "size"), now, (u32(len(entries)), "count")]
+        return [node, (PAYLOAD, "payload id"), *numbers, *[(data, f"entry {i}") for i, data in enumerate(entries)]]
+
+    def bound(first, entries):
+        numbers = [(u64(first), "first chunk"), (u32(len(entries)), "count")]
         return [node, (PAYLOAD, "payload id"), *numbers, *[(data, f"entry {i}") for i, data in enumerate(entries)]]
 
     def xattr(key, rest):
@@ -914,6 +939,7 @@ def record_file():
         ("key", 13, [node, (FILE_KEY, "file key")]),
         ("origins", 14, [node, (u8(2), "count of origins"), *origin(0x11, "one"), *origin(0x22, "two")]),
         ("no origins", 14, [node, (u8(0), "count of origins")]),
+        ("bound", 15, bound(7, [entry(1, 16_384, 66), entry(2, 1, 67)])),
     ]:
         out.block(title, bytes=[(u8(kind), "type"), *fields])
 
@@ -921,7 +947,11 @@ def record_file():
         out.block(title, bytes=u8(kind) + joined(fields), refused=reason)
 
     refused("type 0", "invalid, record: type", 0, [node])
-    refused("type 15", "invalid, record: type", 15, [node])
+    refused("type 16", "invalid, record: type", 16, [node])
+    refused("bound entries of which one is not", "invalid, record: entries that are not bound", 15, bound(0, [entry(1, 1, 66), entry(1, 1, 2)]))
+    refused("bound entries with a hole", "invalid, record: entries that are not bound", 15, bound(0, [entry(1, 1, 66), HOLE]))
+    refused("bound entries past the greatest file", "out of bounds, record: end of a range of chunks", 15, bound(2**51, [entry(1, 1, 66)]))
+    refused("4 G bound entries", "truncated, index entries", 15, [*bound(0, [])[:-1], (u32(2**32 - 1), "")])
     refused("16 origins", "out of bounds, count of origins", 14, [node, (u8(16), ""), *origin(0x11, "") * 16])
     refused("an origin that is cut", "truncated, origins", 14, [node, (u8(1), ""), *origin(0x11, "")[:3]])
     refused("place 3", "invalid, record: place", 1, [node, (u8(3), "")])
@@ -1073,6 +1103,43 @@ def chunk_file():
         ("of an origin that is not there", "the file has no such origin", of_itself(3, 14)),
     ]:
         out.block(title, **fields, bytes=frame, refused=reason)
+
+    # Entries that are bound.
+    def mac(frame, index=5, payload=PAYLOAD):
+        return blake3(joined(frame) + u64(index), key=derive(FILE_KEY, "wardfs bind frame", payload)).digest()[:16]
+
+    def bound(fields_and_frame, code=None):
+        fields, frame = fields_and_frame
+        clear = joined(frame)[:4]
+        return {**fields, "entry": (code or mac(frame)) + clear[:3] + u8(clear[3] | 64)}, frame
+
+    def another(frame, at):
+        """The frame with another byte."""
+        whole = bytearray(joined(frame))
+        whole[at] ^= 1
+        return bytes(whole)
+
+    for title, (fields, frame) in [
+        ("of origin 0, bound", bound(of_origin(0x11, 2))),
+        ("of origin 1, suite 2, bound", bound(of_origin(0x22, 6, SIV))),
+        ("of the file itself, bound", bound(of_itself(0, 2))),
+    ]:
+        if title.startswith("of the file"):
+            del fields["origins"]
+        out.block(title, **fields, plain=text, bytes=frame)
+    other = "the frame is not the one that the index is bound to"
+    told = of_origin(0x11, 2)
+    for title, frame in [("nonce", another(told[1], 4)), ("byte", another(told[1], 20)), ("tag", another(told[1], -1)), ("frame", of_origin(0x11, 2)[1])]:
+        out.block(f"another {title} than the bound one", **bound(told)[0], bytes=frame, refused=other)
+    for title, code in [
+        ("bound as another chunk", mac(told[1], index=6)),
+        ("bound in another payload", mac(told[1], payload=OTHER)),
+        ("bound by its tag", told[0]["entry"][:16]),
+    ]:
+        out.block(title, **bound(told, code)[0], bytes=told[1], refused=other)
+    out.block("its MAC in an entry that is not bound", **{**told[0], "entry": mac(told[1]) + told[0]["entry"][16:]}, bytes=told[1], refused="the frame's tag is not the one in the index")
+    fields, frame = bound(of_origin(0x11, 6))
+    out.block("of origin 0 under the number of origin 1, bound", **fields, bytes=frame, refused=sealed)
     out.write()
 
 

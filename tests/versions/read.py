@@ -211,10 +211,13 @@ class Guard:
         self.kind = reader.number(1)
         {1: self.file_content, 2: self.directory_content}.get(self.kind, self.other_content)(reader)
         self.origins = []
-        for origins in extensions(reader, (0x8001,)).values():
-            origins = Reader(origins)
+        found = extensions(reader, (0x8001, 0x8002))
+        if 0x8001 in found:
+            origins = Reader(found[0x8001])
             self.origins = [(origins.take(48), origins.take(32)) for _ in range(origins.number(1))]
             need(self.kind == 1 and 1 <= len(self.origins) <= 15 and not origins.rest(), "guard: origins")
+        self.bound = 0x8002 in found
+        need(not self.bound or self.kind == 1 and found[0x8002] == b"", "guard: bound")
         if self.kind == 1:
             self.read_file()
         padding = reader.rest()
@@ -295,7 +298,12 @@ class Guard:
         frame = self.frames[chunk * (self.chunk + 32) :]
         length = int.from_bytes(entry[16:19], "little")
         head, nonce, sealed = frame[:4], frame[4:16], frame[16 : 32 + length]
-        need(head == entry[16:] and sealed[-16:] == entry[:16], f"chunk {chunk}: another frame")
+        leads, known = entry[16:], sealed[-16:]
+        if leads[3] & 64:
+            need(self.bound, f"chunk {chunk}: bound")
+            leads = leads[:3] + u(leads[3] & ~64, 1)
+            known = blake3(head + nonce + sealed + u(chunk, 8), key=derive(self.key, "wardfs bind frame", self.payload)).digest()[:16]
+        need(head == leads and known == entry[:16], f"chunk {chunk}: another frame")
         ids, key = self.sealed_as(head[3] >> 2 & 15)
         bound = u(0, 2) + u(self.suite, 1) + ids + u(chunk, 8) + head
         plain = opened(self.suite, key, nonce, sealed, bound, f"chunk {chunk}")

@@ -147,6 +147,7 @@ impl Plan<'_, '_> {
             generation: 1,
             description: Vec::new(),
             origins: Vec::new(),
+            bound: false,
         })
     }
 }

@@ -6,7 +6,7 @@ use super::{
     super::report::{Finding, Kind},
     Scan,
     elsewhere::Elsewhere,
-    recognise::{PROBES_MAX, Probe, Wanting, tag_at},
+    recognise::{PROBES_MAX, Probe, Sign, Wanting},
     sweep::place_of,
 };
 use crate::{
@@ -69,17 +69,14 @@ impl Scan<'_> {
     fn want_one(&self, payload: PayloadId, claim: &Claim, size: ChunkSize, is_new: bool) {
         let probes = claim.chunks.iter().map(|(chunk, tag)| Probe {
             at: size.frame_offset(*chunk),
-            tag: *tag,
+            sign: Sign::Tag(*tag),
         });
         let mut probes: Vec<Probe> = probes.collect();
         let is_there = |place: ObjectPath| {
             let Ok(blob) = self.store.open(&place, false) else {
                 return false;
             };
-            let is_it = |probe: &Probe| {
-                let tag = tag_at(&*blob, probe.at, false);
-                tag.is_ok_and(|tag| tag == Some(probe.tag.0))
-            };
+            let is_it = |probe: &Probe| probe.is_in(&*blob, false).unwrap_or(false);
             probes.iter().any(is_it)
         };
         let is_in_place = is_there(place_of(&payload, false));

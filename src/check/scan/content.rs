@@ -8,7 +8,7 @@ use super::{
     dir::Dir,
     entry::text,
     kind_of,
-    recognise::{PROBES_MAX, Probe, Wanting, tag_at},
+    recognise::{PROBES_MAX, Probe, Sign, Wanting},
 };
 use crate::{
     codec::ChunkCodec,
@@ -50,7 +50,7 @@ pub(super) struct FileAt {
     id: FileId,
     payload: PayloadId,
     size: u64,
-    codec: ChunkCodec,
+    codec: Arc<ChunkCodec>,
     /// For index blocks.
     key: FileKey,
     bad: Mutex<Vec<Bad>>,
@@ -74,11 +74,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn expect(&self, at: u64, entry: &IndexEntry) {
+    fn expect(&self, at: u64, sign: impl FnOnce() -> Sign) {
         let mut probes = self.probes.lock();
         if probes.len() < PROBES_MAX {
-            let tag = entry.tag;
-            probes.push(Probe { at, tag });
+            let sign = sign();
+            probes.push(Probe { at, sign });
         }
     }
 }
@@ -114,7 +114,7 @@ impl FileAt {
             id,
             payload,
             size: state.size,
-            codec,
+            codec: Arc::new(codec),
             key,
             bad: Mutex::default(),
             stored: Mutex::default(),
@@ -126,6 +126,19 @@ impl FileAt {
 
     fn chunk(&self) -> ChunkSize {
         self.codec.chunk()
+    }
+
+    /// By what a frame is recognised.
+    fn sign(&self, chunk: u64, entry: &IndexEntry) -> Sign {
+        if entry.bound {
+            let (codec, entry) = (Arc::clone(&self.codec), *entry);
+            return Sign::Bound {
+                codec,
+                chunk,
+                entry,
+            };
+        }
+        Sign::Tag(entry.tag)
     }
 
     fn frame(&self, chunk: u64, entry: &IndexEntry) -> Range<u64> {
@@ -160,7 +173,7 @@ impl Scan<'_> {
         for block in &blocks {
             let at = IndexBlock::offset(block.level, block.number);
             if !self.is_pending(&index, at) {
-                file.seen[INDEX].expect(at, &block.entry);
+                file.seen[INDEX].expect(at, || Sign::Tag(block.entry.tag));
             }
         }
         file.left.fetch_add(blocks.len(), SeqCst);
@@ -223,7 +236,8 @@ impl Scan<'_> {
         }
         file.note_stored(first, entries);
         for (chunk, entry) in (first..).zip(entries).filter(|(_, entry)| entry.present) {
-            file.seen[FRAMES].expect(file.chunk().frame_offset(chunk), entry);
+            let at = file.chunk().frame_offset(chunk);
+            file.seen[FRAMES].expect(at, || file.sign(chunk, entry));
         }
         if self.contents != Contents::All {
             return;
@@ -345,7 +359,8 @@ impl Scan<'_> {
             .filter(|(chunk, _)| !self.is_pending(&path, file.chunk().frame_offset(*chunk)))
             .collect();
         for (chunk, entry) in &probes {
-            file.seen[FRAMES].expect(file.chunk().frame_offset(*chunk), entry);
+            let at = file.chunk().frame_offset(*chunk);
+            file.seen[FRAMES].expect(at, || file.sign(*chunk, entry));
         }
         let Some((chunk, entry)) = probes.first() else {
             return;
@@ -357,7 +372,9 @@ impl Scan<'_> {
             let mut probes = probes.iter();
             probes.try_fold(false, |known, (chunk, entry)| {
                 let at = file.chunk().frame_offset(*chunk);
-                Ok::<_, StoreError>(known || tag_at(blob, at, false)? == Some(entry.tag.0))
+                let is_known = |probe: Probe| probe.is_in(blob, false);
+                let sign = file.sign(*chunk, entry);
+                Ok::<_, StoreError>(known || is_known(Probe { at, sign })?)
             })
         };
         match self.store.open(&path, false).and_then(|blob| known(&*blob)) {

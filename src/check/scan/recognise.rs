@@ -1,8 +1,8 @@
 //! Content that lies under another name than its own: payloads and indexes that were renamed, or exchanged with one another.
 //!
 //! A guard names the tags of its file's first frames or index blocks, and tags lie in the clear. So an object is recognised by
-//! comparing 16 bytes, and nothing is opened for it. Looked at is only what no guard claims or what is of no use to the file
-//! whose name it has, and only if a file is without content.
+//! comparing 16 bytes, and nothing is opened for it; or, if the index is bound to the frames, by the MAC of one of them. Looked at is
+//! only what no guard claims or what is of no use to the file whose name it has, and only if a file is without content.
 use super::{
     super::report::{Finding, Kind},
     Scan,
@@ -11,14 +11,18 @@ use super::{
     sweep::{QUARANTINE, place_of},
 };
 use crate::{
+    codec::ChunkCodec,
     crypto::{TAG_LEN, Tag},
     format::{
         CHUNK_LOG2_MAX, ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead, IndexBlock,
-        PayloadId, new_payload_path,
+        IndexEntry, PayloadId, new_payload_path,
     },
     store::{Blob, ObjectPath, StoreError},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// So many frames or blocks of a file are looked for: one of them may be damaged itself.
 pub(super) const PROBES_MAX: usize = 4;
@@ -28,11 +32,21 @@ const PLACES_MAX: usize = 256;
 const BEFORE_FRAME: u64 = (FRAME_OVERHEAD - TAG_LEN) as u64;
 
 /// What should be found in an object.
-#[derive(Clone, Copy)]
 pub(super) struct Probe {
     /// Where the frame or block begins.
     pub at: u64,
-    pub tag: Tag,
+    pub sign: Sign,
+}
+
+/// By what it is known.
+pub(super) enum Sign {
+    Tag(Tag),
+    /// The entry is bound: of this chunk's frame.
+    Bound {
+        codec: Arc<ChunkCodec>,
+        chunk: u64,
+        entry: IndexEntry,
+    },
 }
 
 /// A file of whose content nothing can be read.
@@ -43,6 +57,36 @@ pub(super) struct Wanting {
     /// No guard names any of its frames: it belongs among the new ones.
     pub is_new: bool,
     pub probes: Vec<Probe>,
+}
+
+impl Probe {
+    /// Is it what begins there?
+    pub fn is_in(&self, blob: &dyn Blob, is_index: bool) -> Result<bool, StoreError> {
+        match &self.sign {
+            Sign::Tag(tag) => Ok(tag_at(blob, self.at, is_index)? == Some(tag.0)),
+            Sign::Bound { .. } => self.is_bound_to(blob),
+        }
+    }
+
+    /// Is what begins there the frame that the entry is bound to?
+    fn is_bound_to(&self, blob: &dyn Blob) -> Result<bool, StoreError> {
+        let Sign::Bound {
+            codec,
+            chunk,
+            entry,
+        } = &self.sign
+        else {
+            return Ok(false);
+        };
+        let mut frame = vec![0; FRAME_OVERHEAD + entry.stored_len as usize];
+        let head = frame.len().min(FRAME_HEAD_LEN);
+        let got = blob.read_at(self.at, &mut frame[..head])?;
+        if got < head || frame[..head] != entry.frame_head().encode() {
+            return Ok(false);
+        }
+        let got = blob.read_at(self.at, &mut frame)?;
+        Ok(codec.recognise(*chunk, entry, &frame[..got]).is_ok())
+    }
 }
 
 impl Wanting {
@@ -58,18 +102,26 @@ impl Wanting {
 struct Wanted<'a> {
     all: &'a [Wanting],
     places: BTreeMap<(u64, bool), HashMap<[u8; TAG_LEN], usize>>,
+    /// Those that a MAC tells, by number.
+    bound: Vec<(usize, &'a Probe)>,
 }
 
 impl<'a> Wanted<'a> {
     fn new(all: &'a [Wanting]) -> Wanted<'a> {
         let mut places: BTreeMap<(u64, bool), HashMap<[u8; TAG_LEN], usize>> = BTreeMap::new();
+        let mut bound = Vec::new();
         for (number, one) in all.iter().enumerate() {
             for probe in &one.probes {
-                let at = places.entry((probe.at, one.is_index)).or_default();
-                at.insert(probe.tag.0, number);
+                match &probe.sign {
+                    Sign::Tag(tag) => {
+                        let at = places.entry((probe.at, one.is_index)).or_default();
+                        at.insert(tag.0, number);
+                    }
+                    Sign::Bound { .. } => bound.push((number, probe)),
+                }
             }
         }
-        Wanted { all, places }
+        Wanted { all, places, bound }
     }
 
     /// Whose content is it?
@@ -77,6 +129,11 @@ impl<'a> Wanted<'a> {
         for ((at, is_index), tags) in self.places.iter().take(PLACES_MAX) {
             let tag = tag_at(blob, *at, *is_index)?;
             if let Some(number) = tag.and_then(|tag| tags.get(&tag)) {
+                return Ok(self.all.get(*number));
+            }
+        }
+        for (number, probe) in &self.bound {
+            if probe.is_bound_to(blob)? {
                 return Ok(self.all.get(*number));
             }
         }

@@ -47,6 +47,7 @@ fn entry(tag: u8, stored_len: u32, compressed: bool) -> IndexEntry {
         compressed,
         present: true,
         origin: 0,
+        bound: false,
     }
 }
 
@@ -140,6 +141,7 @@ fn body(content: Content) -> Body {
         generation: 5,
         description: Vec::new(),
         origins: Vec::new(),
+        bound: false,
     }
 }
 
@@ -152,7 +154,7 @@ pub(super) fn origin(byte: u8) -> Origin {
     }
 }
 
-fn of_origins() -> [(&'static str, Body); 3] {
+fn of_origins() -> Vec<(&'static str, Body)> {
     let of = |number, entry| IndexEntry {
         origin: number,
         ..entry
@@ -169,9 +171,27 @@ fn of_origins() -> [(&'static str, Body); 3] {
     };
     let file = FileState {
         compress: false,
+        ..stored(50_000, 0, entries.clone())
+    };
+    let bound = |entry: &IndexEntry| IndexEntry {
+        bound: entry.present && entry.origin < 2,
+        ..*entry
+    };
+    let entries: Vec<_> = entries.iter().map(bound).collect();
+    let bound = |state, origins| Body {
+        bound: true,
+        ..with(state, origins)
+    };
+    let told = FileState {
+        compress: false,
         ..stored(50_000, 0, entries)
     };
-    [
+    vec![
+        (
+            "file of two origins, bound",
+            bound(told, vec![origin(0x11), origin(0x22)]),
+        ),
+        ("inline file, bound", bound(inline(b"abc"), Vec::new())),
         (
             "file of two origins",
             with(file.clone(), vec![origin(0x11), origin(0x22)]),
@@ -263,7 +283,11 @@ pub(super) fn guards() -> Vec<(&'static str, (GuardHead, Body))> {
     .into_iter()
     .map(|(name, body)| (name, (head.clone(), body)))
     .collect::<Vec<_>>();
-    values.extend(of_origins().map(|(name, body)| (name, (head.clone(), body))));
+    values.extend(
+        of_origins()
+            .into_iter()
+            .map(|(name, body)| (name, (head.clone(), body))),
+    );
     values.push(("empty file, suite 2", (siv, file(inline(b"")))));
     values.push(("two stanzas", (two, body(Content::Fifo))));
     values
@@ -406,6 +430,10 @@ fn of_content() -> Vec<(&'static str, Record)> {
         size,
         time,
     };
+    let bound = |tag, stored_len, compressed| IndexEntry {
+        bound: true,
+        ..entry(tag, stored_len, compressed)
+    };
     let (offset, len) = (4096, 1 << 40);
     let payloads = vec![payload, PayloadId(OTHER)];
     vec![
@@ -424,6 +452,15 @@ fn of_content() -> Vec<(&'static str, Record)> {
         ),
         ("payload", Record::Payload { file, payload }),
         ("chunks", chunks),
+        (
+            "bound",
+            Record::Bound {
+                file,
+                payload,
+                first,
+                entries: vec![bound(1, 16_384, false), bound(2, 1, true)],
+            },
+        ),
         (
             "punch",
             Record::Punch {

@@ -133,6 +133,7 @@ impl Core {
             generation,
             description: snap.description.clone(),
             origins: (*snap.origins).clone(),
+            bound: snap.bound,
         };
         let sealed = self.keys.seal_again(&head, &snap.key, &body);
         Sealed {

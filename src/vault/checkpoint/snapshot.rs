@@ -49,6 +49,7 @@ pub(super) struct NodeSnap {
     pub links: Vec<Link>,
     pub description: Vec<u8>,
     pub origins: Origins,
+    pub bound: bool,
     pub generation: u64,
     pub seals: u64,
     pub content: ContentSnap,
@@ -187,9 +188,9 @@ impl Core {
         // A directory above a changed node, or a node that only another's change concerns.
         self.hold_inline(node, &mut state)?;
         let content = self.snap_content(node, &mut state, segment)?;
-        let origins = match &state.content {
-            NodeContent::File(file) => Arc::clone(&file.origins),
-            _ => Origins::default(),
+        let (origins, bound) = match &state.content {
+            NodeContent::File(file) => (Arc::clone(&file.origins), file.bound),
+            _ => (Origins::default(), false),
         };
         let NodeState {
             zone,
@@ -212,6 +213,7 @@ impl Core {
             links: links.clone(),
             description: description.clone(),
             origins,
+            bound,
             generation: *generation,
             seals: *seals,
             content,

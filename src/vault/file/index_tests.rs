@@ -70,6 +70,7 @@ fn entry(value: u64) -> IndexEntry {
         compressed: false,
         present: true,
         origin: 0,
+        bound: false,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Short content lies in the guard (*inline*); longer content in a payload. A chunk that was never stored is written
 //! straight into the payload once it is whole; every other change becomes a patch, which the journal logs and a checkpoint
 //! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
+mod bind;
 mod clear;
 mod copy;
 mod early;
@@ -62,6 +63,8 @@ pub(super) struct FileData {
     /// What frames may have been sealed as that the file did not seal as what it is now. They stay as long as the file's key:
     /// under the chunk key of a lower number nothing is sealed again.
     pub origins: Origins,
+    /// Entries of its index may be bound.
+    pub bound: bool,
     pub body: FileBody,
     /// Acknowledged, in memory, not in the log.
     pub unlogged: Unlogged,
@@ -153,6 +156,7 @@ impl FileData {
             chunk,
             compress,
             origins: Arc::default(),
+            bound: false,
             body: FileBody::Inline(Some(Arc::default())),
             unlogged: Unlogged::default(),
             listed: false,
@@ -167,6 +171,11 @@ impl FileData {
                 (payload.slots.allocated() + payload.overlay.bytes()).div_ceil(512)
             }
         }
+    }
+
+    /// Under another file key nothing was sealed as anything else.
+    pub fn forget_origins(&mut self) {
+        (self.origins, self.bound) = (Arc::default(), false);
     }
 
     pub fn payload_mut(&mut self) -> Option<&mut Payload> {

@@ -172,7 +172,7 @@ impl Core {
             let old = std::mem::replace(state.file_mut()?, file);
             self.dead.lock().extend(old.payload().map(|old| old.id));
         } else {
-            state.file_mut()?.origins = Arc::default();
+            state.file_mut()?.forget_origins();
         }
         self.mark_dirty(node, &mut state);
         Ok(())

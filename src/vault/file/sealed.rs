@@ -3,9 +3,11 @@
 //! Who takes frames along must be told the chunk key. From that moment the file seals nothing with it any more: the key becomes
 //! an *origin*, and what is written later is sealed with one that was told to nobody. A file that came from elsewhere has the
 //! origins that came with its frames, and seals with its own key. So no key seals in two vaults, and whoever was given the
-//! content of one moment reads none of a later one.
+//! content of one moment reads none of a later one. Nor can they put another frame in the place of one whose key they have: the
+//! index is bound to all bytes of it (`bind`).
 use super::{
-    FileBody, LazyCodec, Payload, straight::write_frames, unlogged::Unlogged, write::INDEX_COST,
+    FileBody, LazyCodec, Payload, bind::Moment, straight::write_frames, unlogged::Unlogged,
+    write::INDEX_COST,
 };
 use crate::{
     format::{
@@ -25,12 +27,15 @@ use zeroize::Zeroizing;
 
 /// Index entries looked at in one go.
 const STEP: usize = 256;
+/// So often it is tried to give away a file that others are writing to.
+const TRIES: usize = 16;
 
 impl Core {
     /// What the `Origins` record says, in memory.
     pub fn apply_origins(state: &mut NodeState, origins: Vec<Origin>) -> Result<()> {
         let key = Arc::clone(&state.key);
         let file = state.file_mut()?;
+        file.bound |= !origins.is_empty();
         file.origins = Arc::new(origins);
         let (chunk, compress, origins) = (file.chunk, file.compress, Arc::clone(&file.origins));
         if let Some(payload) = file.payload_mut() {
@@ -40,20 +45,25 @@ impl Core {
         Ok(())
     }
 
-    /// Makes all frames of a file such that they can be taken along: those that were sealed as what it is now get that as an
-    /// origin. `None`: the content lies in the guard.
+    /// Makes all frames of a file such that they can be taken along: the index is bound to them, and those that were sealed as what
+    /// it is now get that as an origin. `None`: the content lies in the guard.
     ///
     /// # Errors
     /// `KeyUsedUp` when there are as many origins as there can be and the file is too long for another key, or no entry leads to it.
     pub fn give_away(&self, node: &Arc<Node>) -> Result<Option<Sealing>> {
-        if self.seals_as_it_is(node)? {
+        for _ in 0..TRIES {
+            let moment = self.moment(&node.state.read())?;
+            if !self.bind_frames(node)? {
+                return self.sealing(node);
+            }
             if node.state.read().file()?.origins.len() >= ORIGINS_MAX {
                 self.renew_key(node, true)?;
-                self.checkpoint_now()?;
+            } else if self.add_origin(node, &moment)? {
+                return self.sealing(node);
             }
-            self.add_origin(node)?;
+            self.checkpoint_now()?;
         }
-        self.sealing(node)
+        Err(VaultError::Invalid("it is written to all the time"))
     }
 
     /// How the content lies in its payload. `None`: it lies in the guard.
@@ -72,32 +82,8 @@ impl Core {
         }))
     }
 
-    /// Has it any frame that was sealed as what the file is now?
-    fn seals_as_it_is(&self, node: &Arc<Node>) -> Result<bool> {
-        let mut at = 0;
-        loop {
-            let state = node.state.read();
-            let file = state.file()?;
-            let FileBody::Payload(payload) = &file.body else {
-                return Ok(false);
-            };
-            let end = file.chunk.count(file.size);
-            let Some(run) = self.next_frames(node, &state, payload, at..end, STEP)? else {
-                return Ok(false);
-            };
-            let own = file.origins.len();
-            if run
-                .entries
-                .iter()
-                .any(|entry| usize::from(entry.origin) == own)
-            {
-                return Ok(true);
-            }
-            at = run.first + run.entries.len() as u64;
-        }
-    }
-
-    fn add_origin(&self, node: &Arc<Node>) -> Result<()> {
+    /// Not if any frame was stored since `moment`, or is about to be: it would not be bound.
+    fn add_origin(&self, node: &Arc<Node>, moment: &Moment) -> Result<bool> {
         let _change = self.change_alone(Room::Usual)?;
         self.touch(node)?;
         let mut state = node.state.write();
@@ -105,9 +91,13 @@ impl Core {
             return Err(VaultError::KeyUsedUp);
         }
         let file = state.file()?;
-        let Some(payload) = file.payload() else {
-            return Ok(());
+        let is_same = self.moment(&state)? == *moment;
+        let Some(payload) = file.payload().filter(|_| is_same) else {
+            return Ok(false);
         };
+        if payload.slots.map().busy.is_any_folded() {
+            return Ok(false);
+        }
         let (suite, place) = (self.keys.suite, payload.codec.place);
         let count = u8::try_from(file.origins.len()).unwrap_or(u8::MAX);
         let mut origins = (*file.origins).clone();
@@ -123,7 +113,7 @@ impl Core {
         }])?;
         Core::apply_origins(&mut state, origins)?;
         self.mark_dirty(node, &mut state);
-        Ok(())
+        Ok(true)
     }
 
     /// The next frames of the payload from chunk `from` on, as they are stored and laid out by stride; at most `most`. `None`:
@@ -153,7 +143,7 @@ impl Core {
     }
 
     /// The next entries that are no holes.
-    fn next_frames(
+    pub(super) fn next_frames(
         &self,
         node: &Node,
         state: &NodeState,
@@ -182,7 +172,8 @@ impl Core {
         Ok(None)
     }
 
-    fn read_frames(
+    /// Reads frames that are as their entries say; what is between holes is laid out with them.
+    pub(in crate::vault) fn read_frames(
         &self,
         node: &Node,
         payload: &Payload,
@@ -205,17 +196,11 @@ impl Core {
         let got = blob.read_at(chunk.frame_offset(run.first), into)?;
         into.truncate(got);
         let codec = payload.codec.get();
-        for (number, entry) in run.entries.iter().enumerate() {
-            let frame = into.get(number * stride..).unwrap_or_default();
-            let index = run.first + number as u64;
-            codec
-                .recognise(index, entry, frame)
-                .map_err(|source| VaultError::Chunk {
-                    object: node.label(),
-                    source,
-                })?;
-        }
-        Ok(())
+        let known = codec.recognise_run(&self.pool, run.first, &run.entries, into);
+        known.map_err(|source| VaultError::Chunk {
+            object: node.label(),
+            source,
+        })
     }
 
     /// Makes an empty file one of this size, all hole, whose frames were sealed as these origins.
@@ -250,7 +235,7 @@ impl Core {
         Ok(())
     }
 
-    /// Stores frames of consecutive chunks, laid out by stride, where nothing was stored before.
+    /// Stores frames of consecutive chunks, laid out by stride, where nothing was stored before. The index is bound to them.
     pub fn store_frames(&self, node: &Arc<Node>, run: &Frames, slots: &[u8]) -> Result<()> {
         let count = run.entries.len();
         let cost = self.chunk.len() as u64 + INDEX_COST;
@@ -260,7 +245,9 @@ impl Core {
         let file = state.file()?;
         let (chunk, known) = (file.chunk, file.origins.len());
         let fits = run.first + count as u64 <= chunk.count(file.size);
-        let named = |entry: &IndexEntry| entry.present && usize::from(entry.origin) < known;
+        // A MAC of another vault says nothing here.
+        let named =
+            |entry: &IndexEntry| entry.present && !entry.bound && usize::from(entry.origin) < known;
         if !fits
             || !run.entries.iter().all(named)
             || self.free_run(node, &key, file, run.first, count)? != count
@@ -273,11 +260,17 @@ impl Core {
         let Some(payload) = file.payload_mut() else {
             return Err(VaultError::Invalid("no payload"));
         };
+        let codec = payload.codec.get();
+        let entries = codec.bind_run(&self.pool, run.first, &run.entries, slots);
+        let entries = entries.map_err(|source| VaultError::Chunk {
+            object: node.label(),
+            source,
+        })?;
         let blob = self.born(payload)?;
-        write_frames(&blob, chunk, run.first, &run.entries, slots)?;
+        write_frames(&blob, chunk, run.first, &entries, slots)?;
         self.journal.depends_on(payload.id, &blob);
-        self.claim(node.id, &key, file, run.first, &run.entries)?;
-        self.note_claim(file, run.first, &run.entries, count * chunk.len());
+        self.claim(node.id, &key, file, run.first, &entries)?;
+        self.note_claim(file, run.first, &entries, count * chunk.len());
         Ok(())
     }
 }

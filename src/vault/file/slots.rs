@@ -86,8 +86,18 @@ impl Slots {
 impl Busy {
     pub fn contains(&self, chunk: u64) -> bool {
         let cleared = || self.cleared.iter().any(|(range, _)| range.contains(&chunk));
-        let folded = |chunks: &Vec<u64>| chunks.binary_search(&chunk).is_ok();
-        self.folded.iter().any(|(chunks, _)| folded(chunks)) || cleared()
+        self.is_folded(chunk) || cleared()
+    }
+
+    /// Is a checkpoint replacing the frame of this chunk?
+    pub fn is_folded(&self, chunk: u64) -> bool {
+        let mut folded = self.folded.iter();
+        folded.any(|(chunks, _)| chunks.binary_search(&chunk).is_ok())
+    }
+
+    /// Is a checkpoint replacing any frame?
+    pub fn is_any_folded(&self) -> bool {
+        !self.folded.is_empty()
     }
 
     fn is_cleared_after(&self, chunk: u64, segment: u64) -> bool {

@@ -1,0 +1,465 @@
+//! Who has the keys of a bundle makes other frames with the same tags, and puts them plain the stores of both vaults. Each is refused.
+
+use super::*;
+use std::ops::Range;
+use wardfs::{
+    crypto::{Aead, ChunkKey, Nonce},
+    format::{BundleFrame, Origin},
+    store::SimulatedStore,
+    vault::{AllocateMode, NewKind, ScrubWatch, SetAttr, VaultError},
+};
+
+const CHUNK: usize = 4096;
+const STRIDE: usize = CHUNK + 32;
+/// What the frames that are exchanged hold.
+const FORGED: &[u8] = b"I OWE THE PROVIDER ONE MILLION.\n";
+
+/// In the field of GHASH (NIST SP 800-38D, section 6.3); the first bit is the highest.
+fn multiplied(mut one: u128, other: u128) -> u128 {
+    let mut product = 0;
+    for bit in (0..128).rev() {
+        if other >> bit & 1 == 1 {
+            product ^= one;
+        }
+        let carry = one & 1 == 1;
+        one >>= 1;
+        if carry {
+            one ^= 0xe1 << 120;
+        }
+    }
+    product
+}
+
+fn power(base: u128, mut exponent: u128) -> u128 {
+    let (mut result, mut base) = (1 << 127, base);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = multiplied(result, base);
+        }
+        base = multiplied(base, base);
+        exponent >>= 1;
+    }
+    result
+}
+
+fn inverse(of: u128) -> u128 {
+    power(of, u128::MAX - 1)
+}
+
+fn blocks(data: &[u8], text: &[u8]) -> Vec<u128> {
+    let block = |bytes: &[u8]| {
+        let mut block = [0; 16];
+        block[..bytes.len()].copy_from_slice(bytes);
+        u128::from_be_bytes(block)
+    };
+    let lens = (data.len() as u128 * 8) << 64 | (text.len() as u128 * 8);
+    let blocks = data.chunks(16).chain(text.chunks(16)).map(block);
+    blocks.chain([lens]).collect()
+}
+
+fn ghash(key: u128, blocks: &[u128]) -> u128 {
+    let step = |sum, block: &u128| multiplied(sum ^ block, key);
+    blocks.iter().fold(0, step)
+}
+
+fn tag_of(aead: &Aead, nonce: &Nonce, data: &[u8]) -> u128 {
+    u128::from_be_bytes(aead.seal(nonce, data, &mut []).0)
+}
+
+/// Another frame of the chunk with the head and the tag of this one, which opens to `FORGED` over and over but for 16 bytes.
+fn forged(origin: &Origin, chunk: u64, frame: &[u8]) -> Vec<u8> {
+    let aead = ChunkKey::from_bytes(&origin.key).aead(Suite::Aes256Gcm);
+    let (head, tag) = (&frame[..4], &frame[frame.len() - 16..]);
+    let data = associated_data(origin, chunk, head);
+    let nonce = Nonce([0x5a; 12]);
+    // The tag of nothing is the mask of this nonce; with it, the tag of one block of zeros gives the key of GHASH.
+    let mask = tag_of(&aead, &nonce, &[]);
+    let of_zeros = tag_of(&aead, &nonce, &[0; 16]) ^ mask;
+    let key = multiplied(of_zeros, inverse(128 << 64));
+    let mut text: Vec<u8> = FORGED
+        .iter()
+        .copied()
+        .cycle()
+        .take(frame.len() - 32)
+        .collect();
+    aead.seal(&nonce, &data, &mut text);
+    let free = text.len() / 16 - 1;
+    let free = free * 16..free * 16 + 16;
+    text[free.clone()].fill(0);
+    let all = blocks(&data, &text);
+    let at = data.len().div_ceil(16) + free.start / 16;
+    let wanted = u128::from_be_bytes(tag.try_into().unwrap()) ^ mask;
+    let missing = wanted ^ ghash(key, &all);
+    let weight = power(key, (all.len() - at) as u128);
+    let block = multiplied(missing, inverse(weight));
+    text[free].copy_from_slice(&block.to_be_bytes());
+    [head, &nonce.0, &text, tag].concat()
+}
+
+fn associated_data(origin: &Origin, chunk: u64, head: &[u8]) -> Vec<u8> {
+    [
+        &0_u16.to_le_bytes()[..],
+        &[Suite::Aes256Gcm.byte()],
+        &origin.vault.0,
+        &origin.file.0,
+        &origin.payload.0,
+        &chunk.to_le_bytes(),
+        head,
+    ]
+    .concat()
+}
+
+/// The frame of a chunk in the only long payload, and where it is.
+fn frame_of(store: &dyn Store, chunk: usize) -> (String, Range<usize>, Vec<u8>) {
+    let found = objects(store).into_iter().find(|(name, bytes)| {
+        name.starts_with("payloads/") && !name.contains(".index") && bytes.len() > 30_000
+    });
+    let (name, bytes) = found.expect("a payload");
+    let start = chunk * STRIDE;
+    let len = usize::from(bytes[start]) | usize::from(bytes[start + 1]) << 8;
+    let range = start..start + len + 32;
+    (name, range.clone(), bytes[range].to_vec())
+}
+
+/// Exchanges a chunk for a forged one, in a copy of the store.
+fn tampered(store: &dyn Store, told: &[Origin], chunk: usize) -> Arc<dyn Store> {
+    let (name, range, frame) = frame_of(store, chunk);
+    let number = usize::from(frame[3] >> 2 & 15);
+    let frame = forged(&told[number], chunk as u64, &frame);
+    assert!(
+        keys::opens(&told[number], chunk as u64, &frame),
+        "a good forgery"
+    );
+    let mut all = objects(store);
+    let payload = all.get_mut(&name).unwrap();
+    assert_eq!(payload[range.clone()][..4], frame[..4]);
+    assert_eq!(
+        payload[range.clone()][range.len() - 16..],
+        frame[range.len() - 16..]
+    );
+    assert!(payload[range.clone()] != frame);
+    payload[range].copy_from_slice(&frame);
+    let copy = MemoryStore::new();
+    vaults::objects::copy_into(&copy, &all);
+    Arc::new(copy)
+}
+
+#[derive(Default)]
+struct Found(Vec<(Vec<u8>, Option<Range<u64>>, String)>);
+
+impl ScrubWatch for Found {
+    fn read(&mut self, _: u64) -> bool {
+        true
+    }
+    fn node(&mut self) {}
+    fn found(&mut self, path: &[u8], range: Option<Range<u64>>, what: &str) {
+        self.0.push((path.to_vec(), range, what.to_owned()));
+    }
+}
+
+/// Everybody who looks at the chunk finds that it is another, and nobody gives it out.
+fn assert_refused(store: &Arc<dyn Store>, chunk: usize, content: &[u8]) {
+    const WHAT: &str = "not the one that the index is bound to";
+    let bytes = chunk * CHUNK..(chunk + 1) * CHUNK;
+    let vault = open(store);
+    let ino = find(&vault, &["file"]);
+    let mut plain = vec![1; CHUNK];
+    let error = vault.read(ino, bytes.start as u64, &mut plain).unwrap_err();
+    assert!(matches!(&error, VaultError::Chunk { .. }), "{error}");
+    assert!(error.to_string().contains(WHAT), "{error}");
+    assert!(error.is_damage() && plain.iter().all(|byte| *byte == 0));
+    vault.read(ino, bytes.end as u64, &mut plain).unwrap();
+    assert!(plain == content[bytes.end..][..CHUNK]);
+    let mut found = Found::default();
+    vault.scrub(&mut found).unwrap();
+    let [(path, range, what)] = &found.0[..] else {
+        panic!("{:?}", found.0)
+    };
+    assert_eq!(
+        (&path[..], range),
+        (&b"/file"[..], &Some(bytes.start as u64..bytes.end as u64))
+    );
+    assert!(what.contains(WHAT), "{what}");
+    // Nor does it go anywhere else.
+    let name = wardfs::format::Name::new(b"x").unwrap();
+    let done = std::sync::atomic::AtomicU64::new(0);
+    for reseal in [false, true] {
+        let options = ExportOptions { reseal, ..AS_IT_IS };
+        wardfs::bundle::export(&vault, ino, &name, Vec::new(), options, &done).unwrap_err();
+    }
+    drop(vault);
+    let told = damage(store);
+    assert!(told.contains(WHAT), "{told}");
+    let out = tempfile::tempdir().unwrap();
+    let report = salvage(store, PASSPHRASE, out.path(), &Watch::default()).unwrap();
+    let saved = std::fs::read(out.path().join("file.damaged")).unwrap();
+    let mut expected = content.to_vec();
+    expected[bytes].fill(0);
+    assert!(saved == expected, "{report:?}");
+}
+
+fn assert_whole(store: &Arc<dyn Store>, content: &[u8]) {
+    assert!(read(&open_strict(store), &["file"]) == content);
+    assert_eq!(damage(store), "[]");
+}
+
+#[test]
+fn who_has_the_keys_of_a_bundle_exchanges_nothing_in_either_vault() {
+    let content = noise(10 * CHUNK, 1);
+    let (from, to) = (gcm(), gcm());
+    let source = open(&from);
+    file(&source, ROOT_INO, "file", &content);
+    let stream = exported(&source, &["file"], AS_IT_IS);
+    source.close().unwrap();
+    let target = open(&to);
+    import(&target, &stream).unwrap();
+    target.close().unwrap();
+    let told = keys::origins(&stream);
+    for store in [&from, &to] {
+        assert_whole(store, &content);
+        for chunk in [0, 3, 8] {
+            assert_refused(&tampered(&**store, &told, chunk), chunk, &content);
+        }
+    }
+}
+
+/// Over 64 entries and over 16,384 the index has blocks.
+#[test]
+fn so_it_is_of_a_file_with_an_index_of_its_own() {
+    let content = noise(700 * CHUNK + 5, 1);
+    let from = gcm();
+    let source = open(&from);
+    file(&source, ROOT_INO, "file", &content);
+    let stream = exported(&source, &["file"], AS_IT_IS);
+    source.close().unwrap();
+    let to = make(MemoryStore::new(), Suite::Aes256Gcm, 20);
+    let target = open(&to);
+    import(&target, &stream).unwrap();
+    target.close().unwrap();
+    let told = keys::origins(&stream);
+    for store in [&from, &to] {
+        assert_whole(store, &content);
+        for chunk in [255, 256, 600] {
+            assert_refused(&tampered(&**store, &told, chunk), chunk, &content);
+        }
+    }
+}
+
+/// At every step of an export whose keys are out, as a power loss leaves the vault.
+#[test]
+fn what_is_told_is_bound_before_it_is_told() {
+    let content = noise(10 * CHUNK, 1);
+    let store = SimulatedStore::new();
+    let shared = make(store.clone(), Suite::Aes256Gcm, 12);
+    let vault = open(&shared);
+    file(&vault, ROOT_INO, "file", &content);
+    vault.sync_all().unwrap();
+    let stream = exported(&vault, &["file"], AS_IT_IS);
+    let told = keys::origins(&stream);
+    for end in [store.crash(1), store.crash_losing_all(), store.survivors()] {
+        assert_refused(&tampered(&end, &told, 3), 3, &content);
+        assert_whole(&(Arc::new(end) as Arc<dyn Store>), &content);
+    }
+    // So is an import that a journal still holds.
+    let store = SimulatedStore::new();
+    let shared = make(store.clone(), Suite::Aes256Gcm, 12);
+    let vault = open(&shared);
+    import(&vault, &stream).unwrap();
+    for end in [store.crash(1), store.crash_losing_all(), store.survivors()] {
+        assert_refused(&tampered(&end, &told, 3), 3, &content);
+        assert_whole(&(Arc::new(end) as Arc<dyn Store>), &content);
+    }
+}
+
+/// What was written after the export has a key of its own, and a frame of a told key is none of it.
+#[test]
+fn a_frame_of_a_told_key_takes_no_place_of_one_that_was_written_later() {
+    let content = noise(10 * CHUNK, 1);
+    let store = gcm();
+    let vault = open(&store);
+    file(&vault, ROOT_INO, "file", &content);
+    let stream = exported(&vault, &["file"], AS_IT_IS);
+    let old = frame_of(&*store, 3).2;
+    let ino = find(&vault, &["file"]);
+    let new = noise(CHUNK, 2);
+    vault.write(ino, 3 * CHUNK as u64, &new, false).unwrap();
+    vault.close().unwrap();
+    let content = [&content[..3 * CHUNK], &new, &content[4 * CHUNK..]].concat();
+    assert_whole(&store, &content);
+    let origin = &keys::origins(&stream)[0];
+    for frame in [forged(origin, 3, &old), old] {
+        let (name, range, _) = frame_of(&*store, 3);
+        let mut all = objects(&*store);
+        all.get_mut(&name).unwrap()[range].copy_from_slice(&frame);
+        let copy = MemoryStore::new();
+        vaults::objects::copy_into(&copy, &all);
+        let copy: Arc<dyn Store> = Arc::new(copy);
+        let vault = open(&copy);
+        let ino = find(&vault, &["file"]);
+        let error = vault.read(ino, 3 * CHUNK as u64, &mut [0; 9]).unwrap_err();
+        assert!(error.is_damage(), "{error}");
+        drop(vault);
+        let out = tempfile::tempdir().unwrap();
+        salvage(&copy, PASSPHRASE, out.path(), &Watch::default()).unwrap();
+        let saved = std::fs::read(out.path().join("file.damaged")).unwrap();
+        assert_eq!(saved[3 * CHUNK..4 * CHUNK], [0; CHUNK]);
+    }
+}
+
+/// The end of a journal may hold frames that nobody has opened. It does not end there if they never opened.
+#[test]
+fn frames_that_do_not_open_end_no_journal() {
+    let (from, content) = (gcm(), noise(10 * CHUNK, 1));
+    let source = open(&from);
+    file(&source, ROOT_INO, "file", &content);
+    let sealing = source.give_away(find(&source, &["file"])).unwrap().unwrap();
+    let mut slots = Vec::new();
+    let ino = find(&source, &["file"]);
+    source.checkpoint().unwrap();
+    let mut run = source.frames(ino, 0, 10, &mut slots).unwrap().unwrap();
+    slots[3 * STRIDE + 100] ^= 1;
+    let to = gcm();
+    let target = open(&to);
+    let made = target.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    let ino = made.unwrap().ino;
+    target
+        .begin_sealed(ino, sealing.size, &sealing.origins)
+        .unwrap();
+    // MACs of another vault say nothing here.
+    target.store_frames(ino, &run, &slots).unwrap_err();
+    for (chunk, entry) in run.entries.iter_mut().enumerate() {
+        let bytes = slots[chunk * STRIDE..][..STRIDE].to_vec();
+        let chunk = chunk as u64;
+        *entry = BundleFrame { chunk, bytes }.entry().unwrap();
+    }
+    target.store_frames(ino, &run, &slots).unwrap();
+    // Logged at once, and with it all that was before.
+    let made = target.make(ROOT_INO, b"later", NewKind::Fifo, 0o600, 0, 0);
+    made.unwrap();
+    drop(target);
+    let target = open(&to);
+    target.lookup(ROOT_INO, b"later").unwrap();
+    let ino = find(&target, &["file"]);
+    let error = target.read(ino, 3 * CHUNK as u64, &mut [0; 9]).unwrap_err();
+    assert!(error.to_string().contains("it does not authenticate"));
+    let mut plain = vec![0; 3 * CHUNK];
+    target.read(ino, 0, &mut plain).unwrap();
+    assert!(plain == content[..3 * CHUNK]);
+    // What a power loss kept from the disk ends it, as ever.
+    let store = SimulatedStore::new();
+    let shared = make(store.clone(), Suite::Aes256Gcm, 12);
+    store.sync().unwrap();
+    let target = open(&shared);
+    let made = target.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    let ino = made.unwrap().ino;
+    target
+        .begin_sealed(ino, sealing.size, &sealing.origins)
+        .unwrap();
+    target.store_frames(ino, &run, &slots).unwrap();
+    let made = target.make(ROOT_INO, b"later", NewKind::Fifo, 0o600, 0, 0);
+    made.unwrap();
+    for seed in 0..200 {
+        let end: Arc<dyn Store> = Arc::new(store.crash(seed));
+        let vault = open(&end);
+        if vault.lookup(ROOT_INO, b"later").is_ok() {
+            let ino = find(&vault, &["file"]);
+            vault.read(ino, 0, &mut plain).unwrap();
+            assert!(plain == content[..3 * CHUNK]);
+        }
+    }
+}
+
+#[test]
+fn a_payload_of_an_imported_file_that_was_renamed_is_recognised() {
+    let content = noise(10 * CHUNK, 1);
+    let from = gcm();
+    let source = open(&from);
+    file(&source, ROOT_INO, "file", &content);
+    let stream = exported(&source, &["file"], AS_IT_IS);
+    let to = gcm();
+    let target = open(&to);
+    import(&target, &stream).unwrap();
+    target.close().unwrap();
+    let (name, ..) = frame_of(&*to, 0);
+    let stray = format!("{}/{}", &name[..11], "0".repeat(30));
+    let (here, there) = (vaults::objects::path(&name), vaults::objects::path(&stray));
+    to.rename(&here, &there).unwrap();
+    assert_ne!(damage(&to), "[]");
+    let watch = wardfs::check::Unwatched;
+    wardfs::check::repair(Arc::clone(&to), PASSPHRASE, "aside", &watch).unwrap();
+    assert_whole(&to, &content);
+}
+
+/// What a file goes through, again and again, in both vaults and on to others.
+#[test]
+fn told_files_are_whole_whatever_is_done_to_them() {
+    for seed in 1..9 {
+        let mut draw: u64 = seed * 7919;
+        let mut next = |below: u64| {
+            draw = draw
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % below
+        };
+        let mut store = gcm();
+        let mut vault = open(&store);
+        let mut content = noise(400 * CHUNK, seed);
+        file(&vault, ROOT_INO, "file", &content);
+        for round in 0..60 {
+            let ino = find(&vault, &["file"]);
+            let at = next(content.len() as u64 + 1);
+            let len = next(6 * CHUNK as u64) + 1;
+            let end = (at + len).min(content.len() as u64);
+            let range = usize::try_from(at).unwrap()..usize::try_from(end).unwrap();
+            match next(9) {
+                0 | 1 => {
+                    let bytes = noise(usize::try_from(len).unwrap(), round);
+                    vault.write(ino, at, &bytes, false).unwrap();
+                    let end = range.start + bytes.len();
+                    content.resize(content.len().max(end), 0);
+                    content[range.start..end].copy_from_slice(&bytes);
+                }
+                2 => {
+                    let size = content.len() as u64 - next(9 * CHUNK as u64);
+                    let set = SetAttr {
+                        size: Some(size),
+                        ..SetAttr::default()
+                    };
+                    vault.set_attr(ino, &set).unwrap();
+                    content.truncate(usize::try_from(size).unwrap());
+                }
+                3 => {
+                    vault
+                        .allocate(ino, AllocateMode::PunchHole, at, len)
+                        .unwrap();
+                    content[range].fill(0);
+                }
+                4 => {
+                    let len = end - at;
+                    vault.copy_range(ino, at, ino, 0, len.min(at)).unwrap();
+                    let len = usize::try_from(len.min(at)).unwrap();
+                    content.copy_within(range.start..range.start + len, 0);
+                }
+                5 => drop(vault.checkpoint().unwrap()),
+                6 => drop(exported(&vault, &["file"], AS_IT_IS)),
+                7 => {
+                    vault.sync_all().unwrap();
+                    drop(vault);
+                    vault = open(&store);
+                }
+                _ => {
+                    let stream = exported(&vault, &["file"], AS_IT_IS);
+                    vault.close().unwrap();
+                    assert_eq!(damage(&store), "[]");
+                    let log2 = 12 + u8::try_from(next(3)).unwrap();
+                    store = make(MemoryStore::new(), Suite::Aes256Gcm, log2);
+                    vault = open(&store);
+                    import(&vault, &stream).unwrap();
+                }
+            }
+            assert!(read(&vault, &["file"]) == content, "seed {seed}, {round}");
+        }
+        vault.close().unwrap();
+        assert_whole(&store, &content);
+    }
+}
