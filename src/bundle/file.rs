@@ -45,8 +45,16 @@ pub(super) struct Handling {
     pub verify: bool,
 }
 
+impl Handling {
+    /// Is the content of such a file opened and sealed anew?
+    pub fn reseals(self, vault: &Vault, sealed: &BundleSealed) -> bool {
+        let (_, suite, _) = vault.shape();
+        self.reseal || suite != sealed.suite
+    }
+}
+
 impl FileBuild {
-    /// `ino` is a new empty file.
+    /// `ino` is a new empty file, in chunks as the frames have them if they are kept.
     pub fn begin(
         vault: &Vault,
         ino: u64,
@@ -56,9 +64,8 @@ impl FileBuild {
         if sealed.size > FILE_LEN_MAX {
             return Err(VaultError::FileTooLong.into());
         }
-        let (_, suite, chunk) = vault.shape();
         let opener = || Box::new(Opener::new(&sealed));
-        let way = if handling.reseal || (suite, chunk) != (sealed.suite, sealed.chunk) {
+        let way = if handling.reseals(vault, &sealed) {
             let size = SetAttr {
                 size: Some(sealed.size),
                 ..SetAttr::default()

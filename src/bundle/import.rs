@@ -55,8 +55,8 @@ pub struct ImportOptions {
     pub owners: Owners,
     /// What has the name goes, when all is there.
     pub replace: bool,
-    /// Open all content and seal it with the vault's own keys. Done in any case where suite or chunk size differ. If not, who can
-    /// read the bundle and write to this vault's store can exchange that content, and no check sees it.
+    /// Open all content and seal it with the vault's own keys. Done in any case where the suites differ. If not, who can read the bundle
+    /// and write to this vault's store can exchange that content, and no check sees it.
     pub reseal: bool,
     /// Open all frames to see that they are whole, though they are kept as they are.
     pub verify: bool,
@@ -289,9 +289,10 @@ impl Build<'_> {
             return Ok(());
         }
         self.imported.nodes += 1;
+        let kind = self.new_kind(&content);
         let made = self
             .vault
-            .make(self.dir(), name.as_bytes(), new_kind(&content), 0o600, 0, 0);
+            .make(self.dir(), name.as_bytes(), kind, 0o600, 0, 0);
         let ino = made.map_err(twice)?.ino;
         let number = linked.then_some(number);
         let pending = Pending { ino, attrs, number };
@@ -311,16 +312,34 @@ impl Build<'_> {
                 self.finish(&pending)
             }
             BundleContent::Sealed(sealed) => {
-                let handling = Handling {
-                    reseal: self.options.reseal,
-                    verify: self.options.verify,
-                };
-                let file = FileBuild::begin(self.vault, ino, sealed, handling)?;
+                let file = FileBuild::begin(self.vault, ino, sealed, self.handling())?;
                 self.file = Some((file, pending));
                 Ok(())
             }
             BundleContent::Directory => Ok(()),
             _ => self.finish(&pending),
+        }
+    }
+
+    fn handling(&self) -> Handling {
+        Handling {
+            reseal: self.options.reseal,
+            verify: self.options.verify,
+        }
+    }
+
+    fn new_kind<'c>(&self, content: &'c BundleContent) -> NewKind<'c> {
+        match content {
+            BundleContent::Sealed(sealed) if !self.handling().reseals(self.vault, sealed) => {
+                NewKind::FileOf(sealed.chunk)
+            }
+            BundleContent::Inline(_) | BundleContent::Sealed(_) => NewKind::File,
+            BundleContent::Directory => NewKind::Directory,
+            BundleContent::Symlink(target) => NewKind::Symlink(target),
+            BundleContent::Fifo => NewKind::Fifo,
+            BundleContent::Socket => NewKind::Socket,
+            BundleContent::CharDevice(number) => NewKind::CharDevice(*number),
+            BundleContent::BlockDevice(number) => NewKind::BlockDevice(*number),
         }
     }
 
@@ -400,18 +419,6 @@ impl Build<'_> {
     fn let_go(&mut self) {
         let held = self.open.iter().map(|dir| dir.ino).chain(self.made);
         held.for_each(|ino| self.vault.forget(ino, 1));
-    }
-}
-
-fn new_kind(content: &BundleContent) -> NewKind<'_> {
-    match content {
-        BundleContent::Inline(_) | BundleContent::Sealed(_) => NewKind::File,
-        BundleContent::Directory => NewKind::Directory,
-        BundleContent::Symlink(target) => NewKind::Symlink(target),
-        BundleContent::Fifo => NewKind::Fifo,
-        BundleContent::Socket => NewKind::Socket,
-        BundleContent::CharDevice(number) => NewKind::CharDevice(*number),
-        BundleContent::BlockDevice(number) => NewKind::BlockDevice(*number),
     }
 }
 

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     crypto::FileKey,
     format::{
-        Attrs, Content, Data, DirId, DirState, FileId, FileState, Kind, Name, NewNode, Record,
-        Xattrs,
+        Attrs, ChunkSize, Content, Data, DirId, DirState, FileId, FileState, Kind, Name, NewNode,
+        Record, Xattrs,
     },
 };
 use parking_lot::{Mutex, RwLock};
@@ -117,13 +117,8 @@ impl Core {
         xattrs: Xattrs,
     ) -> Result<(Arc<Node>, NewNode)> {
         let content = match kind {
-            NewKind::File => Content::File(FileState {
-                size: 0,
-                chunk: self.chunk,
-                compress: self.compress,
-                checksum: None,
-                data: Data::Inline(Vec::new()),
-            }),
+            NewKind::File => self.new_file(self.chunk),
+            NewKind::FileOf(chunk) => self.new_file(chunk),
             NewKind::Directory => {
                 let (entries, names, states) = super::load::no_entries();
                 Content::Directory(DirState {
@@ -156,6 +151,16 @@ impl Core {
             content,
         };
         Ok((self.born_node(&new), new))
+    }
+
+    fn new_file(&self, chunk: ChunkSize) -> Content {
+        Content::File(FileState {
+            size: 0,
+            chunk,
+            compress: self.compress,
+            checksum: None,
+            data: Data::Inline(Vec::new()),
+        })
     }
 
     /// The node that a `New` record describes, not in the table yet.

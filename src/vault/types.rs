@@ -126,6 +126,8 @@ pub struct SetAttr {
 #[allow(missing_docs)]
 pub enum NewKind<'a> {
     File,
+    /// With chunks of this size instead of the vault's.
+    FileOf(ChunkSize),
     Directory,
     /// With its target.
     Symlink(&'a [u8]),

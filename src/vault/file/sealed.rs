@@ -238,7 +238,7 @@ impl Core {
     /// Stores frames of consecutive chunks, laid out by stride, where nothing was stored before. The index is bound to them.
     pub fn store_frames(&self, node: &Arc<Node>, run: &Frames, slots: &[u8]) -> Result<()> {
         let count = run.entries.len();
-        let cost = self.chunk.len() as u64 + INDEX_COST;
+        let cost = node.state.read().file()?.chunk.len() as u64 + INDEX_COST;
         let _change = self.writing(count as u64 * cost)?;
         let mut state = node.state.write();
         let key = Arc::clone(&state.key);

@@ -78,9 +78,10 @@ impl Core {
         mode: WriteMode,
         told: Told<'_>,
     ) -> Result<usize> {
+        let chunk = node.state.read().file()?.chunk;
         // At most each byte is in a chunk of its own, with an index block of its own.
-        let chunks = data.len() as u64 / self.chunk.len() as u64 + 2;
-        let _change = self.writing(chunks * (frame_cost(self.chunk) + INDEX_COST))?;
+        let chunks = data.len() as u64 / chunk.len() as u64 + 2;
+        let _change = self.writing(chunks * (frame_cost(chunk) + INDEX_COST))?;
         self.refuse_displaced(node)?;
         let mut state = node.state.write();
         state.file()?;
