@@ -27,9 +27,8 @@ const RUN_LEN: usize = 1 << 20;
 /// How a bundle is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExportOptions {
-    /// Open all content and seal it with keys of the bundle's own. Nothing is written to the vault then; it is done in any case
-    /// where the vault is read-only. If not, who can read the bundle and write to the store can exchange that content, and no
-    /// check sees it.
+    /// Open all content and seal it with keys of the bundle's own, so that no key of the vault is told. Nothing is written to the
+    /// vault then; it is done in any case where the vault is read-only.
     pub reseal: bool,
     /// Open all frames to see that they are whole, though they are taken as they are.
     pub verify: bool,
@@ -69,8 +68,9 @@ pub fn export<W: Write>(
     exporter.out.write(&BundleRecord::End { nodes })
 }
 
-/// Has every file seal with another key from now on, durably: before the first frame leaves, and with it the key that it has. Else a
-/// power loss could bring back a vault that goes on sealing with a key that somebody was told.
+/// Has every file seal with another key from now on, and its index bound to the frames that it has, durably: before the first frame
+/// leaves, and with it its key. Else a power loss could bring back a vault that goes on sealing with a key that somebody was told, or
+/// that takes another frame for one whose key somebody has.
 fn give_away(vault: &Vault, name: &Name, ino: u64) -> Result<()> {
     // Frames are taken from the store: most of what waits for a checkpoint is there then.
     vault.checkpoint()?;

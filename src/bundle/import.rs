@@ -55,8 +55,7 @@ pub struct ImportOptions {
     pub owners: Owners,
     /// What has the name goes, when all is there.
     pub replace: bool,
-    /// Open all content and seal it with the vault's own keys. Done in any case where the suites differ. If not, who can read the bundle
-    /// and write to this vault's store can exchange that content, and no check sees it.
+    /// Open all content and seal it with the vault's own keys, in chunks of its own size. Done in any case where the suites differ.
     pub reseal: bool,
     /// Open all frames to see that they are whole, though they are kept as they are.
     pub verify: bool,

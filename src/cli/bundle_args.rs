@@ -37,12 +37,12 @@ pub struct BothArgs {
     #[command(flatten)]
     pub bundle_passphrase: BundlePassphraseArgs,
 
-    /// Move content as it is sealed, with its keys, and do not decrypt it; mind what the text above says of that
+    /// Decrypt all content and seal it anew, so that it shares no key with where it comes from
     #[arg(long)]
-    pub as_sealed: bool,
+    pub reseal: bool,
 
     /// Decrypt content too, to see that it is whole, though it moves as it is
-    #[arg(long, requires = "as_sealed")]
+    #[arg(long, conflicts_with = "reseal")]
     pub verify: bool,
 
     /// Directory of the vault, which must not be mounted

@@ -53,7 +53,7 @@ pub fn export(args: &ExportArgs) -> Result<(), CliError> {
     if output.is_terminal() {
         return Err(CliError::CiphertextToTerminal("export"));
     }
-    let read_only = !args.both.as_sealed || check_writable(&args.both.vault).is_err();
+    let read_only = args.both.reseal || check_writable(&args.both.vault).is_err();
     let vault = open(&args.both.vault, &args.both.passphrase, false, read_only)?;
     let result = write(&vault, args, &output, named);
     // What is not closed stays in the journal for the next opening.
@@ -88,7 +88,7 @@ fn write(
     drop(passphrase);
     let mut writer = BufWriter::with_capacity(BUFFER_LEN, writer);
     let how = ExportOptions {
-        reseal: !args.both.as_sealed,
+        reseal: args.both.reseal,
         verify: args.both.verify,
     };
     let written = bundle::export(vault, stat.ino, &name, &mut writer, how, &done);
@@ -196,7 +196,7 @@ fn read(
             Owners::All(getuid().as_raw(), getgid().as_raw())
         },
         replace: args.replace,
-        reseal: !args.both.as_sealed,
+        reseal: args.both.reseal,
         verify: args.both.verify,
     };
     let interrupt = Interrupt::watched()?;

@@ -238,10 +238,11 @@ Take the file or folder PATH out of a vault that is not mounted, into the file B
 The bundle is encrypted for a passphrase of its own, and needs nothing of the vault. It holds names, permissions, owners, times, \
 extended attributes and hard links within the folder; holes take no space in it. `wardfs import` puts it into another vault.
 
-Content is decrypted and encrypted for the bundle alone, and nothing is written to the vault. With --as-sealed, content of files \
-beyond 8 KiB is not decrypted on the way: it is taken as it lies in the vault, with the keys that open it, and what is written later \
-gets other keys. But then whoever has the passphrase of the bundle and can write to where the vault is stored can change that \
-content, and no check will see it. So it is for a bundle that you open yourself, or a store that you trust.
+Content of files beyond 8 KiB is not decrypted on the way: it is taken as it lies in the vault, with the keys that open it. What is \
+written later gets other keys, so the vault must be one that can be written to. With --reseal, all content is decrypted and encrypted \
+for the bundle alone, and nothing is written to the vault: for a vault that cannot be written to or is mounted to read alone, and if \
+whoever is to have the passphrase of the bundle could also get at old copies of the vault, and must not read in them what these files \
+held before.
 
 The file BUNDLE is there when it is whole; after an error what was there before is as it was. Two passphrases are needed, first \
 that of the vault. Each is asked for on the terminal; where standard input is no terminal, they are its next two lines.";
@@ -251,7 +252,7 @@ pub const EXPORT_EXAMPLES: &str = "\
 Examples:
   wardfs export ~/vault photos/2026 summer.wards
   wardfs export --passfile ~/key --bundle-passfile ~/key2 ~/vault shop.db - | ssh host 'cat > shop.wards'
-  wardfs export --as-sealed ~/vault / all.wards";
+  wardfs export --reseal ~/vault / all.wards";
 
 /// `wardfs import --help`
 pub const IMPORT: &str = "\
@@ -261,9 +262,9 @@ PATH is a directory in the vault, which gets it under the name that it had, or t
 stays, and that is an error; with --replace it goes at the moment when all is there.
 
 It is there as a whole and durably, or not at all: a bundle that is cut, changed, or does not open leaves nothing, and so does an \
-import that is killed. Content is decrypted and encrypted for this vault alone. With --as-sealed it is kept as it is in the bundle, if \
-the vault has the suite and the chunk size of the other one. But then whoever has the passphrase of the bundle and can write to \
-where this vault is stored can change that content, and no check will see it.
+import that is killed. Content is kept as it is in the bundle, and not decrypted, if the vault has the suite of the other one; else, and \
+with --reseal, it is decrypted and encrypted for this vault alone. Whoever knows the passphrase of the bundle cannot change what \
+was imported.
 
 Permissions, times, extended attributes and hard links come with it. Owners, set-id bits, devices and the attributes that only root \
 may set (trusted, security) come if root does this; else everything belongs to who does it, and devices are left out.
