@@ -1,12 +1,16 @@
 //! Who has the keys of a bundle makes other frames with the same tags, and puts them plain the stores of both vaults. Each is refused.
 
 use super::*;
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
 use wardfs::{
     crypto::{Aead, ChunkKey, Nonce},
     format::{BundleFrame, Origin},
     store::SimulatedStore,
-    vault::{AllocateMode, NewKind, ScrubWatch, SetAttr, VaultError},
+    vault::{AllocateMode, NewKind, OpenOptions, ScrubWatch, SetAttr, VaultError},
 };
 
 const CHUNK: usize = 4096;
@@ -388,6 +392,84 @@ fn a_payload_of_an_imported_file_that_was_renamed_is_recognised() {
     let watch = wardfs::check::Unwatched;
     wardfs::check::repair(Arc::clone(&to), PASSPHRASE, "aside", &watch).unwrap();
     assert_whole(&to, &content);
+}
+
+/// Exchanges all frames of told keys, in a copy of the store. Gives how many there are.
+fn all_tampered(store: &dyn Store, told: &[Origin]) -> (Arc<dyn Store>, Vec<usize>) {
+    let mut all = objects(store);
+    let (name, ..) = frame_of(store, 0);
+    let payload = all.get_mut(&name).unwrap();
+    let mut exchanged = Vec::new();
+    for chunk in 0..payload.len() / STRIDE {
+        let slot = &mut payload[chunk * STRIDE..][..STRIDE];
+        let number = usize::from(slot[3] >> 2 & 15);
+        if let Some(origin) = told.get(number).filter(|_| slot[..4] != [0; 4]) {
+            let frame = forged(origin, chunk as u64, slot);
+            slot.copy_from_slice(&frame);
+            exchanged.push(chunk);
+        }
+    }
+    let copy = MemoryStore::new();
+    vaults::objects::copy_into(&copy, &all);
+    (Arc::new(copy), exchanged)
+}
+
+/// Checkpoints replace frames while others are bound, and what was not bound yet must not be told.
+#[test]
+fn whatever_is_written_meanwhile_no_frame_of_a_told_key_is_unbound() {
+    for seed in 1..5 {
+        let store = gcm();
+        let options = OpenOptions {
+            background: true,
+            checkpoint_bytes: 1 << 18,
+            ..vaults::image::options(1 << 18)
+        };
+        let vault = Vault::open(Arc::clone(&store), PASSPHRASE, options).unwrap();
+        let mut content = noise(300 * CHUNK, seed);
+        let ino = file(&vault, ROOT_INO, "file", &content);
+        let stop = AtomicBool::new(false);
+        let told = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut round = seed;
+                while !stop.load(Relaxed) {
+                    round += 1;
+                    let at = usize::try_from(round * 7919 % 299).unwrap() * CHUNK + 100;
+                    let bytes = noise(CHUNK, round);
+                    vault.write(ino, at as u64, &bytes, false).unwrap();
+                    content[at..at + CHUNK].copy_from_slice(&bytes);
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+            });
+            let mut told = Vec::new();
+            for _ in 0..12 {
+                std::thread::sleep(Duration::from_millis(20));
+                match vault.give_away(ino) {
+                    Ok(sealing) => told = sealing.unwrap().origins,
+                    Err(VaultError::Invalid(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            stop.store(true, Relaxed);
+            writer.join().unwrap();
+            told
+        });
+        assert!(told.len() > 3, "{}", told.len());
+        vault.sync_all().unwrap();
+        // Some of it is in the journal alone.
+        drop(vault);
+        let vault = open(&store);
+        assert!(read(&vault, &["file"]) == content);
+        vault.close().unwrap();
+        assert_whole(&store, &content);
+        let (store, exchanged) = all_tampered(&*store, &told);
+        assert!(!exchanged.is_empty());
+        let vault = open(&store);
+        let ino = find(&vault, &["file"]);
+        for chunk in 0..300 {
+            let refused = vault.read(ino, (chunk * CHUNK) as u64, &mut [0; CHUNK]);
+            assert_eq!(refused.is_err(), exchanged.contains(&chunk), "{chunk}");
+        }
+    }
 }
 
 /// What a file goes through, again and again, in both vaults and on to others.

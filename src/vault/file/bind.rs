@@ -130,7 +130,7 @@ impl Core {
         self.touch(node)?;
         let mut state = node.state.write();
         if state.is_orphan(node) {
-            return Err(VaultError::NotFound);
+            return Err(VaultError::KeyUsedUp);
         }
         let file = state.file()?;
         let Some(payload) = file.payload().filter(|payload| payload.id == *id) else {

@@ -49,19 +49,22 @@ impl Core {
     /// it is now get that as an origin. `None`: the content lies in the guard.
     ///
     /// # Errors
-    /// `KeyUsedUp` when there are as many origins as there can be and the file is too long for another key, or no entry leads to it.
+    /// `KeyUsedUp` when there are as many origins as there can be and the file is too long for another key, or no entry leads to it;
+    /// `Invalid` when others write to it all the time.
     pub fn give_away(&self, node: &Arc<Node>) -> Result<Option<Sealing>> {
         for _ in 0..TRIES {
+            // What the running checkpoint replaces can be bound when it is done.
+            drop(self.checkpoint.lock());
             let moment = self.moment(&node.state.read())?;
             if !self.bind_frames(node)? {
                 return self.sealing(node);
             }
             if node.state.read().file()?.origins.len() >= ORIGINS_MAX {
                 self.renew_key(node, true)?;
+                self.checkpoint_now()?;
             } else if self.add_origin(node, &moment)? {
                 return self.sealing(node);
             }
-            self.checkpoint_now()?;
         }
         Err(VaultError::Invalid("it is written to all the time"))
     }
