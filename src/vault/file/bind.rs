@@ -121,54 +121,65 @@ impl Core {
 
     /// Logs what is still as it was looked at, and changes memory.
     fn bind(&self, node: &Arc<Node>, unbound: &Unbound) -> Result<()> {
-        let Unbound {
-            payload: id,
-            run,
-            bound,
-        } = unbound;
         let _change = self.change(2 * INDEX_COST)?;
         self.touch(node)?;
         let mut state = node.state.write();
         if state.is_orphan(node) {
             return Err(VaultError::KeyUsedUp);
         }
-        let file = state.file()?;
-        let Some(payload) = file.payload().filter(|payload| payload.id == *id) else {
+        let runs = self.unchanged(node, &state, unbound)?;
+        if runs.is_empty() {
             return Ok(());
+        }
+        let record = |(first, entries): &(u64, &[IndexEntry])| Record::Bound {
+            file: node.id,
+            payload: unbound.payload,
+            first: *first,
+            entries: entries.to_vec(),
+        };
+        self.commit(&runs.iter().map(record).collect::<Vec<_>>())?;
+        for (first, entries) in runs {
+            self.apply_bound(node.id, &mut state, first, entries)?;
+        }
+        self.charge(INDEX_COST);
+        self.mark_dirty(node, &mut state);
+        Ok(())
+    }
+
+    /// Of what was looked at, runs of what is the same now, and stays: from which chunk on, and bound.
+    fn unchanged<'a>(
+        &self,
+        node: &Node,
+        state: &NodeState,
+        unbound: &'a Unbound,
+    ) -> Result<Vec<(u64, &'a [IndexEntry])>> {
+        let Unbound {
+            payload: id,
+            run,
+            bound,
+        } = unbound;
+        let payload = state.file()?.payload();
+        let Some(payload) = payload.filter(|payload| payload.id == *id) else {
+            return Ok(Vec::new());
         };
         let count = run.entries.len();
-        let is_as_it_was: Vec<bool> = self.with_source(node.id, &state.key, payload, |source| {
+        let same: Vec<bool> = self.with_source(node.id, &state.key, payload, |source| {
             let mut map = payload.slots.map();
             let now = map.index.entries(source, run.first, count)?;
             let all = (run.first..).zip(now.iter().zip(&run.entries));
             let same = all.map(|(chunk, (now, then))| now == then && !map.busy.is_folded(chunk));
             Ok::<_, VaultError>(same.collect())
         })?;
-        let mut records = Vec::new();
+        let mut runs = Vec::new();
         let mut at = 0;
-        for same in is_as_it_was.chunk_by(|one, other| one == other) {
+        for same in same.chunk_by(|one, other| one == other) {
             let entries = &bound[at..at + same.len()];
             if same[0] {
-                records.push((run.first + at as u64, entries));
+                runs.push((run.first + at as u64, entries));
             }
             at += same.len();
         }
-        if records.is_empty() {
-            return Ok(());
-        }
-        let record = |(first, entries): &(u64, &[IndexEntry])| Record::Bound {
-            file: node.id,
-            payload: *id,
-            first: *first,
-            entries: entries.to_vec(),
-        };
-        self.commit(&records.iter().map(record).collect::<Vec<_>>())?;
-        for (first, entries) in records {
-            self.apply_bound(node.id, &mut state, first, entries)?;
-        }
-        self.charge(INDEX_COST);
-        self.mark_dirty(node, &mut state);
-        Ok(())
+        Ok(runs)
     }
 
     /// What the `Bound` record says, in memory.
