@@ -3,13 +3,17 @@
 use super::*;
 use std::{
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
+    sync::atomic::{
+        AtomicBool,
+        Ordering::{Relaxed, SeqCst},
+    },
+    time::{Duration, Instant},
 };
+use vaults::between::{Between, BetweenStore};
 use wardfs::{
     crypto::{Aead, ChunkKey, Nonce},
     format::{BundleFrame, Origin},
-    store::SimulatedStore,
+    store::{Blob, ObjectPath, SimulatedStore},
     vault::{AllocateMode, NewKind, OpenOptions, ScrubWatch, SetAttr, VaultError},
 };
 
@@ -414,6 +418,67 @@ fn all_tampered(store: &dyn Store, told: &[Origin]) -> (Arc<dyn Store>, Vec<usiz
     (Arc::new(copy), exchanged)
 }
 
+/// Keeps a checkpoint waiting, once, when it has taken its snapshot and sealed nothing.
+#[derive(Clone, Default)]
+struct Kept(Arc<[AtomicBool; 3]>);
+
+const ARMED: usize = 0;
+const WAITS: usize = 1;
+const FREE: usize = 2;
+
+impl Between for Kept {
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        if path.as_str().starts_with("journal/redo") && self.0[ARMED].swap(false, SeqCst) {
+            self.0[WAITS].store(true, SeqCst);
+            self.wait(FREE);
+        }
+        blob
+    }
+}
+
+impl Kept {
+    fn wait(&self, for_it: usize) {
+        while !self.0[for_it].load(SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn what_a_checkpoint_is_sealing_is_not_told_unbound() {
+    let (kept, inner) = (Kept::default(), gcm());
+    let store: Arc<dyn Store> = Arc::new(BetweenStore {
+        inner: Arc::clone(&inner),
+        between: kept.clone(),
+    });
+    let vault = open(&store);
+    let mut content = noise(10 * CHUNK, 1);
+    let ino = file(&vault, ROOT_INO, "file", &content);
+    vault.checkpoint().unwrap();
+    let at = 3 * CHUNK + 5;
+    vault.write(ino, at as u64, b"sealed late", false).unwrap();
+    content[at..at + 11].copy_from_slice(b"sealed late");
+    kept.0[ARMED].store(true, SeqCst);
+    let told = std::thread::scope(|scope| {
+        scope.spawn(|| vault.checkpoint().unwrap());
+        kept.wait(WAITS);
+        let given = scope.spawn(|| vault.give_away(ino).unwrap().unwrap().origins);
+        std::thread::sleep(Duration::from_millis(200));
+        kept.0[FREE].store(true, SeqCst);
+        given.join().unwrap()
+    });
+    vault.close().unwrap();
+    assert_whole(&inner, &content);
+    let (store, exchanged) = all_tampered(&*inner, &told);
+    let vault = open(&store);
+    let ino = find(&vault, &["file"]);
+    assert_eq!(exchanged, (0..10).collect::<Vec<_>>());
+    for chunk in exchanged {
+        let refused = vault.read(ino, (chunk * CHUNK) as u64, &mut [0; CHUNK]);
+        assert!(refused.is_err(), "{chunk}");
+    }
+}
+
 /// Checkpoints replace frames while others are bound, and what was not bound yet must not be told.
 #[test]
 fn whatever_is_written_meanwhile_no_frame_of_a_told_key_is_unbound() {
@@ -421,8 +486,7 @@ fn whatever_is_written_meanwhile_no_frame_of_a_told_key_is_unbound() {
         let store = gcm();
         let options = OpenOptions {
             background: true,
-            checkpoint_bytes: 1 << 18,
-            ..vaults::image::options(1 << 18)
+            ..vaults::image::options(1 << 16)
         };
         let vault = Vault::open(Arc::clone(&store), PASSPHRASE, options).unwrap();
         let mut content = noise(300 * CHUNK, seed);
@@ -440,9 +504,10 @@ fn whatever_is_written_meanwhile_no_frame_of_a_told_key_is_unbound() {
                     std::thread::sleep(Duration::from_micros(500));
                 }
             });
-            let mut told = Vec::new();
-            for _ in 0..12 {
-                std::thread::sleep(Duration::from_millis(20));
+            let mut told: Vec<Origin> = Vec::new();
+            let started = Instant::now();
+            while told.len() < 8 && started.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(5));
                 match vault.give_away(ino) {
                     Ok(sealing) => told = sealing.unwrap().origins,
                     Err(VaultError::Invalid(_)) => {}
