@@ -19,8 +19,10 @@ use crate::{
 };
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 
-/// Frames bound in one go.
+/// Entries looked at in one go.
 const STEP: usize = 256;
+/// Frames bound in one go, in bytes of plaintext.
+const RUN_LEN: usize = 1 << 20;
 
 /// What is the same as long as no frame of a file was stored.
 #[derive(PartialEq, Eq)]
@@ -95,7 +97,9 @@ impl Core {
             let unbound = None;
             return Ok(Some(Looked { next, own, unbound }));
         };
-        let unbound = entries[skip..].iter().take_while(|entry| !entry.bound);
+        let most = (RUN_LEN / file.chunk.len()).max(1);
+        let unbound = entries[skip..].iter().take(most);
+        let unbound = unbound.take_while(|entry| !entry.bound);
         let run = Frames {
             first: first + skip as u64,
             entries: unbound.copied().collect(),
