@@ -1,7 +1,8 @@
 //! Aliases: entries of hard-linked files. The file's guard lies under `guards/links`; an alias names it.
 //!
 //! 512 bytes: magic 4 | format version u16 | suite u8 | flags u8 | nonce 12 | ciphertext 476 | tag 16. Sealed under a key of
-//! its directory; the directory's id is associated data and the entry's name is inside, so it opens in its place alone.
+//! its directory; the directory's id is associated data and the entry's name is inside, so it opens in its place alone. What an
+//! object has behind those bytes is none of it.
 
 use super::{
     DirId, FORMAT_VERSION, FileId, Kind, Name, SealedGuard, VaultId,
@@ -87,7 +88,7 @@ impl Alias {
         let nonce = Nonce(input.array("alias: nonce")?);
         input.take(PLAIN_LEN, "alias: ciphertext")?;
         let tag = Tag(input.array("alias: tag")?);
-        input.finish(WHAT)?;
+        bytes.truncate(ALIAS_LEN);
         let (head, sealed) = bytes.split_at_mut(HEAD_LEN);
         let bound = associated_data(vault, dir, head);
         let plain = &mut sealed[NONCE_LEN..NONCE_LEN + PLAIN_LEN];

@@ -1,10 +1,11 @@
 //! Guards: a clear head, and the body sealed in the same buffer.
 //!
 //! head | nonce 12 | ciphertext | tag 16, a multiple of 512 bytes. The whole head, with the vault id before it, is associated
-//! data. Where the guard must lie (its links) is inside; comparing that with where it was found is the caller's duty.
+//! data, the length of the ciphertext included: so a guard says itself where it ends, and what an object has behind that is none
+//! of it. Where the guard must lie (its links) is inside; comparing that with where it was found is the caller's duty.
 
 use super::{
-    Body, FORMAT_VERSION, FileId, VaultId, ZoneId,
+    ALIAS_LEN, Alias, Body, FORMAT_VERSION, FileId, VaultId, ZoneId,
     bytes::{Reader, Writer},
     clear,
     error::{FormatError, valid, within},
@@ -139,18 +140,30 @@ fn associated_data(vault: &VaultId, head: &[u8]) -> Vec<u8> {
     [&vault.0[..], head].concat()
 }
 
+/// Where the guard or alias with which an object begins says that it ends; nothing of anything else. Only opening it shows
+/// whether that is so.
+pub fn stated_len(bytes: &[u8]) -> Option<usize> {
+    if Alias::is_alias(bytes) {
+        return Some(ALIAS_LEN);
+    }
+    let mut input = Reader::new(bytes);
+    GuardHead::decode(&mut input).ok()?;
+    let sealed_len = input.u32("guard: sealed length").ok()?;
+    let head_len = bytes.len() - input.rest().len();
+    Some(head_len + NONCE_LEN + sealed_len as usize + TAG_LEN)
+}
+
 impl StoredGuard {
     /// Does this object start as a guard?
     pub fn is_guard(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
-    /// Reads the head and the lengths; keeps the bytes to open them in place.
+    /// Reads the head and the lengths; keeps the bytes to open them in place, but for those behind its end.
     ///
     /// # Errors
     /// Another magic, version or suite, unknown flags or stanzas, or lengths that do not agree.
-    pub fn parse(bytes: Vec<u8>) -> Result<StoredGuard, FormatError> {
-        within("guard: length", bytes.len(), 0, GUARD_LEN_MAX)?;
+    pub fn parse(mut bytes: Vec<u8>) -> Result<StoredGuard, FormatError> {
         let mut input = Reader::new(&bytes);
         let head = GuardHead::decode(&mut input)?;
         let sealed_len = input.u32("guard: sealed length")?;
@@ -158,12 +171,10 @@ impl StoredGuard {
         let nonce = Nonce(input.array("guard: nonce")?);
         input.take(sealed_len as usize, "guard: ciphertext")?;
         let tag = Tag(input.array("guard: tag")?);
-        input.finish(WHAT)?;
-        valid(
-            bytes.len().is_multiple_of(GUARD_STEP),
-            "guard: length",
-            bytes.len() as u64,
-        )?;
+        let len = bytes.len() - input.rest().len();
+        within("guard: length", len, 0, GUARD_LEN_MAX)?;
+        valid(len.is_multiple_of(GUARD_STEP), "guard: length", len as u64)?;
+        bytes.truncate(len);
         Ok(StoredGuard {
             head,
             tag,

@@ -60,7 +60,9 @@ pub use extension::CRITICAL;
 pub use frame::{
     CHUNK_LOG2_MAX, CHUNK_LOG2_MIN, ChunkSize, FRAME_HEAD_LEN, FRAME_OVERHEAD, FrameHead,
 };
-pub use guard::{GUARD_LEN_MAX, GUARD_STEP, GuardHead, SealedGuard, StoredGuard, seal_guard};
+pub use guard::{
+    GUARD_LEN_MAX, GUARD_STEP, GuardHead, SealedGuard, StoredGuard, seal_guard, stated_len,
+};
 pub use header::{HEADER_LEN, Header, ParsedHeader, SLOTS};
 pub use header_slot::{SLOT_LEN, Slot};
 pub use ids::{DirId, FileId, PayloadId, StreamId, VaultId, ZoneId};

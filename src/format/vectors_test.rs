@@ -333,10 +333,12 @@ fn aliases_are_as_documented() {
             "{}",
             block.name()
         );
-        let aead = keys.zone.alias_aead(&DIR.0, suite);
-        let sealed =
-            alias.seal_with_nonce(&aead, suite, &VAULT, &DIR, &Nonce(block.array("nonce")));
-        assert_eq!(sealed.bytes, block.stored(), "{}", block.name());
+        if block.text("read only").is_none() {
+            let aead = keys.zone.alias_aead(&DIR.0, suite);
+            let sealed =
+                alias.seal_with_nonce(&aead, suite, &VAULT, &DIR, &Nonce(block.array("nonce")));
+            assert_eq!(sealed.bytes, block.stored(), "{}", block.name());
+        }
     });
 }
 

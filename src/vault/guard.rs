@@ -4,8 +4,8 @@ use super::{
     keyring::Keyring,
 };
 use crate::{
-    crypto::{FileKey, Tag},
-    format::{Body, GuardHead, StoredGuard},
+    crypto::{FileKey, TAG_LEN, Tag},
+    format::{Alias, Body, DirId, GuardHead, StoredGuard, stated_len},
     store::ObjectPath,
 };
 
@@ -22,6 +22,22 @@ pub struct ReadGuard {
     pub tag: Tag,
     /// What was sealed.
     pub body: Body,
+}
+
+/// The tag of what lies under the name of an entry, for the sum of states. What does not open has the one that it ends with, so
+/// that the sum says nothing else of it; and bytes behind its end are none of a guard.
+pub(super) fn tag_of(keys: &Keyring, path: &ObjectPath, dir: &DirId, bytes: &[u8]) -> Option<Tag> {
+    let opened = || {
+        let bytes = bytes.to_vec();
+        if Alias::is_alias(&bytes) {
+            let opened = keys.open_alias(path, dir, bytes);
+            return opened.ok().map(|(_, tag)| tag);
+        }
+        open(keys, path, bytes).ok().map(|guard| guard.tag)
+    };
+    let ends_before = stated_len(bytes).is_some_and(|len| len < bytes.len());
+    let tag = if ends_before { opened() } else { None };
+    tag.or_else(|| bytes.last_chunk::<TAG_LEN>().map(|tag| Tag(*tag)))
 }
 
 /// Opens a guard with the keys that its head names; `path` is for errors alone.

@@ -83,6 +83,12 @@ impl Keyring {
         guard::open(self, path, bytes)
     }
 
+    /// The tag of what lies under the name of an entry of a directory, whether it opens or not; nothing of what is shorter than a
+    /// tag.
+    pub fn tag_of(&self, path: &ObjectPath, dir: &DirId, bytes: &[u8]) -> Option<Tag> {
+        guard::tag_of(self, path, dir, bytes)
+    }
+
     /// Opens an alias that was found in a directory.
     ///
     /// # Errors

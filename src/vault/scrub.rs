@@ -12,7 +12,7 @@ use super::{
     types::ROOT_INO,
 };
 use crate::{
-    crypto::{SetHash, TAG_LEN, Tag},
+    crypto::{SetHash, Tag},
     format::{
         Content, Data, DirId, FileId, IndexBlock, IndexEntry, IndexRoot, Kind, Name, Place,
         dir_path, guard_path, is_stored_name, link_guard_path, root_guard_path,
@@ -112,8 +112,9 @@ impl Core {
         let (mut entries, mut bytes) = (0, 0);
         let (mut names_sum, mut states) = (SetHash::default(), SetHash::default());
         for name in names.filter(is_entry) {
-            let guard = self.store.get(&guard_path(id, &name))?;
-            let there = || Tag(*guard.last_chunk::<TAG_LEN>().unwrap_or(&[0; TAG_LEN]));
+            let path = guard_path(id, &name);
+            let guard = self.store.get(&path)?;
+            let there = || self.keys.tag_of(&path, id, &guard).unwrap_or_default();
             let tag = told.get(&name).copied().unwrap_or_else(there);
             entries += 1;
             bytes += guard.len() as u64;

@@ -12,7 +12,7 @@ use super::{
     node::Node,
 };
 use crate::{
-    crypto::{SetHash, TAG_LEN, Tag},
+    crypto::{SetHash, Tag},
     format::{DirId, FileId, Name, dir_path, guard_path, link_guard_path},
     store::{ObjectPath, StoreError},
 };
@@ -24,7 +24,7 @@ impl Core {
         let names: Vec<Name> = listing.names().cloned().collect();
         let tags = self.pool.map(names, |name| {
             let stored = dir.key.stored_name(name.as_bytes());
-            let tag = self.stored_tag(&guard_path(&dir.id, &stored))?;
+            let tag = self.stored_tag(&guard_path(&dir.id, &stored), &dir.id)?;
             Ok::<_, VaultError>((name, stored, tag))
         });
         let mut states = SetHash::default();
@@ -51,7 +51,8 @@ impl Core {
         };
         let files = names.iter().filter_map(|name| FileId::from_hex(name));
         let tags = self.pool.map(files.collect(), |file| {
-            Ok::<_, VaultError>((file, self.stored_tag(&link_guard_path(&file))?))
+            let tag = self.stored_tag(&link_guard_path(&file), &DirId::LINKS)?;
+            Ok::<_, VaultError>((file, tag))
         });
         let mut links = self.links.lock();
         let mut states = SetHash::default();
@@ -69,9 +70,9 @@ impl Core {
     }
 
     /// The tag of a guard or alias. One that is too short for one has none: zeros, which no sum has.
-    fn stored_tag(&self, path: &ObjectPath) -> Result<Tag> {
+    fn stored_tag(&self, path: &ObjectPath, dir: &DirId) -> Result<Tag> {
         match self.store.get(path) {
-            Ok(bytes) => Ok(Tag(*bytes.last_chunk::<TAG_LEN>().unwrap_or(&[0; TAG_LEN]))),
+            Ok(bytes) => Ok(self.keys.tag_of(path, dir, &bytes).unwrap_or_default()),
             Err(error @ StoreError::Io { .. }) if !error.is_too_long() => Err(error.into()),
             Err(_) => Ok(Tag::default()),
         }

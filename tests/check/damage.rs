@@ -8,7 +8,7 @@ use crate::{
         image::{Image, PASSPHRASE, open, options},
         objects::{Objects, objects},
     },
-    victim::Victim,
+    victim::{Victim, copy_of},
     victims,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -649,5 +649,53 @@ fn a_disk_that_does_not_read_is_told_and_nothing_is_taken_for_lost() {
             "{:?}",
             told(&report)
         );
+    }
+}
+
+/// Guards say where they end: what somebody has put behind is nobody's.
+#[test]
+fn bytes_behind_the_end_of_a_guard_are_no_damage_and_are_taken_away() {
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let guards = now
+            .keys()
+            .filter(|path| path.starts_with("guards/") && !path.ends_with('/'));
+        // A whole guard behind it is no other one's, either.
+        let root = now[crate::map::ROOT_GUARD].clone();
+        for (object, tail) in guards.flat_map(|object| {
+            let tails = [vec![0], b"more".to_vec(), vec![0; 512], root.clone()];
+            tails.map(|tail| (object, tail))
+        }) {
+            let mut damaged = now.clone();
+            let bytes = damaged.get_mut(object).expect("it is there");
+            let end = bytes.len() as u64;
+            bytes.extend_from_slice(&tail);
+            let report = checked(&damaged);
+            assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+            let [finding] = &report.findings[..] else {
+                panic!("{object}: {:?}", told(&report));
+            };
+            assert_eq!(
+                (finding.kind, finding.object.as_str()),
+                (Kind::Tail, &object[..])
+            );
+            assert_eq!(finding.object_range, Some(end..end + tail.len() as u64));
+            let strictly = wardfs::vault::OpenOptions {
+                read_only: true,
+                strict: true,
+                ..options(1 << 40)
+            };
+            let vault = open(Arc::new(copy_of(&damaged)), strictly).expect("it mounts");
+            let dump = crate::vaults::dump::Dump::of(&vault).expect("all can be read");
+            assert_eq!(victim.now().dump.difference(&dump), None, "{object}");
+            let (report, store) = repaired(&damaged).expect("it opens");
+            assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+            assert_eq!(report.findings[0].outcome, Outcome::Mended);
+            assert!(without_quarantine(&store) == *now, "{object}");
+            let kept = format!("quarantine/now/{object}.from-{end}");
+            let kept = &objects(&store)[&kept];
+            assert!(kept[..] == tail[..kept.len()]);
+            assert!(tail[kept.len()..].iter().all(|byte| *byte == 0));
+        }
     }
 }

@@ -738,7 +738,7 @@ def guard_file():
     refused("unknown type of stanza", "invalid, stanza: type", at_41=u8(2))
     refused("another length of stanza", "invalid, stanza: length", at_42=u16(93))
     refused("another wrap", "authentication, guard", at_44=u8(WRAPPED_FILE[0] ^ 1))
-    refused("sealed length too small", "trailing, guard", at_136=u32(343))
+    refused("sealed length too small", "invalid, guard: length", at_136=u32(343))
     refused("sealed length too great", "truncated, guard: tag", at_136=u32(345))
     refused("sealed length of 4 GiB", "truncated, guard: ciphertext", at_136=u32(2**32 - 1))
     refused("another nonce", "authentication, guard", at_140=u8(whole[140] ^ 1))
@@ -746,7 +746,7 @@ def guard_file():
     refused("another tag", "authentication, guard", at_511=u8(whole[511] ^ 1))
     refused("cut", "truncated, guard: tag", cut=511)
     refused("empty", "truncated, guard", cut=0)
-    refused("a byte too many", "trailing, guard", append=u8(0))
+    out.block("a byte behind the end", like=base, append=u8(0), read_only="yes", body=body(file_content(0, inline(b""))))
     guard_refused(out)
     guard_origins(out)
     out.write()
@@ -781,7 +781,7 @@ def alias_file():
     refused("another ciphertext", "authentication, alias", at_20=u8(whole[20] ^ 1))
     refused("another tag", "authentication, alias", at_511=u8(whole[511] ^ 1))
     refused("cut", "truncated, alias: tag", cut=511)
-    refused("a byte too many", "trailing, alias", append=u8(0))
+    out.block("a byte behind the end", like=base, append=u8(0), read_only="yes")
     out.block("another directory", like=base, directory=OTHER, refused="authentication, alias")
     for title, reason, fields in [
         ("kind 0", "invalid, alias: kind", {"name": b"n", "kind": 0}),

@@ -168,7 +168,8 @@ class Vault:
 
     def alias(self, zone, directory, data):
         """File id, kind and name. Section 9."""
-        need(len(data) == 512 and data[4:6] == bytes(2) and data[7] == 0, "alias")
+        need(len(data) >= 512 and data[4:6] == bytes(2) and data[7] == 0, "alias")
+        data = data[:512]
         key = derive(self.zone(zone), "wardfs alias", directory, data[6:7])
         reader = Reader(opened(data[6], key, data[8:20], data[20:], self.id + directory + data[:8], "alias"))
         found = reader.take(16), reader.number(1), reader.string(1)
@@ -180,8 +181,7 @@ class Guard:
     """Section 8."""
 
     def __init__(self, vault, data):
-        self.vault, self.tag = vault, data[-16:]
-        need(len(data) % 512 == 0, "guard: length")
+        self.vault = vault
         reader = Reader(data)
         need(reader.take(4) == b"WFSG" and reader.number(2) == 0, "guard")
         self.suite = reader.number(1)
@@ -191,7 +191,8 @@ class Guard:
         length = reader.number(4)
         head = data[: reader.at]
         nonce, sealed = reader.take(12), reader.take(length + 16)
-        need(not reader.rest(), "guard: trailing")
+        need(reader.at % 512 == 0, "guard: length")
+        self.tag = sealed[-16:]
         self.body(Reader(opened(self.suite, self.derived("wardfs guard"), nonce, sealed, vault.id + head, "guard")))
 
     def derived(self, label):

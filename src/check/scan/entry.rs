@@ -8,8 +8,8 @@ use super::{
     links::AliasAt,
 };
 use crate::{
-    crypto::{TAG_LEN, Tag},
-    format::{Alias, Content, Data, Kind as NodeKind, Link, Name, guard_path},
+    crypto::Tag,
+    format::{Alias, Content, Data, Kind as NodeKind, Link, Name, guard_path, stated_len},
     store::ObjectPath,
     vault::{ReadGuard, VaultError},
 };
@@ -50,7 +50,11 @@ impl Scan<'_> {
         let bytes = self.store.get(path);
         let len = bytes.as_ref().map_or(0, Vec::len) as u64;
         self.has_read(len);
-        let tag = bytes.as_ref().ok().and_then(|bytes| last_bytes(bytes));
+        let of_bytes = |bytes: &Vec<u8>| {
+            let tag = self.keys.tag_of(path, &work.dir.id, bytes);
+            (tag, stated_len(bytes))
+        };
+        let (tag, end) = bytes.as_ref().map_or((None, None), of_bytes);
         let looked = bytes.map_err(VaultError::from).and_then(look);
         let mut present = work.dir.present.lock();
         let subdir = looked.as_ref().is_ok_and(|known| known.subdir);
@@ -59,7 +63,9 @@ impl Scan<'_> {
         let error = match looked {
             Ok(known) => {
                 let Known { tag, subdir } = known;
-                return present.good.add(&work.key, stored, Some(&tag), subdir);
+                present.good.add(&work.key, stored, Some(&tag), subdir);
+                drop(present);
+                return self.tail(path, at, end, len);
             }
             Err(error) => error,
         };
@@ -216,11 +222,6 @@ impl Scan<'_> {
 }
 
 pub(super) const OLDER: &str = "it is an old guard of a file that is elsewhere now";
-
-/// The tag of a guard or alias.
-fn last_bytes(bytes: &[u8]) -> Option<Tag> {
-    bytes.last_chunk::<TAG_LEN>().map(|tag| Tag(*tag))
-}
 
 /// What is wrong, without the object, which is named beside it.
 pub(super) fn text(error: &VaultError) -> String {

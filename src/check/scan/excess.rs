@@ -1,4 +1,5 @@
-//! Bytes in the objects of a file that nothing names: behind the last slot or block, and in the slots of holes.
+//! Bytes in the objects of a file that nothing names: behind the last slot or block, in the slots of holes, and behind the end of
+//! a guard.
 //!
 //! They are no part of anything and change nothing that is read. Some are there by design: what was written and not logged when
 //! the power went, and blocks of an index that was longer. Others were put there, or a disk has flipped bits where zeros were.
@@ -8,7 +9,7 @@
 //! not looked at.
 use super::{
     super::report::{Finding, Kind},
-    Scan,
+    Contents, Scan,
     content::FileAt,
 };
 use crate::{
@@ -36,6 +37,32 @@ impl Scan<'_> {
         let payload = file.payload();
         self.excess_of(file, payload_path(&payload), &file.unnamed());
         self.excess_of(file, index_path(&payload), &[file.unnamed_of_index()]);
+    }
+
+    /// What lies behind the end of a guard or alias that opens.
+    pub(super) fn tail(
+        &self,
+        object: &ObjectPath,
+        at: Option<Vec<u8>>,
+        end: Option<usize>,
+        len: u64,
+    ) {
+        let Some(end) = end.map(|end| end as u64).filter(|end| *end < len) else {
+            return;
+        };
+        if self.contents == Contents::None {
+            return;
+        }
+        let what = "there are bytes behind its end, which nothing reads";
+        let mut finding = Finding::new(Kind::Tail, object.as_str(), what);
+        finding.object_range = Some(end..len);
+        finding.path = at;
+        self.find(finding);
+        self.fixes.lock().excess.push(Excess {
+            object: object.clone(),
+            ranges: std::iter::once(end..len).collect(),
+            end,
+        });
     }
 
     fn excess_of(&self, file: &FileAt, object: ObjectPath, unnamed: &[Range<u64>]) {

@@ -48,7 +48,7 @@ use crate::{
     engine::Pool,
     format::{
         Content, DirId, DirState, FileId, Kind as NodeKind, Link, PayloadId, dir_path,
-        is_stored_name, root_guard_path,
+        is_stored_name, root_guard_path, stated_len,
     },
     store::{ObjectPath, Store, StoreError},
     vault::{Keyring, Needed, VaultError},
@@ -332,8 +332,12 @@ impl Scan<'_> {
             self.find(Finding::new(Kind::Guard, path.as_str(), what).at(b"/".to_vec()));
             None
         };
+        let (mut end, mut len) = (None, 0);
         let guard = match self.store.get(&path) {
-            Ok(bytes) => self.keys.open_guard(&path, bytes),
+            Ok(bytes) => {
+                (end, len) = (stated_len(&bytes), bytes.len() as u64);
+                self.keys.open_guard(&path, bytes)
+            }
             Err(StoreError::NotFound(_)) => {
                 return broken("the root directory's guard is missing".to_owned());
             }
@@ -352,6 +356,7 @@ impl Scan<'_> {
                 let sums = Sums::of_links(links);
                 let stored = Some((guard.head.file, *state, guard.tag));
                 let dir = Dir::new(state.id, Reached::Root, stored);
+                self.tail(&path, Some(b"/".to_vec()), end, len);
                 self.files
                     .lock()
                     .insert(guard.head.file, (Arc::clone(&dir), u64::MAX));

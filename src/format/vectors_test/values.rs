@@ -289,6 +289,7 @@ pub(super) fn guards() -> Vec<(&'static str, (GuardHead, Body))> {
             .map(|(name, body)| (name, (head.clone(), body))),
     );
     values.push(("empty file, suite 2", (siv, file(inline(b"")))));
+    values.push(("a byte behind the end", (head, file(inline(b"")))));
     values.push(("two stanzas", (two, body(Content::Fifo))));
     values
 }
