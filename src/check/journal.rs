@@ -9,6 +9,9 @@ use crate::{
 };
 use std::collections::{BTreeSet, HashMap};
 
+/// Files that are named of those whose changes do not count, and were not promised to.
+const NOTES_MAX: usize = 100;
+
 /// What became of it as a whole.
 pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
     match recovery {
@@ -18,14 +21,7 @@ pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
             let unclean = Finding::new(Kind::Unclean, "journal", what);
             let mut findings = vec![unclean];
             if !lost.is_empty() {
-                let what = format!(
-                    "{} frames at the end of the log do not count, since something before them is not there; they had \
-                     not been made durable, so it may have been cut off there, or it is damaged; they would have changed {}",
-                    lost.frames,
-                    files(lost.count())
-                );
-                let note = Finding::new(Kind::Journal, "journal", what);
-                findings.push(note.with(Outcome::Note));
+                findings.push(left_out(lost));
             }
             findings.extend(lost.missing.as_deref().map(incomplete));
             findings
@@ -75,6 +71,42 @@ pub(super) fn unstored(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
     lost.unstored.iter().map(finding).collect()
 }
 
+/// Frames that do not count, though nothing says that they should.
+fn left_out(lost: &LostChanges) -> Finding {
+    let since = match lost.unproven {
+        Some(_) => "content that the first of them claims is not there",
+        None => "something before them is not there",
+    };
+    let what = format!(
+        "{} frames at the end of the log do not count, since {since}; nothing says that they had been made durable, so the power \
+         was cut then, or it is damaged; they would have changed {}",
+        lost.frames,
+        files(lost.count())
+    );
+    let note = Finding::new(Kind::Journal, "journal", what).with(Outcome::Note);
+    if lost.are_of(lost.unproven) {
+        return note
+            .advised("nothing but that file is concerned, and only what was written to it last");
+    }
+    note
+}
+
+/// A segment that was perhaps cut off.
+pub(super) fn cut_off(recovery: &Recovery) -> Option<Finding> {
+    let cut = recovery.left_out()?.cut_off?;
+    let what = format!(
+        "segment {} of the log has {} bytes, and no space is held behind its last frame: a full disk or a power cut has left it \
+         so, or it was cut off; then nobody knows what else was in it",
+        cut.segment, cut.len
+    );
+    let note = Finding::new(Kind::Journal, "journal", what).with(Outcome::Note);
+    Some(
+        note.advised(
+            "if there is a copy of the log that is longer, put it back before the next mount",
+        ),
+    )
+}
+
 /// Was there no log at all, since the new content that seemed to be its is that of files whose content lies in the wrong place?
 pub(super) fn is_no_loss(recovery: &Recovery, findings: &[Finding]) -> bool {
     let new = format!("{}/", new_payload_dir().as_str());
@@ -93,13 +125,15 @@ fn files(count: u64) -> String {
 
 /// The files and directories of which something is lost with a part of the log, as far as their names are known.
 pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
-    let Recovery::Cut { lost, .. } = recovery else {
+    let Some(lost) = recovery.left_out() else {
         return Vec::new();
     };
     let names = Names::of(lost, scanned);
     let mut paths: BTreeSet<(Vec<u8>, &str)> = BTreeSet::new();
     for (file, node) in &lost.nodes {
-        let what = if node.is_new {
+        let what = if lost.unproven == Some(*file) {
+            "the log claims content of it that is not there, and counts up to there alone"
+        } else if node.is_new {
             "it was made in the part of the journal that cannot be used"
         } else {
             "its last changes are in the part of the journal that cannot be used"
@@ -113,7 +147,14 @@ pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
         paths.extend(dir.map(|dir| (below(dir, name.as_bytes()), what)));
     }
     let finding = |(path, what)| Finding::new(Kind::Journal, "journal", what).at(path);
-    paths.into_iter().map(finding).collect()
+    let findings = paths.into_iter().map(finding);
+    match recovery {
+        Recovery::Cut { .. } => findings.collect(),
+        _ => findings
+            .map(|found| found.with(Outcome::Note))
+            .take(NOTES_MAX)
+            .collect(),
+    }
 }
 
 /// Finds paths of what a log names.
@@ -143,6 +184,9 @@ impl<'a> Names<'a> {
         }
         if let Some(dir) = self.by_file.get(file) {
             return Some(dir.path());
+        }
+        if let Some((dir, name)) = &node.entry {
+            return Some(below(self.dir(dir, depth)?, name.as_bytes()));
         }
         let place = node.place.as_ref()?;
         if let Some(path) = self.entry(place) {

@@ -56,6 +56,7 @@ pub fn check(
     if !journal::is_no_loss(&recovery, &scanned.findings) {
         findings.extend(journal::finding(&recovery));
     }
+    findings.extend(journal::cut_off(&recovery));
     findings.extend(journal::misplaced(&misplaced));
     findings.extend(journal::hit(&recovery, &scanned));
     findings.extend(journal::unstored(&recovery, &scanned));

@@ -263,6 +263,11 @@ impl Finding {
         self
     }
 
+    pub(super) fn advised(mut self, advice: &'static str) -> Finding {
+        self.advice = Some(advice);
+        self
+    }
+
     pub(super) fn with(mut self, outcome: Outcome) -> Finding {
         self.outcome = outcome;
         self

@@ -78,6 +78,7 @@ fn journal(used: &JournalUse) -> Value {
         }
     };
     value["lost_frames"] = json!(used.lost.frames);
+    value["cut_off"] = json!(used.lost.cut_off.map(|cut| cut.segment));
     value["misplaced"] = json!(objects(&used.misplaced));
     value["set_aside"] = json!(objects(&used.aside));
     value

@@ -200,6 +200,15 @@ fn journal(used: &JournalUse) -> String {
             unreachable!("a string takes everything")
         };
     }
+    if let Some(cut) = used.lost.cut_off {
+        let Ok(()) = write!(
+            text,
+            "; segment {} was perhaps cut off after {} bytes",
+            cut.segment, cut.len
+        ) else {
+            unreachable!("a string takes everything")
+        };
+    }
     for log in &used.misplaced {
         let Ok(()) = write!(text, "; used from {}", log.path) else {
             unreachable!("a string takes everything")

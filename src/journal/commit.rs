@@ -138,12 +138,12 @@ impl Journal {
         }
     }
 
-    /// Writes what was pushed; gives how many frames there are.
+    /// Writes what was pushed; gives how many frames must be durable for it to be.
     pub(super) fn written(&self) -> Result<u64, JournalError> {
         let mut inner = self.inner.lock();
         inner.check()?;
         self.write_batch(&mut inner)?;
-        Ok(inner.sequence)
+        Ok(inner.marks.records)
     }
 
     fn flush_now(&self) -> Result<(), JournalError> {

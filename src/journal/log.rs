@@ -10,6 +10,7 @@ use super::{
     JournalContext, JournalError,
     commit::Durability,
     frames::FRAME_COST,
+    mark::Marks,
     recover::Recovered,
     redo::RedoWriter,
     reserve::Reserve,
@@ -84,6 +85,7 @@ pub(super) struct Inner {
     pub held: u64,
     /// Sequence number of the next frame.
     pub sequence: u64,
+    pub marks: Marks,
     pub failed: Option<String>,
     /// Its files are gone: every record is refused.
     closed: bool,
@@ -152,6 +154,7 @@ impl Journal {
         let inner = journal.inner.get_mut();
         inner.recovered = recovered.used().collect();
         inner.sequence = recovered.first_sequence + recovered.frames.len() as u64;
+        inner.marks = Marks::new(inner.sequence);
         Ok(journal)
     }
 
@@ -186,6 +189,7 @@ impl Journal {
             promised: 0,
             held: 0,
             sequence: 0,
+            marks: Marks::new(0),
             failed: None,
             closed: false,
         };
@@ -286,7 +290,7 @@ impl Journal {
         }
     }
 
-    fn write_frame(&self, inner: &mut Inner) -> Result<(), JournalError> {
+    pub(super) fn write_frame(&self, inner: &mut Inner) -> Result<(), JournalError> {
         let head = FrameHead {
             sequence: inner.sequence,
             durable: self.durability.durable(),
@@ -298,6 +302,7 @@ impl Journal {
             inner.failed = Some(error.to_string());
             return Err(error);
         }
+        inner.marks.wrote(&head, inner.batch.len() > FRAME_HEAD);
         inner.batch.truncate(FRAME_HEAD);
         inner.sequence += 1;
         self.segment_len.store(inner.segment.len, Relaxed);
@@ -376,6 +381,8 @@ impl Journal {
         let old = std::mem::replace(&mut inner.segment, next);
         self.segment.store(inner.segment.number, Relaxed);
         inner.previous = Some((old.number, old.blob));
+        let sequence = inner.sequence;
+        inner.marks.begin(sequence);
         for record in head {
             record.encode(&mut inner.batch);
         }
@@ -413,10 +420,14 @@ impl Journal {
         self.store.remove(&super::redo::redo_path(number))?;
         // Durable before the next checkpoint: an old redo file must not come back after newer data lies in its places.
         self.store.sync_dir(&super::journal_dir())?;
-        self.inner
-            .lock()
+        let mut inner = self.inner.lock();
+        if inner
             .previous
-            .take_if(|(previous, _)| *previous == number);
+            .take_if(|(previous, _)| *previous == number)
+            .is_some()
+        {
+            inner.marks.applied();
+        }
         Ok(())
     }
 

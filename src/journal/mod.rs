@@ -15,6 +15,7 @@ mod error;
 mod execute;
 mod frames;
 mod log;
+mod mark;
 mod promises;
 mod read;
 mod recover;
@@ -39,7 +40,7 @@ pub use recover::{
 };
 pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room, is_reserved};
-pub use segment::segment_path;
+pub use segment::{CutOff, segment_path};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
 use std::sync::Arc;

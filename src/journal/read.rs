@@ -4,16 +4,19 @@
 //! more was durable, and what it holds is lost.
 use super::{
     JournalContext, JournalError,
-    frames::{Found, FramePlace, FrameReader, Purpose},
-    log::FrameHead,
+    frames::{FRAME_COST, Found, FramePlace, FrameReader, Purpose},
+    log::{FRAME_HEAD, FrameHead},
     recover::{Damage, LoggedFrame, Recovered},
     search::next_frame,
-    segment::{segment_number, segment_path},
+    segment::{CutOff, cut_off, segment_number, segment_path},
 };
 use crate::{
     format::Record,
     store::{ObjectPath, Store, StoreError},
 };
+
+/// Bytes of a frame without records.
+const MARK_LEN: usize = FRAME_COST + FRAME_HEAD;
 
 /// A log being read.
 pub(super) struct Reader<'a> {
@@ -28,6 +31,7 @@ pub(super) struct Reader<'a> {
     /// Segment and index of the frame that is not there; nothing after it counts but what it says of durability.
     broken: Option<(u64, u64)>,
     damage: Option<Damage>,
+    cut_off: Option<CutOff>,
 }
 
 impl<'a> Reader<'a> {
@@ -41,6 +45,7 @@ impl<'a> Reader<'a> {
             durable: 0,
             broken: None,
             damage: None,
+            cut_off: None,
         }
     }
 
@@ -70,7 +75,7 @@ impl<'a> Reader<'a> {
         let mut file = FrameReader::new(self.store.open(path, false)?);
         let mut torn = None;
         let mut index = 0;
-        loop {
+        let end = loop {
             let place = FramePlace {
                 purpose: Purpose::Log,
                 number,
@@ -82,20 +87,57 @@ impl<'a> Reader<'a> {
                     file.pass(taken);
                     index += 1;
                 }
+                Found::Nothing { next } if self.is_mark(&mut file, place, next, torn)? => {
+                    let records = Vec::new();
+                    let segment = number;
+                    self.frames.push(LoggedFrame { records, segment });
+                    file.pass(MARK_LEN);
+                    index += 1;
+                }
                 Found::Nothing { next } => {
                     torn.get_or_insert(index);
+                    let end = file.position();
                     match next_frame(&mut file, self.context, place, next)? {
                         Some(found) => index = found,
-                        None => break,
+                        None => break end,
                     }
                 }
             }
+        };
+        match cut_off(&file, number, end)? {
+            Some(cut) if cut.is_certain() => self.damaged(number, index, "the segment was cut off"),
+            cut => self.cut_off = self.cut_off.or(cut),
         }
         if torn == Some(0) {
             // It had a frame before the next segment began.
             self.broken.get_or_insert((number, 0));
         }
         Ok(())
+    }
+
+    /// Can the frame that does not open have been nothing but a mark? Then nothing is lost with it: the next one opens just behind
+    /// it and follows, so it had no room for more.
+    fn is_mark(
+        &self,
+        file: &mut FrameReader,
+        place: FramePlace,
+        next: Option<usize>,
+        torn: Option<u64>,
+    ) -> Result<bool, JournalError> {
+        let counts = torn.is_none() && self.broken.is_none() && place.index > 0;
+        if !counts || next != Some(MARK_LEN) {
+            return Ok(false);
+        }
+        let start = file.position();
+        file.pass(MARK_LEN);
+        let index = place.index + 1;
+        let found = file.peek(self.context, FramePlace { index, ..place })?;
+        file.seek(start);
+        let Found::Frame { content, .. } = found else {
+            return Ok(false);
+        };
+        let head = FrameHead::decode(&content).map(|(head, _)| head);
+        Ok(head.is_some_and(|head| head.sequence == self.next_sequence() + 1))
     }
 
     fn take_frame(&mut self, content: &[u8], segment: u64, index: u64, torn: bool) {
@@ -143,6 +185,7 @@ impl<'a> Reader<'a> {
             applied,
             found,
             damage: self.damage,
+            cut_off: self.cut_off,
         }
     }
 }

@@ -7,21 +7,20 @@ use super::{
     execute::{Missing, decode, execute_file},
     read::Reader,
     redo,
-    segment::{segment_number, segment_path},
+    segment::{CutOff, segment_number, segment_path},
 };
 use crate::{
     engine::Pool,
     format::{Record, RedoOp},
     store::{Store, StoreError},
 };
-use std::collections::BTreeSet;
 
 /// One frame of the log: valid as a whole.
 pub struct LoggedFrame {
     /// What was done, in order.
     pub records: Vec<Record>,
     /// Number of the segment that it was read from.
-    pub(super) segment: u64,
+    pub segment: u64,
 }
 
 /// Where the log is damaged, and how.
@@ -59,6 +58,8 @@ pub struct Recovered {
     pub(super) found: Vec<u64>,
     /// Something of it is gone that cannot have been cut off by a crash.
     pub(super) damage: Option<Damage>,
+    /// A segment that was cut off, or a full disk has left it so: whether there was more in it, nobody knows.
+    pub cut_off: Option<CutOff>,
 }
 
 impl Recovered {
@@ -66,11 +67,6 @@ impl Recovered {
     pub fn cut(&mut self, count: usize) -> Vec<LoggedFrame> {
         self.durable = self.durable.min(count);
         self.frames.split_off(count.min(self.frames.len()))
-    }
-
-    /// Segments with frames behind one that is not there.
-    pub fn segments_behind(&self) -> BTreeSet<u64> {
-        self.behind.iter().map(|frame| frame.segment).collect()
     }
 
     /// Were there any segments, used or not?

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// A frame has a head and at least a byte of a record.
-const LEN_MIN: usize = FRAME_HEAD + 1;
+/// A frame has a head, and a mark nothing else.
+const LEN_MIN: usize = FRAME_HEAD;
 /// Far more than frames are cut at. Longer ones would be found by their own length alone.
 const LEN_MAX: usize = 8 << 20;
 /// Lengths in a row that are followed.

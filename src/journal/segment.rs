@@ -2,12 +2,18 @@
 //!
 //! The space a frame will need is allocated before the operation is acknowledged, so that a full disk is an error of the
 //! operation and never of the log.
-use super::{JournalContext, JournalError, frames, frames::Purpose, journal_path};
+use super::{
+    JournalContext, JournalError, frames,
+    frames::{FRAME_COST, FRAME_LEN_MAX, FrameReader, Purpose},
+    journal_path,
+};
 use crate::store::{Blob, ObjectPath, Store, StoreError};
 use std::sync::Arc;
 
 /// Space is allocated in steps of this many bytes: seldom enough not to show, small enough for small disks.
 const ALLOCATE_STEP: u64 = 1 << 20;
+/// On a disk without space for such a step, in steps of these: no file system gives space in smaller ones.
+const SECTOR: u64 = 512;
 
 /// Where a segment's file lies.
 pub fn segment_path(number: u64) -> ObjectPath {
@@ -19,6 +25,45 @@ pub(super) fn segment_number(name: &str) -> Option<u64> {
     name.strip_prefix("log.")
         .filter(|digits| digits.len() == 16)
         .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+}
+
+/// A segment that ends where none is ended: within space that is allocated before anything is written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// Its number.
+    pub segment: u64,
+    /// Bytes that it has.
+    pub len: u64,
+    /// Within a frame, and not between two.
+    is_torn: bool,
+}
+
+impl CutOff {
+    /// Or can a full disk have left it, or a power cut that took the space and not what was written into it?
+    pub fn is_certain(&self) -> bool {
+        self.is_torn && !self.len.is_multiple_of(SECTOR)
+    }
+}
+
+/// Was the file cut off, where its last frame ends or within the next one? Zeros there say that nothing else was written.
+pub(super) fn cut_off(
+    file: &FrameReader,
+    segment: u64,
+    end: u64,
+) -> Result<Option<CutOff>, StoreError> {
+    let len = file.len()?;
+    if len.is_multiple_of(ALLOCATE_STEP) {
+        return Ok(None);
+    }
+    let is_cut = file.length_at(end)?.is_none_or(|next| {
+        let is_frame = (1..=FRAME_LEN_MAX).contains(&next);
+        is_frame && end + (next + FRAME_COST) as u64 > len
+    });
+    Ok(is_cut.then_some(CutOff {
+        segment,
+        len,
+        is_torn: len > end,
+    }))
 }
 
 /// A segment being written.
@@ -101,15 +146,12 @@ impl Segment {
         }
         // What is left may hold this much yet. The attempt before may have found a part: on a full disk the checkpoint, or
         // a recovery, has nothing else for its redo file.
-        let found = self.blob.allocate(self.allocated, needed - self.allocated);
-        let keep = if found.is_ok() {
-            needed
-        } else {
-            self.allocated
-        };
+        let least = needed.next_multiple_of(SECTOR);
+        let found = self.blob.allocate(self.allocated, least - self.allocated);
+        let keep = if found.is_ok() { least } else { self.allocated };
         self.blob.set_len(keep)?;
         found?;
-        self.allocated = needed;
+        self.allocated = least;
         Ok(())
     }
 

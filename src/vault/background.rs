@@ -120,10 +120,14 @@ fn give_up(core: &Core) {
 }
 
 impl Core {
-    /// Puts everything acknowledged into the log.
+    /// Puts everything acknowledged into the log, and what of it is durable.
     pub fn write_tails(&self) -> super::error::Result<()> {
         self.settle_now()?;
-        self.journaled(self.journal.write_pushed())
+        self.journaled(
+            self.journal
+                .write_pushed()
+                .and_then(|()| self.journal.mark()),
+        )
     }
 
     fn settle_now(&self) -> super::error::Result<()> {
@@ -163,6 +167,14 @@ impl Core {
         if self.writable().is_ok() {
             self.settle_now()?;
         }
-        self.journaled(self.journal.flush())
+        self.journaled(self.journal.flush())?;
+        if !self.options.background {
+            return self.journaled(self.journal.mark());
+        }
+        // Nobody has to wait for it.
+        if self.journal.wants_mark() {
+            self.wake_log();
+        }
+        Ok(())
     }
 }

@@ -69,6 +69,14 @@ impl Recovery {
         says_so && *unclaimed <= misplaced
     }
 
+    /// What is in frames that do not count.
+    pub fn left_out(&self) -> Option<&LostChanges> {
+        match self {
+            Recovery::Clean => None,
+            Recovery::Done { lost } | Recovery::Cut { lost, .. } => Some(lost),
+        }
+    }
+
     /// Files and directories whose last changes are lost though they were durable, at least.
     pub fn lost(&self) -> u64 {
         match self {
@@ -340,7 +348,7 @@ impl Inspected {
             Ok(())
         };
         let real = self.opening(Arc::clone(&self.store));
-        let cause = match self.recovered(&real, &mut |_| keep()) {
+        let cause = match self.recovered(&real, &mut |_, _| keep()) {
             Ok(lost) => return Ok(Recovery::Done { lost }),
             Err(cause) if is_damage(&cause) => cause,
             Err(cause) => return Err(cause),
@@ -413,10 +421,9 @@ impl Inspected {
         };
         let mut log = journal::read_log(&*opening.store, &opening.context, applied)?;
         let dropped = log.cut(frames);
-        Ok(LostChanges::of(
-            &log.frames,
-            dropped.iter().chain(&log.behind),
-        ))
+        let mut lost = LostChanges::of(&log.frames, dropped.iter().chain(&log.behind));
+        lost.cut_off = log.cut_off;
+        Ok(lost)
     }
 
     /// The most frames of the log that can be replayed, found by trying; `None` if not even none of them can.

@@ -3,7 +3,7 @@
 use super::unstored::Unstored;
 use crate::{
     format::{Content, DirId, FileId, Link, Name, Place, Record, Time},
-    journal::LoggedFrame,
+    journal::{CutOff, LoggedFrame},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -22,6 +22,10 @@ pub struct LostChanges {
     pub unstored: Vec<Unstored>,
     /// Something that was needed was not there, and was passed over.
     pub missing: Option<String>,
+    /// Whose content the first of them claims, if they do not count because it is not there.
+    pub unproven: Option<FileId>,
+    /// A segment of the log that was cut off, or a full disk has left it so.
+    pub cut_off: Option<CutOff>,
 }
 
 /// An entry that is dropped in that part.
@@ -44,6 +48,8 @@ pub struct LostNode {
     pub names: Vec<(FileId, Name, Time)>,
     /// Where it lay when the log first named it.
     pub place: Option<Link>,
+    /// The entry that the frames that count made last: the directory's node and the name.
+    pub entry: Option<(FileId, Name)>,
 }
 
 /// Gathers them, record by record.
@@ -51,6 +57,8 @@ pub struct LostNode {
 struct Gatherer {
     lost: LostChanges,
     places: HashMap<FileId, Link>,
+    /// Entries made in frames that count.
+    entries: HashMap<FileId, (FileId, Name)>,
     /// Entries made in that part.
     made: HashMap<(FileId, Name), FileId>,
     /// Nodes that were made and dropped in it: nobody misses them.
@@ -66,6 +74,7 @@ impl LostChanges {
         let mut gatherer = Gatherer::default();
         for record in used.into_iter().flat_map(|frame| &frame.records) {
             gatherer.place(record);
+            gatherer.enter(record);
         }
         for frame in lost {
             gatherer.lost.frames += 1;
@@ -86,6 +95,14 @@ impl LostChanges {
     pub fn unstored_files(&self) -> u64 {
         let files = self.unstored.iter().map(|unstored| unstored.file);
         files.collect::<HashSet<_>>().len() as u64
+    }
+
+    /// Would it have changed nothing but the content of this file, or nothing at all?
+    pub fn are_of(&self, file: Option<FileId>) -> bool {
+        let is_it = |(id, node): (&FileId, &LostNode)| {
+            Some(*id) == file && !node.is_new && node.names.is_empty()
+        };
+        self.nodes.iter().all(is_it) && self.dropped.values().all(|dropped| dropped.was_made)
     }
 
     /// Files and directories that are hit, at least.
@@ -112,6 +129,18 @@ impl Gatherer {
                     self.lost.dirs.insert(dir.id, new.file);
                 }
             }
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, record: &Record) {
+        match record {
+            Record::Link {
+                dir, name, file, ..
+            } => drop(self.entries.insert(*file, (*dir, name.clone()))),
+            Record::Unlink { dir, name, .. } => self
+                .entries
+                .retain(|_, (at, called)| (&*at, &*called) != (dir, name)),
             _ => {}
         }
     }
@@ -170,13 +199,17 @@ impl Gatherer {
 
     fn finish(self) -> LostChanges {
         let Gatherer {
-            mut lost, places, ..
+            mut lost,
+            places,
+            mut entries,
+            ..
         } = self;
         // What never had a name has nobody who looks for it.
         lost.nodes
             .retain(|_, node| !node.is_new || !node.names.is_empty());
         for (file, node) in &mut lost.nodes {
             node.place = places.get(file).cloned();
+            node.entry = entries.remove(file);
         }
         lost
     }

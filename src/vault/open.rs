@@ -20,10 +20,10 @@ use crate::{
         Place, SLOTS, Slot, VaultId, Xattrs, ZoneFile, ZoneId, new_payload_dir, new_payload_path,
         parse_new_payload_name, root_guard_path, seal_guard,
     },
-    journal::{self, Journal, JournalContext, JournalError, LoggedFrame, Recovered},
+    journal::{self, CutOff, Journal, JournalContext, JournalError, LoggedFrame, Recovered},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Memory for what a cut-short checkpoint writes, where the store must not be written, in bytes. A checkpoint after the usual
 /// 48 MiB of log writes little more than that; one after as many tiny changes in large files can write far more.
@@ -171,8 +171,8 @@ pub(super) fn open(
     let core = if opening.options.read_only {
         opening.show(keys)?.core
     } else {
-        let keep = &mut |log: &Recovered| {
-            opening.keep_log(log);
+        let keep = &mut |lost: &[&LoggedFrame], unproven: Option<FileId>| {
+            opening.keep_log(lost, unproven);
             Ok(())
         };
         opening.recover(keys, keep)?.core
@@ -241,12 +241,13 @@ pub(super) struct Replayed {
     pub lost: LostChanges,
 }
 
-/// Called before a log is dropped with frames in it that do not count.
-pub(super) type Keep<'a> = dyn FnMut(&Recovered) -> Result<()> + 'a;
+/// Called before a log is dropped with frames in it that do not count: those, and the file of which content is claimed that is
+/// not there, if that is why.
+pub(super) type Keep<'a> = dyn FnMut(&[&LoggedFrame], Option<FileId>) -> Result<()> + 'a;
 
 /// Keeps nothing: the store is not the real one, or all was kept before.
 #[allow(clippy::unnecessary_wraps, reason = "others keep, and can fail")]
-pub(super) fn no_keep(_: &Recovered) -> Result<()> {
+pub(super) fn no_keep(_: &[&LoggedFrame], _: Option<FileId>) -> Result<()> {
     Ok(())
 }
 
@@ -329,6 +330,7 @@ impl Opening {
     ) -> Result<Replayed> {
         let mut keys = keys;
         let mut cut = frames;
+        let mut unproven = None;
         let mut behind: Option<Vec<LoggedFrame>> = None;
         loop {
             let root = self.read_root(&keys)?;
@@ -345,9 +347,9 @@ impl Opening {
                 }
                 Some(count) => recovered.cut(count),
             };
-            let is_kept = recovered.behind.is_empty() && dropped.is_empty();
-            if !is_kept && !self.options.read_only {
-                keep(&recovered)?;
+            let lost: Vec<&LoggedFrame> = dropped.iter().chain(&recovered.behind).collect();
+            if !lost.is_empty() && !self.options.read_only {
+                keep(&lost, unproven)?;
             }
             // The segments that those were in are gone in a second round.
             let behind = behind.get_or_insert(std::mem::take(&mut recovered.behind));
@@ -358,7 +360,15 @@ impl Opening {
                     if recovered.has_segments() {
                         core.leave_behind()?;
                     }
-                    let lost = LostChanges::of(&recovered.frames, dropped.iter().chain(&*behind));
+                    let mut lost =
+                        LostChanges::of(&recovered.frames, dropped.iter().chain(&*behind));
+                    lost.unproven = unproven;
+                    lost.cut_off = recovered.cut_off;
+                    if let Some(CutOff { segment, len, .. }) = recovered.cut_off {
+                        log::warn!(
+                            "segment {segment} of the log was perhaps cut off after {len} bytes"
+                        );
+                    }
                     if !behind.is_empty() && frames.is_none() {
                         log::warn!(
                             "{} logged frames at the end are dropped, since something before them is not there",
@@ -368,12 +378,12 @@ impl Opening {
                     let core = Arc::new(core);
                     return Ok(Replayed { core, lost });
                 }
-                Some(frame) => {
+                Some((frame, file)) => {
                     log::warn!(
                         "{} logged frames are dropped: what the first of them claims was not on disk",
                         recovered.frames.len() - frame
                     );
-                    cut = Some(frame);
+                    (cut, unproven) = (Some(frame), Some(file));
                     keys = core.into_keys();
                 }
             }
@@ -391,13 +401,15 @@ impl Opening {
         })
     }
 
-    /// Keeps segments with frames that open, behind one that is not there: what a power cut leaves, or a damaged disk. Nobody can
-    /// tell, and these frames are the only ones that say what is lost. Where there is no space the vault opens all the same.
-    fn keep_log(&self, log: &Recovered) {
-        if LostChanges::of([], &log.behind).is_empty() {
+    /// Keeps segments with frames that open and do not count: what a power cut leaves, or a damaged disk. Nobody can tell, and
+    /// these frames are the only ones that say what is lost. But what they say of a file whose content is not there is worth
+    /// nothing to anybody. Where there is no space the vault opens all the same.
+    fn keep_log(&self, lost: &[&LoggedFrame], unproven: Option<FileId>) {
+        if LostChanges::of([], lost.iter().copied()).are_of(unproven) {
             return;
         }
-        for number in log.segments_behind() {
+        let segments: BTreeSet<u64> = lost.iter().map(|frame| frame.segment).collect();
+        for number in segments {
             let kept = logs::keep(&*self.store, &journal::segment_path(number));
             if let Err(error) = kept {
                 log::warn!("a part of the log that does not count could not be kept: {error}");

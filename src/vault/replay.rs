@@ -29,9 +29,13 @@ const PROOF_LEN: usize = 64;
 
 impl Core {
     /// Replays frames in order. Those from `durable` on may claim chunks that never reached the disk: gives the first frame
-    /// that does, if one does; this state is of no use then. A payload that nothing uses in the end may lack any chunk: those
+    /// that does, if one does, and whose chunks those are; this state is of no use then. A payload that nothing uses in the end may lack any chunk: those
     /// of a file without entries are overwritten in place.
-    pub fn replay(&self, frames: &[LoggedFrame], durable: usize) -> Result<Option<usize>> {
+    pub fn replay(
+        &self,
+        frames: &[LoggedFrame],
+        durable: usize,
+    ) -> Result<Option<(usize, FileId)>> {
         let mut unproven = Vec::new();
         let mut settled = HashSet::new();
         for (number, frame) in frames.iter().enumerate() {
@@ -53,7 +57,7 @@ impl Core {
         }
         for (number, file, payload) in unproven {
             if self.is_used(file, payload)? {
-                return Ok(Some(number));
+                return Ok(Some((number, *file)));
             }
         }
         Ok(None)

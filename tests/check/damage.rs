@@ -557,9 +557,13 @@ fn a_damaged_journal_is_told_and_what_is_before_the_damage_is_kept() {
         .expect("a log")
         .clone();
     let bytes = damaged.get_mut(&log).expect("a log");
-    // The second frame: its length stands after the first one.
-    let first = u32::from_le_bytes(*bytes.first_chunk().expect("a length")) as usize + 32;
-    bytes[first + 30] ^= 1;
+    // The second frame with something in it: its length stands after the first one, and the mark behind that.
+    let end = |at: usize| {
+        let len = bytes[at..].first_chunk().expect("a length");
+        at + u32::from_le_bytes(*len) as usize + 32
+    };
+    let second = end(end(0));
+    bytes[second + 30] ^= 1;
     let refused = open(Arc::new(crate::victim::copy_of(&damaged)), options(1 << 40));
     assert!(refused.is_err());
     let report = checked(&damaged);

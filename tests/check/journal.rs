@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wardfs::{
     check::{Finding, Kind, Outcome, Report, Verdict},
     store::{MemoryStore, ObjectPath, Store},
-    vault::{NewKind, ROOT_INO, Vault},
+    vault::{NewKind, ROOT_INO, SetAttr, Vault},
 };
 
 const LOG: &str = "journal/log.0000000000000001";
@@ -206,13 +206,16 @@ fn frames_behind_a_hole_that_were_not_durable_are_a_note_and_are_kept() {
     cut.get_mut(LOG).expect("a log")[end..].fill(0);
     let report = checked(&cut);
     assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
-    let [note] = of_kind(&report, Kind::Journal)[..] else {
-        panic!("{:?}", told(&report));
+    let of_all = |report: &Report| {
+        let notes = of_kind(report, Kind::Journal).into_iter();
+        let named: Vec<_> = notes.clone().filter_map(|note| note.path.clone()).collect();
+        assert_eq!(named, [b"/f3", b"/f4"], "{:?}", told(report));
+        notes.filter(|note| note.path.is_none()).count()
     };
-    assert_eq!(note.outcome, Outcome::Note);
+    assert_eq!(of_all(&report), 1);
     let (report, store) = repaired(&cut).expect("it opens");
     assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
-    assert_eq!(of_kind(&report, Kind::Journal).len(), 1);
+    assert_eq!(of_all(&report), 1);
     let after = objects_of(&store);
     assert_eq!(
         after["quarantine/now/journal/log.0000000000000001"],
@@ -237,5 +240,165 @@ fn frames_behind_a_hole_that_were_not_durable_are_a_note_and_are_kept() {
         !objects_of(&store)
             .keys()
             .any(|path| path.starts_with("quarantine"))
+    );
+}
+
+/// A killed vault of files of which all were synced, one by one, or none; and the objects with their content.
+fn killed_with_contents(are_synced: bool) -> (Objects, Vec<String>) {
+    let store = Image::Small.in_memory();
+    mounted(&store).close().expect("a healthy vault");
+    let vault = mounted(&store);
+    let mut contents: Vec<String> = Vec::new();
+    for number in 0..FILES {
+        let ino = make(&vault, number);
+        if are_synced {
+            vault.sync(ino, false).expect("a healthy vault");
+        }
+        let now = objects(&store).into_keys();
+        let is_new = |path: &String| {
+            path.starts_with("payloads/new/") && !path.ends_with('/') && !contents.contains(path)
+        };
+        contents.extend(now.filter(is_new).collect::<Vec<_>>());
+    }
+    assert_eq!(contents.len(), FILES);
+    drop(vault);
+    (objects(&store), contents)
+}
+
+#[test]
+fn content_that_was_durable_and_is_gone_takes_nothing_else_along() {
+    let (objects, contents) = killed_with_contents(true);
+    for (hit, content) in contents.iter().enumerate() {
+        let (mut gone, mut flipped) = (objects.clone(), objects.clone());
+        gone.remove(content);
+        flipped.get_mut(content).expect("it is there")[100] ^= 1;
+        for damaged in [gone, flipped] {
+            let others: Vec<usize> = (0..FILES).filter(|number| *number != hit).collect();
+            let path = [&b"/"[..], &name(hit)].concat();
+            let report = checked(&damaged);
+            assert_eq!(report.verdict(), Verdict::Damaged);
+            assert!(
+                of_kind(&report, Kind::Journal).is_empty(),
+                "{:?}",
+                told(&report)
+            );
+            let found = of_kind(&report, Kind::Content);
+            assert!(!found.is_empty() && found.iter().all(|one| one.path.as_ref() == Some(&path)));
+            assert_eq!(there(&copy_of(&damaged)), others, "a mount");
+            let (report, store) = repaired(&damaged).expect("it opens");
+            assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+            assert_eq!(there(&store), others, "after a repair");
+        }
+    }
+}
+
+#[test]
+fn what_is_cut_off_a_log_for_want_of_content_is_named_and_kept() {
+    let (objects, contents) = killed_with_contents(false);
+    let mut gone = objects.clone();
+    gone.remove(&contents[2]);
+    let report = checked(&gone);
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+    let notes = of_kind(&report, Kind::Journal);
+    let named = |number: usize| {
+        let path = [&b"/"[..], &name(number)].concat();
+        notes
+            .iter()
+            .find(|note| note.path.as_ref() == Some(&path))
+            .map(|note| note.what.as_str())
+    };
+    assert!(named(1).is_none() && named(2).is_some_and(|what| what.contains("claims content")));
+    for number in 3..FILES {
+        assert!(named(number).is_some(), "{:?}", told(&report));
+    }
+    for is_repair in [false, true] {
+        let (store, kept) = if is_repair {
+            let (report, store) = repaired(&gone).expect("it opens");
+            assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+            (store, "quarantine/now/journal/log.0000000000000001")
+        } else {
+            let kept = "quarantine/recovery/journal/log.0000000000000001";
+            (copy_of(&gone), kept)
+        };
+        assert_eq!(there(&store), [0, 1]);
+        let kept = &objects_of(&store)[kept];
+        assert_eq!(kept[..], gone[LOG][..kept.len()]);
+        assert!(gone[LOG][kept.len()..].iter().all(|byte| *byte == 0));
+    }
+}
+
+#[test]
+fn of_what_only_the_lost_content_concerns_no_log_is_kept() {
+    let store = Image::Small.in_memory();
+    let vault = mounted(&store);
+    let ino = make(&vault, 0);
+    vault.sync(ino, false).expect("a healthy vault");
+    vault
+        .write(ino, 40_960, &[7; 40_960], false)
+        .expect("a healthy vault");
+    // Logs what was written.
+    let mode = SetAttr {
+        mode: Some(0o600),
+        ..SetAttr::default()
+    };
+    vault.set_attr(ino, &mode).expect("a healthy vault");
+    drop(vault);
+    let mut cut = objects(&store);
+    let content = |path: &&String| path.starts_with("payloads/new/") && !path.ends_with('/');
+    let content = cut.keys().find(content).expect("content").clone();
+    cut.get_mut(&content).expect("it is there").truncate(41_000);
+    let notes = checked(&cut);
+    assert_eq!(notes.verdict(), Verdict::Clean, "{:?}", told(&notes));
+    assert_eq!(of_kind(&notes, Kind::Journal).len(), 2);
+    let store = copy_of(&cut);
+    assert_eq!(there(&store), [0]);
+    let is_kept = |path: &String| path.starts_with("quarantine");
+    assert!(!objects_of(&store).keys().any(is_kept));
+}
+
+#[test]
+fn a_log_that_was_cut_off_is_told_unless_nothing_was_there() {
+    let (objects, _) = killed_with_contents(true);
+    let written = {
+        let zeros = objects[LOG].iter().rev().take_while(|byte| **byte == 0);
+        objects[LOG].len() - zeros.count()
+    };
+    let cut_to = |len: usize| {
+        let mut cut = objects.clone();
+        cut.get_mut(LOG).expect("a log").truncate(len);
+        cut
+    };
+    for len in [written - 1, written / 2 + 1, written / 3 + 1] {
+        let cut = cut_to(if len % 512 == 0 { len + 1 } else { len });
+        assert!(open(Arc::new(copy_of(&cut)), options(1 << 40)).is_err());
+        let report = checked(&cut);
+        assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+        assert!(of_kind(&report, Kind::Journal)[0].what.contains("cut off"));
+        let (report, store) = repaired(&cut).expect("it opens");
+        assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+        assert!(report.lost > 0);
+        // What only the rest of the log claimed is kept, too.
+        let after = objects_of(&store);
+        let kept = |path: &&String| {
+            path.starts_with("quarantine/now/payloads/new/") && !path.ends_with('/')
+        };
+        assert_eq!(
+            there(&store).len() + after.keys().filter(kept).count(),
+            FILES
+        );
+        assert_eq!(checked(&after).verdict(), Verdict::Clean);
+    }
+    // A full disk can have left that.
+    let cut = cut_to(written / 1024 * 512);
+    let report = checked(&cut);
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+    let notes = of_kind(&report, Kind::Journal);
+    assert!(notes.iter().any(|note| note.what.contains("cut off")));
+    // Only space was cut off.
+    let report = checked(&cut_to(written + 5));
+    assert!(
+        of_kind(&report, Kind::Journal).is_empty(),
+        "{:?}",
+        told(&report)
     );
 }

@@ -1264,7 +1264,8 @@ def journal_file():
 
     gone = "frames that were durable are gone"
     like("torn second frame", **{f"at {len(whole) - 1}": u8(whole[-1] ^ 1)}, frames=1)
-    like("cut second frame", cut=len(whole) - 1, frames=1)
+    like("cut second frame", cut=len(whole) - 1, refused="the segment was cut off")
+    like("cut behind the first frame", cut=at, frames=1)
     like("torn first frame", at_4=u8(whole[4] ^ 1), refused=gone)
     like("another number", number=4, frames=0)
     like("the other suite", suite=SIV, frames=0)
@@ -1301,6 +1302,7 @@ def journal_file():
     redo("an operation that does not decode", [put[:-1], u8(255)], refused="an operation does not decode", closed="yes")
     redo("closed redo file, suite 2", closed, suite=SIV, closed="yes")
     redo("cut by a frame, suite 2", closed[:1], suite=SIV, closed="no")
+    segment("second frame without records", [first, u64(41) + u64(41)], frames=2)
     out.write()
 
 

@@ -87,6 +87,7 @@ pub fn repair(
         let found = found.into_iter();
         findings.extend(found.map(|found| after_recovery(found, is_cut)));
     }
+    findings.extend(of_journal::cut_off(&recovery));
     let hit = of_journal::hit(&recovery, &first).into_iter();
     let hit = hit.chain(of_journal::unstored(&recovery, &first));
     findings.extend(hit.map(|found| after_recovery(found, true)));
