@@ -38,6 +38,8 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
         "incomplete": incomplete
             .map(|one| json!({ "path": path(&one.path), "expected": one.expected, "found": one.found }))
             .collect::<Vec<_>>(),
+        "put_back": paths(&report.put_back),
+        "linked_put_back": report.linked_put_back,
         "refused": report.refused,
         "older": paths(&report.older),
         "unborn": report.unborn,

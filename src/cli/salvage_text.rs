@@ -82,6 +82,21 @@ fn losses(text: &mut String, report: &Report) {
     );
     section(
         text,
+        "Directories in which something was put back as it once was, or changed by others, and is perhaps older than it was",
+        &report.put_back,
+        |path| {
+            let is_top = path.as_os_str().is_empty();
+            shown(if is_top { Path::new(".") } else { path })
+        },
+    );
+    if report.linked_put_back {
+        line(
+            text,
+            "\nOf the files with several names at least one is not as stored last: perhaps older than it was.",
+        );
+    }
+    section(
+        text,
         "Brought back from the quarantine of a repair, perhaps older than they were",
         &report.brought_back,
         |path| shown(path),

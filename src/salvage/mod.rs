@@ -11,6 +11,7 @@
 //! plan      makes a tree of them                          restore   makes the nodes, in parallel
 //! content   what of a file can be read                    attrs     owner, mode, times, extended attributes
 //! aside     what repairs have set aside               logs      what stands in logs and was not done
+//! states    what was put back as it once was
 //! ```
 
 mod aside;
@@ -23,6 +24,7 @@ mod plan;
 mod report;
 mod restore;
 mod scan;
+mod states;
 mod watch;
 
 pub use error::SalvageError;

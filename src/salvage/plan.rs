@@ -69,7 +69,7 @@ pub(super) fn plan(remains: &Remains, mut evidence: Evidence, report: &mut Repor
 }
 
 pub(super) struct Planner<'a> {
-    remains: &'a Remains,
+    pub remains: &'a Remains,
     pub found: &'a [Found],
     pub report: &'a mut Report,
     pub by_dir: HashMap<DirId, usize>,
@@ -313,6 +313,7 @@ impl<'a> Planner<'a> {
 
     fn tell(&mut self, evidence: &Evidence) {
         self.tell_incomplete();
+        self.tell_put_back(evidence);
         self.tell_missing(evidence);
         self.tell_logs(evidence);
         self.tell_brought_back();
@@ -377,7 +378,7 @@ impl<'a> Planner<'a> {
                 None => self.report.refused.push(format!("{path}: {why}")),
             }
         }
-        for (file, link) in &evidence.aliases {
+        for (file, link, _) in &evidence.aliases {
             if !evidence.by_file.contains_key(file) {
                 let why = "its guard is gone".to_owned();
                 let path = self.path_of(link);

@@ -20,6 +20,11 @@ pub struct Report {
     pub missing: Vec<Missing>,
     /// Directories whose guard counts other entries than were found.
     pub incomplete: Vec<Incomplete>,
+    /// Directories in which something is not as it was stored last: put back as it was once, or changed by others. Which, nobody
+    /// knows, and it may be older than it was.
+    pub put_back: Vec<PathBuf>,
+    /// The same of files with several names, of which the guards lie together.
+    pub linked_put_back: bool,
     /// What could not have its own name.
     pub renamed: Vec<Renamed>,
     /// Directories that are not where they were: each lay in itself, by way of others, or too deep.
@@ -131,6 +136,8 @@ impl Report {
             damaged: Vec::new(),
             missing: Vec::new(),
             incomplete: Vec::new(),
+            put_back: Vec::new(),
+            linked_put_back: false,
             renamed: Vec::new(),
             moved: Vec::new(),
             older: Vec::new(),
@@ -160,6 +167,8 @@ impl Report {
             && self.damaged.is_empty()
             && self.missing.is_empty()
             && self.incomplete.is_empty()
+            && self.put_back.is_empty()
+            && !self.linked_put_back
             && self.moved.is_empty()
             && self.brought_back.is_empty()
             && self.refused.is_empty()
@@ -169,6 +178,7 @@ impl Report {
         self.damaged.sort_by(|a, b| a.path.cmp(&b.path));
         self.missing.sort_by(|a, b| a.path.cmp(&b.path));
         self.incomplete.sort_by(|a, b| a.path.cmp(&b.path));
+        self.put_back.sort();
         self.renamed.sort_by(|a, b| a.path.cmp(&b.path));
         self.moved.sort();
         self.older.sort();

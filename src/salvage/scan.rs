@@ -5,10 +5,10 @@
 
 use super::{SalvageError, Watch};
 use crate::{
-    crypto::SetHash,
+    crypto::{SetHash, Tag},
     engine::Pool,
     format::{
-        Alias, Content, DirId, FileId, Kind, Link, Name, PayloadId, StoredGuard, Time,
+        Alias, Content, DirId, FileId, Kind, Link, LinksState, Name, PayloadId, StoredGuard, Time,
         header_copy_path, header_path, index_path, is_stored_name, parse_new_payload_name,
         parse_payload_name, payload_path, root_guard_path,
     },
@@ -30,6 +30,7 @@ pub(super) struct Found {
     pub file: FileId,
     /// Where it lies.
     pub path: ObjectPath,
+    pub tag: Tag,
     pub generation: u64,
     /// Of its last change.
     pub ctime: Time,
@@ -39,8 +40,8 @@ pub(super) struct Found {
     pub apart: bool,
     pub kind: Kind,
     pub links: Vec<Link>,
-    /// Of a directory.
-    pub dir: Option<FoundDir>,
+    /// Of a directory. Most are none.
+    pub dir: Option<Box<FoundDir>>,
 }
 
 /// What a directory's guard knows of its entries.
@@ -48,6 +49,9 @@ pub(super) struct FoundDir {
     pub id: DirId,
     pub entries: u64,
     pub names: SetHash,
+    pub states: SetHash,
+    /// Of the root: the same of the guards that lie apart.
+    pub links: Option<LinksState>,
 }
 
 /// An object that should be a guard and does not open.
@@ -65,7 +69,7 @@ pub(super) struct Evidence {
     pub by_file: HashMap<FileId, usize>,
     pub refused: Vec<Refused>,
     /// Entries whose guards lie apart.
-    pub aliases: Vec<(FileId, Link)>,
+    pub aliases: Vec<(FileId, Link, Tag)>,
     pub passed_over: Vec<ObjectPath>,
     pub strewn: Strewn,
 }
@@ -76,7 +80,7 @@ pub(super) type Strewn = HashMap<(String, bool), Vec<ObjectPath>>;
 /// What one object is.
 enum Seen {
     Guard(Found),
-    Alias(FileId, Link),
+    Alias(FileId, Link, Tag),
     Refused(Refused),
     /// By its name.
     Payload((String, bool), ObjectPath),
@@ -195,9 +199,9 @@ fn look_into(remains: &Remains, path: &ObjectPath, bytes: Vec<u8>) -> Seen {
             return Seen::Stray;
         };
         return match remains.keys().open_alias(path, &dir, bytes) {
-            Ok((alias, _)) => {
+            Ok((alias, tag)) => {
                 let name = alias.name;
-                Seen::Alias(alias.file, Link { dir, name })
+                Seen::Alias(alias.file, Link { dir, name }, tag)
             }
             Err(error) => refuse(remains, path, error.to_string()),
         };
@@ -211,16 +215,19 @@ fn look_into(remains: &Remains, path: &ObjectPath, bytes: Vec<u8>) -> Seen {
 fn found(path: &ObjectPath, guard: ReadGuard) -> Found {
     let kind = guard.body.content.kind();
     let dir = match guard.body.content {
-        Content::Directory(dir) => Some(FoundDir {
+        Content::Directory(dir) => Some(Box::new(FoundDir {
             id: dir.id,
             entries: dir.entries,
             names: dir.names,
-        }),
+            states: dir.states,
+            links: dir.links,
+        })),
         _ => None,
     };
     Found {
         file: guard.head.file,
         path: path.clone(),
+        tag: guard.tag,
         generation: guard.body.generation,
         ctime: guard.body.attrs.ctime,
         set_aside: path.as_str().starts_with(QUARANTINE),
@@ -280,7 +287,7 @@ impl Evidence {
     fn take(&mut self, seen: Seen, below: &mut Vec<ObjectPath>) {
         match seen {
             Seen::Guard(found) => self.take_guard(found),
-            Seen::Alias(file, link) => self.aliases.push((file, link)),
+            Seen::Alias(file, link, tag) => self.aliases.push((file, link, tag)),
             Seen::Refused(refused) => self.refused.push(refused),
             Seen::Payload(name, path) => self.strewn.entry(name).or_default().push(path),
             Seen::Directory(path) => below.push(path),

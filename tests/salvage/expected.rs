@@ -182,6 +182,8 @@ impl<'a> Expected<'a> {
             "damaged",
             report,
         )?;
+        let is_quiet = report.put_back.is_empty() && !report.linked_put_back;
+        right(is_quiet, "nothing was put back", report)?;
         right(report.root_lost == self.root_lost, "root", report)?;
         let lost = self.nodes.contains_key(&b"lost+found"[..]);
         right(report.lost_found.is_some() == lost, "lost+found", report)

@@ -390,3 +390,39 @@ fn a_directory_with_something_in_it_is_refused() {
     assert!(matches!(refused, Err(SalvageError::NotEmpty(_))));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
 }
+
+/// What is put back as it once was opens like any other: the sums of its directory tell.
+#[test]
+fn a_guard_that_was_put_back_as_it_once_was_is_told_by_its_directory() {
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let (mut count, mut linked) = (0, 0);
+        for moment in &victim.moments[..victim.moments.len() - 1] {
+            for (path, old) in &moment.objects {
+                let is_guard = path.starts_with("guards/") && !path.ends_with('/');
+                let is_other = now.get(path).is_some_and(|present| present != old);
+                if !is_guard || !is_other || path == map::ROOT_GUARD {
+                    continue;
+                }
+                let mut objects = now.clone();
+                objects.insert(path.clone(), old.clone());
+                let (report, _) = salvaged(&objects).unwrap();
+                // Of a file that has several names now there is a newer guard elsewhere, and that one came out.
+                if report.passed_over.contains(path) {
+                    continue;
+                }
+                assert!(!report.is_whole(), "{path}: {report:?}");
+                if path.starts_with("guards/links/") {
+                    assert!(report.linked_put_back, "{path}: {report:?}");
+                    linked += 1;
+                } else {
+                    // That it has other names, too, is told as such.
+                    let is_told = !report.put_back.is_empty() || !report.incomplete.is_empty();
+                    assert!(is_told, "{path}: {report:?}");
+                    count += usize::from(!report.put_back.is_empty());
+                }
+            }
+        }
+        assert!(count > 3 && linked > 0, "{count} {linked}");
+    }
+}

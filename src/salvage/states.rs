@@ -1,0 +1,97 @@
+//! Is what was found what was stored last? A guard that was put back as it once was opens like any other. But a directory's guard
+//! sums up the tags of what lies in it, so it is told in which directories something else does.
+//!
+//! Nothing is said of a directory whose names are others already: what is missing there would have been summed up, too.
+use super::{
+    plan::{Planner, path_buf},
+    scan::{Evidence, Found},
+};
+use crate::{
+    crypto::{SetHash, Tag},
+    format::{DirId, Link, Name, link_guard_path},
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// The tags of entries of files whose guards lie apart.
+type Aliases<'a> = HashMap<&'a Link, Tag>;
+
+impl Planner<'_> {
+    /// Tells of directories in which something is not as it was stored last.
+    pub(super) fn tell_put_back(&mut self, evidence: &Evidence) {
+        let aliases = evidence.aliases.iter();
+        let aliases: Aliases<'_> = aliases.map(|(_, link, tag)| (link, *tag)).collect();
+        let mut told = Vec::new();
+        for (id, &at) in &self.placed {
+            if self.is_put_back(id, &aliases) == Some(true) {
+                told.push(path_buf(&self.dirs[at].path));
+            }
+        }
+        self.report.put_back.extend(told);
+        self.report.linked_put_back = self.are_linked_put_back() == Some(true);
+    }
+
+    /// Nothing, if it cannot be said.
+    fn is_put_back(&self, id: &DirId, aliases: &Aliases<'_>) -> Option<bool> {
+        let dir = self.found[*self.by_dir.get(id)?].dir.as_ref()?;
+        let key = self.remains.keys().name_key(id);
+        let mut tags: BTreeMap<&Name, Tag> = BTreeMap::new();
+        for (name, child) in self.children.get(id).into_iter().flatten() {
+            let node = &self.found[*child];
+            // What came back out of a quarantine is told as such, and may lack some of its names.
+            let tag = if node.set_aside {
+                return None;
+            } else {
+                tag_in(id, name, node, aliases)?
+            };
+            // Two nodes of one name are told as such.
+            if tags.insert(name, tag).is_some_and(|other| other != tag) {
+                return None;
+            }
+        }
+        let (mut names, mut states) = (SetHash::default(), SetHash::default());
+        for (name, tag) in &tags {
+            let stored = key.stored_name(name.as_bytes());
+            names.add(&key.name_item(stored.as_bytes()));
+            states.add(&key.state_item(stored.as_bytes(), tag));
+        }
+        let has_all = (tags.len() as u64, names) == (dir.entries, dir.names);
+        has_all.then_some(states != dir.states)
+    }
+
+    /// The same of the guards that lie apart.
+    fn are_linked_put_back(&self) -> Option<bool> {
+        let root = self.found.get(self.dirs.first()?.found?)?.dir.as_ref()?;
+        let links = root.links.as_ref()?;
+        let key = self.remains.keys().name_key(&DirId::LINKS);
+        let (mut count, mut names, mut states) = (0, SetHash::default(), SetHash::default());
+        for node in self
+            .found
+            .iter()
+            .filter(|node| is_apart(node) && !node.apart)
+        {
+            let stored = node.file.hex();
+            count += 1;
+            names.add(&key.name_item(stored.as_bytes()));
+            states.add(&key.state_item(stored.as_bytes(), &node.tag));
+        }
+        let has_all = (count, names) == (links.entries, links.names);
+        has_all.then_some(states != links.states)
+    }
+}
+
+/// Does its guard lie apart, with aliases as its entries? One with a single name may, if it had more.
+fn is_apart(node: &Found) -> bool {
+    node.links.len() > 1 || node.path == link_guard_path(&node.file)
+}
+
+/// The tag of what lies, or should lie, under a name.
+fn tag_in(dir: &DirId, name: &Name, node: &Found, aliases: &Aliases<'_>) -> Option<Tag> {
+    if !is_apart(node) {
+        return Some(node.tag);
+    }
+    let link = Link {
+        dir: *dir,
+        name: name.clone(),
+    };
+    aliases.get(&link).copied()
+}
