@@ -6,8 +6,9 @@
 use super::{
     args::CheckArgs,
     check_json, check_text,
-    error::CliError,
+    error::{CHECK, CliError},
     exit::Exit,
+    hints::keys_hint,
     output,
     passphrase::{Passphrase, Purpose},
     progress::CheckProgress,
@@ -65,7 +66,8 @@ fn action(error: &VaultError, is_repair: bool) -> &'static str {
     match error {
         VaultError::Store(StoreError::Locked { .. }) => OPEN,
         VaultError::Store(_) | VaultError::Journal(_) if is_repair => "repair the vault",
-        VaultError::Store(_) | VaultError::Journal(_) => "check the vault",
+        VaultError::Store(_) | VaultError::Journal(_) => CHECK,
+        error if error.is_damage() && keys_hint(error).is_none() => CHECK,
         _ => OPEN,
     }
 }

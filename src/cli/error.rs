@@ -4,7 +4,10 @@
 
 use super::{
     exit::{self, Exit},
-    mountpoint::{MountpointError, Unusable},
+    hints::{
+        BAD_DISK, LOOK, damage_hint, exit_hint, keys_hint, killed_hint, mountpoint_hint, scrub_hint,
+    },
+    mountpoint::MountpointError,
     passphrase::PassphraseError,
     report::{Report, shown, typed},
     users::Users,
@@ -21,14 +24,10 @@ use crate::{
     vault::VaultError,
 };
 use rustix::io::Errno;
-use std::{
-    io,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-};
+use std::{io, path::PathBuf, process::ExitStatus};
 
-/// For a vault that cannot be written.
-const LOOK: &str = "`wardfs mount --ro` shows it as it is";
+/// What a check does to a vault.
+pub const CHECK: &str = "check the vault";
 
 /// What an import does to a path in a vault.
 pub const IMPORT: &str = "import to";
@@ -298,6 +297,13 @@ impl CliError {
         }
     }
 
+    fn action(&self) -> Option<&'static str> {
+        match self {
+            CliError::Vault { action, .. } => Some(action),
+            _ => None,
+        }
+    }
+
     /// What to do about it, where the message does not say.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -316,6 +322,17 @@ impl CliError {
             CliError::Vault { source, .. } if keys_hint(source).is_some() => {
                 keys_hint(source).map(str::to_owned)
             }
+            CliError::Vault { path, .. } if self.exit() == Exit::Damaged => {
+                Some(damage_hint(path, self.action() == Some(CHECK)))
+            }
+            CliError::Inside { vault, .. } if self.exit() == Exit::Damaged => {
+                Some(damage_hint(vault, false))
+            }
+            CliError::Vault {
+                action: OPEN,
+                source,
+                ..
+            } if source.errno() == Errno::IO.raw_os_error() => Some(BAD_DISK.to_owned()),
             CliError::Store {
                 source: StoreError::Locked { holder: Some(pid) },
                 path,
@@ -374,102 +391,6 @@ impl CliError {
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }
-}
-
-/// What it means that the objects with the keys are gone or damaged.
-fn keys_hint(error: &VaultError) -> Option<&'static str> {
-    match error {
-        VaultError::Damaged { object, .. } | VaultError::Format { object, .. }
-            if object.starts_with("zones") =>
-        {
-            Some(
-                "without it nothing in the vault can be decrypted; a copy of `zones` of this vault, however old, would do",
-            )
-        }
-        VaultError::Damaged { object, .. } if object.starts_with("wardfs.vault") => Some(
-            "without it nothing in the vault can be decrypted, and `wardfs init` does not bring it back; a copy of `wardfs.vault` of this vault, however old, would do",
-        ),
-        _ => None,
-    }
-}
-
-/// For a vault whose process was killed and cannot end.
-fn killed_hint(pid: u32, vault: &Path) -> String {
-    let vault = vault.canonicalize().unwrap_or_default();
-    let mounts = mount::mounts().unwrap_or_default();
-    let dir = mounts
-        .into_iter()
-        .find(|mount| Path::new(&mount.source) == vault);
-    let dir = dir.map_or_else(|| "DIR".to_owned(), |mount| typed(&mount.dir));
-    format!(
-        "process {pid} was killed and cannot end; `wardfs unmount {dir}` helps it, and then the vault can be mounted"
-    )
-}
-
-/// What a mount means that does not let itself be asked.
-fn scrub_hint(refused: &io::Error) -> Option<String> {
-    let errno = Errno::from_io_error(refused)?;
-    let hint = match errno {
-        Errno::PERM | Errno::ACCESS => {
-            "only the user who serves the mount, and root, may scrub it or ask about a scrub"
-        }
-        Errno::ROFS => "a mount to read alone cannot be scrubbed; `wardfs check` works beside it",
-        Errno::OPNOTSUPP | Errno::NOSYS => {
-            "a mount with `-o noxattr` cannot be scrubbed; `wardfs check` can be used when it is unmounted"
-        }
-        _ => return None,
-    };
-    Some(hint.to_owned())
-}
-
-fn exit_hint(exit: Exit) -> Option<&'static str> {
-    match exit {
-        Exit::NotAVault => Some("`wardfs init` makes a vault"),
-        Exit::InUse => {
-            Some("`wardfs info` on the vault tells more; a vault is mounted once at a time")
-        }
-        Exit::NoPlace => Some("name an empty directory, or a new one in a directory that exists"),
-        Exit::TooNew => Some("use the wardfs that made this vault, or a newer one"),
-        Exit::NotMounted => Some("`findmnt -t fuse.wardfs` lists what is mounted"),
-        Exit::NoFuse => Some(
-            "mounting needs /dev/fuse (`modprobe fuse`), and without root also fusermount3 (package fuse3)",
-        ),
-        Exit::Memory => {
-            Some("unlocking needs the memory that `wardfs info` shows for the key slot")
-        }
-        Exit::Ok
-        | Exit::Other
-        | Exit::Usage
-        | Exit::WrongPassphrase
-        | Exit::NoPassphrase
-        | Exit::Damaged
-        | Exit::Mountpoint
-        | Exit::Busy
-        | Exit::Io
-        | Exit::DamageLeft
-        | Exit::Repaired
-        | Exit::ReaderGone => None,
-    }
-}
-
-fn mountpoint_hint(error: &MountpointError) -> Option<String> {
-    let dir = typed(&error.dir);
-    Some(match error.why {
-        Unusable::Missing => format!("make it with `mkdir {dir}`"),
-        Unusable::NotEmpty => {
-            "a mount would hide what is there; name an empty directory".to_owned()
-        }
-        Unusable::Mounted => {
-            format!("`wardfs info {dir}` tells more; `wardfs unmount {dir}` ends it")
-        }
-        Unusable::Dead => {
-            format!("`wardfs unmount {dir}` takes it away; the next mount finishes what it left")
-        }
-        Unusable::Vault | Unusable::InVault | Unusable::HidesVault => {
-            "name an empty directory beside the vault".to_owned()
-        }
-        Unusable::NotADirectory | Unusable::NotWritable | Unusable::Io(_) => return None,
-    })
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 //! extpass      from a program                          idle         being used by nobody
 //! terminal     from the keyboard, unseen               users        being used by somebody
 //! error        what can fail                           logger       warnings
+//! hints        what to do about it
 //! exit         the exit codes                          progress     a sign of life
 //! report       how errors are told                     output       how results are told
 //! salvage      a command; two ways to print its report in salvage_text and salvage_json
@@ -39,6 +40,7 @@ mod error;
 mod exit;
 mod extpass;
 mod help;
+mod hints;
 mod idle;
 mod info;
 mod info_json;

@@ -1,0 +1,131 @@
+//! What to do about an error, where that takes more than a word.
+
+use super::{
+    exit::{self, Exit},
+    mountpoint::{MountpointError, Unusable},
+    report::typed,
+};
+use crate::{mount, vault::VaultError};
+use rustix::io::Errno;
+use std::{io, path::Path};
+
+/// For a vault that cannot be written.
+pub const LOOK: &str = "`wardfs mount --ro` shows it as it is";
+
+/// For a disk that does not read.
+pub const BAD_DISK: &str =
+    "the disk gives an error: copy the vault to another one, then `wardfs check` the copy";
+
+/// For a vault of which something is damaged without which it cannot be opened, or a file not be read.
+pub fn damage_hint(vault: &Path, was_checked: bool) -> String {
+    let vault = typed(vault);
+    let salvage = format!("`wardfs salvage {vault} OUT` copies out what can be read");
+    if was_checked {
+        return salvage;
+    }
+    format!(
+        "`wardfs check {vault}` says what is damaged, and with `--repair` mends what can be mended; {salvage}"
+    )
+}
+
+/// What it means that the objects with the keys are gone or damaged.
+pub fn keys_hint(error: &VaultError) -> Option<&'static str> {
+    match error {
+        VaultError::Damaged { object, .. } | VaultError::Format { object, .. }
+            if object.starts_with("zones") =>
+        {
+            Some(
+                "without it nothing in the vault can be decrypted; a copy of `zones` of this vault, however old, would do",
+            )
+        }
+        VaultError::Damaged { object, .. } | VaultError::Format { object, .. }
+            if object.starts_with("wardfs.vault") && exit::of_vault(error) == Exit::Damaged =>
+        {
+            Some(
+                "without it nothing in the vault can be decrypted, and `wardfs init` does not bring it back; a copy of `wardfs.vault` of this vault, however old, would do",
+            )
+        }
+        _ => None,
+    }
+}
+
+/// For a vault whose process was killed and cannot end.
+pub fn killed_hint(pid: u32, vault: &Path) -> String {
+    let vault = vault.canonicalize().unwrap_or_default();
+    let mounts = mount::mounts().unwrap_or_default();
+    let dir = mounts
+        .into_iter()
+        .find(|mount| Path::new(&mount.source) == vault);
+    let dir = dir.map_or_else(|| "DIR".to_owned(), |mount| typed(&mount.dir));
+    format!(
+        "process {pid} was killed and cannot end; `wardfs unmount {dir}` helps it, and then the vault can be mounted"
+    )
+}
+
+/// What a mount means that does not let itself be asked.
+pub fn scrub_hint(refused: &io::Error) -> Option<String> {
+    let errno = Errno::from_io_error(refused)?;
+    let hint = match errno {
+        Errno::PERM | Errno::ACCESS => {
+            "only the user who serves the mount, and root, may scrub it or ask about a scrub"
+        }
+        Errno::ROFS => "a mount to read alone cannot be scrubbed; `wardfs check` works beside it",
+        Errno::OPNOTSUPP | Errno::NOSYS => {
+            "a mount with `-o noxattr` cannot be scrubbed; `wardfs check` can be used when it is unmounted"
+        }
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// What goes for all errors with an exit code.
+pub fn exit_hint(exit: Exit) -> Option<&'static str> {
+    match exit {
+        Exit::NotAVault => Some("`wardfs init` makes a vault"),
+        Exit::InUse => {
+            Some("`wardfs info` on the vault tells more; a vault is mounted once at a time")
+        }
+        Exit::NoPlace => Some("name an empty directory, or a new one in a directory that exists"),
+        Exit::TooNew => Some("use the wardfs that made this vault, or a newer one"),
+        Exit::NotMounted => Some("`findmnt -t fuse.wardfs` lists what is mounted"),
+        Exit::NoFuse => Some(
+            "mounting needs /dev/fuse (`modprobe fuse`), and without root also fusermount3 (package fuse3)",
+        ),
+        Exit::Memory => {
+            Some("unlocking needs the memory that `wardfs info` shows for the key slot")
+        }
+        Exit::Ok
+        | Exit::Other
+        | Exit::Usage
+        | Exit::WrongPassphrase
+        | Exit::NoPassphrase
+        | Exit::Damaged
+        | Exit::Mountpoint
+        | Exit::Busy
+        | Exit::Io
+        | Exit::DamageLeft
+        | Exit::Repaired
+        | Exit::ReaderGone => None,
+    }
+}
+
+/// What to do about a mount point.
+pub fn mountpoint_hint(error: &MountpointError) -> Option<String> {
+    let dir = typed(&error.dir);
+    Some(match error.why {
+        Unusable::Missing => format!("make it with `mkdir {dir}`"),
+        Unusable::NotEmpty => {
+            "a mount would hide what is there; name an empty directory".to_owned()
+        }
+        Unusable::Mounted => {
+            format!("`wardfs info {dir}` tells more; `wardfs unmount {dir}` ends it")
+        }
+        Unusable::Dead => {
+            format!("`wardfs unmount {dir}` takes it away; the next mount finishes what it left")
+        }
+        Unusable::Vault | Unusable::InVault | Unusable::HidesVault => {
+            "name an empty directory beside the vault".to_owned()
+        }
+        Unusable::NotADirectory | Unusable::NotWritable | Unusable::Io(_) => return None,
+    })
+}
