@@ -6,16 +6,20 @@
 //! mended    after a repair               strict    mounts that look at the same sums
 //! scrub     while the vault is open      cut_short a repair that loses power
 //! misplaced what lies in the wrong place          aliases   names of files that have several
-//! journal   logs that are damaged, moved, gone    unclean   damage together with a journal
+//! journal   logs that are damaged, cut, moved     unclean   damage together with a journal
+//! at_random a few objects of a vault that was not closed
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
 mod aliases;
+mod at_random;
 #[path = "../tamper/change.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod change;
 mod cut_short;
 mod damage;
+#[path = "../tamper/harm.rs"]
+mod harm;
 mod journal;
 #[path = "../tamper/map.rs"]
 #[allow(dead_code, reason = "shared with another test")]

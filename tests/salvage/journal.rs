@@ -3,6 +3,7 @@ use crate::{
     backing_dirs,
     expected::{Expected, is_of_some},
     half,
+    harm::Harm,
     map::{self, Map},
     on_victims,
     outcome::{Body, Outcome},
@@ -179,6 +180,37 @@ fn bytes_of_a_log_for_content_that_lies_elsewhere_are_used_or_told() {
             assert!(!report.is_whole(), "{path}: {report:?}");
         }
     }
+}
+
+#[test]
+fn a_crashed_vault_that_is_damaged_is_called_whole_only_if_it_is() {
+    on_victims(|seed, victim| {
+        let mut source = Seeded::new(seed);
+        let before = &victim.killed.objects;
+        for _ in 0..8 {
+            let harms = Harm::draw_some(&mut source, before, 2);
+            let mut damaged = before.clone();
+            for harm in &harms {
+                harm.apply(&victim.moments[0].objects, &mut damaged);
+            }
+            let is_left = |path: &String| {
+                let of_log = path.starts_with("journal/") || path.starts_with("payloads/new/");
+                of_log && !path.ends_with('/')
+            };
+            // Of a log that is gone with all that it claims nothing tells.
+            if !damaged.keys().any(is_left) {
+                continue;
+            }
+            let (report, outcome) = salvaged(&damaged)?;
+            if report.is_whole() {
+                let moment = recovered(before);
+                let expected = Expected::of(&moment, &moment.objects);
+                let checked = expected.check(&report, &outcome);
+                checked.map_err(|what| format!("{harms:?}: {what}"))?;
+            }
+        }
+        Ok(())
+    });
 }
 
 /// How many files each of these vaults has in its log.

@@ -12,6 +12,8 @@
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they go on.
 mod aside;
 mod expected;
+#[path = "../tamper/harm.rs"]
+mod harm;
 mod journal;
 #[path = "../tamper/map.rs"]
 #[allow(dead_code, reason = "the tests of tampering take more of it")]
