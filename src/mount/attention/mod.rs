@@ -253,6 +253,8 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread;
 
+    const ROUNDS: u32 = 100;
+
     /// A message without an answer.
     const ERRAND: u64 = 1 << 40;
 
@@ -336,16 +338,16 @@ mod tests {
     #[test]
     fn messages_that_nobody_waits_for_are_no_rush() {
         let rig = rig(4);
-        rig.calm_down_to(1);
-        for _ in 0..100 {
-            let messages: Vec<u8> = [0, ERRAND, 0]
-                .into_iter()
-                .flat_map(u64::to_ne_bytes)
-                .collect();
+        let messages: Vec<u8> = [0, ERRAND, 0].map(u64::to_ne_bytes).concat();
+        let mut called = 0;
+        for _ in 0..ROUNDS {
+            rig.calm_down_to(1);
             assert_eq!(rustix::io::write(&rig.to, &messages), Ok(messages.len()));
             assert_eq!((rig.answered.recv(), rig.answered.recv()), (Ok(0), Ok(0)));
-            assert_eq!(rig.attention.readers.load(SeqCst), 1);
+            called += u32::from(rig.attention.readers.load(SeqCst) > 1);
         }
+        // On a busy machine the watcher may come to help.
+        assert!(called < ROUNDS / 2, "{called}");
         rig.end();
     }
 
