@@ -280,7 +280,11 @@ fn content_that_was_durable_and_is_gone_takes_nothing_else_along() {
             // That something is missing is said of the journal, but no other file is named.
             let journal = of_kind(&report, Kind::Journal);
             let is_of_no_other = |one: &Finding| one.path.as_ref().is_none_or(|at| *at == path);
-            assert!(journal.into_iter().all(is_of_no_other), "{:?}", told(&report));
+            assert!(
+                journal.into_iter().all(is_of_no_other),
+                "{:?}",
+                told(&report)
+            );
             let found = of_kind(&report, Kind::Content);
             assert!(!found.is_empty() && found.iter().all(|one| one.path.as_ref() == Some(&path)));
             assert_eq!(there(&copy_of(&damaged)), others, "a mount");

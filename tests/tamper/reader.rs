@@ -93,7 +93,10 @@ impl<'a> Expected<'a> {
                 Version::Missing
             };
         };
-        let same = |moment: &Moment| moment.objects.get(path) == Some(bytes);
+        let same = |moment: &Moment| {
+            let then = moment.objects.get(path);
+            then.is_some_and(|then| is_as(bytes, then))
+        };
         let whole = self.moments.iter().rposition(same);
         whole.map_or(Version::Damaged, Version::Whole)
     }
@@ -152,7 +155,7 @@ impl<'a> Expected<'a> {
         let bytes = self.objects.get(path)?;
         self.moments.iter().rposition(|moment| {
             let apart = moment.map.lonely.get(path);
-            apart.is_some_and(|apart| moment.objects[apart] == *bytes)
+            apart.is_some_and(|apart| is_as(bytes, &moment.objects[apart]))
         })
     }
 
@@ -415,6 +418,11 @@ impl<'a> Reader<'a> {
             Err(error) => self.told(&error, &[&dir.label]),
         }
     }
+}
+
+/// A guard or alias ends where it says, whatever lies behind.
+fn is_as(now: &[u8], then: &[u8]) -> bool {
+    !then.is_empty() && now.starts_with(then)
 }
 
 /// An error of damage names one of these; gives its text.
