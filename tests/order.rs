@@ -7,13 +7,15 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        mpsc::channel,
     },
     thread,
+    time::Duration,
 };
 use vaults::image::{Image, open, options};
 use wardfs::{
     store::SimulatedStore,
-    vault::{NewKind, ROOT_INO, RenameMode, Vault},
+    vault::{NewKind, ROOT_INO, RenameMode, Vault, WriteMode},
 };
 
 /// Files that are written in turn.
@@ -129,4 +131,55 @@ fn the_writes_of_a_thread_are_kept_in_their_order() {
         kept_some += u64::from((1..found.len()).contains(&kept));
     }
     assert!(kept_some > 10, "only {kept_some} kills came in between");
+}
+
+/// A write is acknowledged before it is done; then others come, and must find it.
+#[test]
+fn who_comes_after_an_early_answer_waits_for_the_write() {
+    for syncs in [true, false] {
+        let store = Image::Small.on_disk();
+        let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a new vault");
+        let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+        let ino = made.expect("a file").ino;
+        let first = vec![1; 64 << 10];
+        vault.write(ino, 0, &first, false).expect("a write");
+        vault.sync(ino, false).expect("a sync");
+        let later = || {
+            if syncs {
+                return vault.sync(ino, false);
+            }
+            let made = vault.make(ROOT_INO, b"later", NewKind::File, 0o600, 0, 0);
+            made.map(drop)
+        };
+        thread::scope(|scope| {
+            let (done, is_done) = channel();
+            let tell = |_| {
+                let done = done.clone();
+                let later = &later;
+                scope.spawn(move || done.send(later()));
+                let soon = is_done.recv_timeout(Duration::from_millis(100));
+                assert!(soon.is_err(), "it was done before the write");
+            };
+            let mode = WriteMode::default();
+            let wrote = vault.write_telling(ino, 64 << 10, &[2; 64 << 10], mode, Some(&tell));
+            wrote.expect("a write");
+            let done = is_done.recv().expect("it was acknowledged early");
+            done.expect("a sync or a file");
+        });
+        let left = if syncs {
+            store.crash_losing_all()
+        } else {
+            store
+        };
+        drop(vault);
+        let vault = open(Arc::new(left), options(1 << 40)).expect("a vault after a crash");
+        let mut found = vec![0; 64 << 10];
+        let got = vault.read(ino_of(&vault), 64 << 10, &mut found);
+        assert_eq!(got.expect("a file"), found.len());
+        assert!(found.iter().all(|byte| *byte == 2));
+    }
+}
+
+fn ino_of(vault: &Vault) -> u64 {
+    vault.lookup(ROOT_INO, b"file").expect("the file").ino
 }

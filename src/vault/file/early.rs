@@ -33,6 +33,8 @@ impl Core {
             // Without telling, it may be short, or wait for space.
             return Ok(false);
         }
+        // A sync or a change of names that comes now waits only if it sees that something is to be logged.
+        self.list_tail(node, state.file_mut()?);
         tell(data.len());
         match self.write_straight(node, state, first, data) {
             Ok(()) => self.journal.let_go(held),
