@@ -160,8 +160,8 @@ fn who_comes_after_an_early_answer_waits_for_the_write() {
                 let soon = is_done.recv_timeout(Duration::from_millis(100));
                 assert!(soon.is_err(), "it was done before the write");
             };
-            let mode = WriteMode::default();
-            let wrote = vault.write_telling(ino, 64 << 10, &[2; 64 << 10], mode, Some(&tell));
+            let usual = WriteMode::default();
+            let wrote = vault.write_telling(ino, 64 << 10, &[2; 64 << 10], usual, Some(&tell));
             wrote.expect("a write");
             let done = is_done.recv().expect("it was acknowledged early");
             done.expect("a sync or a file");

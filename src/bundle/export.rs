@@ -81,7 +81,9 @@ fn give_away(vault: &Vault, name: &Name, ino: u64) -> Result<()> {
         },
         Met::Entry(..) | Met::Up => Ok(()),
     })?;
-    Ok(vault.sync_all()?)
+    // In the store, and not in the log alone: who takes that away must not undo it.
+    vault.checkpoint()?;
+    Ok(())
 }
 
 struct Exporter<'a, W> {
@@ -187,12 +189,11 @@ impl<W: Write> Exporter<'_, W> {
         if !hold.settle()? {
             return Ok(None);
         }
-        let before = self.vault.sealing(ino)?.map(|sealing| sealing.origins);
         match self.vault.give_away(ino) {
             // As often as it was exported and changed, it cannot get another key.
             Err(VaultError::KeyUsedUp) => Ok(None),
-            Ok(Some(given)) if before.as_ref() != Some(&given.origins) => {
-                self.vault.sync_all()?;
+            Ok(Some(given)) => {
+                self.vault.checkpoint()?;
                 Ok(Some(given))
             }
             given => Ok(given?),
