@@ -368,14 +368,20 @@ impl Core {
         first: u64,
         entries: &[IndexEntry],
     ) -> Result<()> {
-        let last = entries.iter().rposition(|entry| entry.present);
-        if let Some(last) = last.filter(|_| entries.iter().any(|entry| entry.bound)) {
-            let entries = entries[..=last].to_vec();
-            let run = Frames { first, entries };
-            return self.read_frames(node, payload, &run, &mut Vec::new());
+        let mut first = first;
+        for run in entries.chunk_by(|one, next| one.bound == next.bound) {
+            let count = run.len();
+            if run[0].bound {
+                let entries = run.to_vec();
+                let run = Frames { first, entries };
+                self.read_frames(node, payload, &run, &mut Vec::new())?;
+            } else {
+                let mut plain = vec![0; count * payload.codec.chunk.len()];
+                self.open_chunks(node, payload, first, run, &mut plain)?;
+            }
+            first += count as u64;
         }
-        let mut plain = vec![0; entries.len() * payload.codec.chunk.len()];
-        self.open_chunks(node, payload, first, entries, &mut plain)
+        Ok(())
     }
 }
 
