@@ -3,13 +3,15 @@
 use super::*;
 use BundleContent::{Directory, Fifo, Inline};
 use BundleRecord::{End, Link, Start, Up};
+use forge::associated_data;
 use vaults::objects::left_over;
 use wardfs::{
+    crypto::{ChunkKey, Nonce},
     format::{
         Attrs, BundleContent, BundleFrame, BundleNode, BundleRecord, BundleSealed, ChunkSize, Kind,
         Name, Origin, PayloadId, Time,
     },
-    vault::VaultError,
+    vault::{SetAttr, VaultError},
 };
 
 /// A folder with a file of two chunks, a short one and one more name of that.
@@ -100,18 +102,21 @@ fn node(name: &str, content: BundleContent) -> BundleRecord {
     }))
 }
 
-fn sealed(size: u64, origins: usize) -> BundleContent {
-    let origin = Origin {
+fn origin() -> Origin {
+    Origin {
         vault: wardfs::format::VaultId([1; 16]),
         file: wardfs::format::FileId([2; 16]),
         payload: PayloadId([3; 16]),
         key: [4; 32].into(),
-    };
+    }
+}
+
+fn sealed(size: u64, origins: usize) -> BundleContent {
     BundleContent::Sealed(BundleSealed {
         size,
         suite: Suite::Aes256Gcm,
         chunk: ChunkSize::from_log2(12).unwrap(),
-        origins: vec![origin; origins],
+        origins: vec![origin(); origins],
     })
 }
 
@@ -310,4 +315,34 @@ fn a_guard_or_payload_of_one_vault_is_of_no_use_in_the_other() {
             .unwrap();
     }
     assert_eq!(damage(&to), "[]");
+}
+
+/// They would come to light when the file grows.
+#[test]
+fn bytes_behind_the_end_of_a_file_are_not_taken_in() {
+    let origin = origin();
+    let (head, nonce) = ([0, 16, 0, 2], Nonce([9; 12]));
+    let aead = ChunkKey::from_bytes(&origin.key).aead(Suite::Aes256Gcm);
+    for size in [100, 4096 + 100] {
+        let frames = (0..=size / 4096).map(|chunk| {
+            let mut text = vec![b'x'; 4096];
+            let data = associated_data(&origin, chunk, &head);
+            let tag = aead.seal(&nonce, &data, &mut text);
+            let bytes = [&head[..], &nonce.0, &text, &tag.0].concat();
+            BundleRecord::Frame(BundleFrame { chunk, bytes })
+        });
+        let records = [Start, node("file", sealed(size, 1))].into_iter();
+        let records: Vec<BundleRecord> = records.chain(frames).chain([end(1)]).collect();
+        let vault = open(&gcm());
+        import(&vault, &made_of(&records)).unwrap();
+        let longer = SetAttr {
+            size: Some(size + 500),
+            ..SetAttr::default()
+        };
+        vault.set_attr(find(&vault, &["file"]), &longer).unwrap();
+        let content = read(&vault, &["file"]);
+        let (before, behind) = content.split_at(usize::try_from(size).unwrap());
+        assert!(before.iter().all(|byte| *byte == b'x'));
+        assert!(behind.iter().all(|byte| *byte == 0));
+    }
 }

@@ -104,7 +104,7 @@ fn forged(origin: &Origin, chunk: u64, frame: &[u8]) -> Vec<u8> {
     [head, &nonce.0, &text, tag].concat()
 }
 
-fn associated_data(origin: &Origin, chunk: u64, head: &[u8]) -> Vec<u8> {
+pub fn associated_data(origin: &Origin, chunk: u64, head: &[u8]) -> Vec<u8> {
     [
         &0_u16.to_le_bytes()[..],
         &[Suite::Aes256Gcm.byte()],
