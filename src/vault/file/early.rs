@@ -39,7 +39,13 @@ impl Core {
         match self.write_straight(node, state, first, data) {
             Ok(()) => self.journal.let_go(held),
             Err(error) => {
-                log::warn!(
+                let level = if error.is_no_space() {
+                    log::Level::Debug
+                } else {
+                    log::Level::Warn
+                };
+                log::log!(
+                    level,
                     "what was written goes through the log, as it cannot be stored: {error}"
                 );
                 self.lay_instead(node, state, offset, data, held)?;
