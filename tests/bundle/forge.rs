@@ -2,17 +2,22 @@
 
 use super::*;
 use std::{
+    io::{self, Write},
     ops::Range,
     sync::atomic::{
-        AtomicBool,
+        AtomicBool, AtomicU64,
         Ordering::{Relaxed, SeqCst},
     },
     time::{Duration, Instant},
 };
-use vaults::between::{Between, BetweenStore};
+use vaults::{
+    between::{Between, BetweenStore},
+    objects::copy_into,
+};
 use wardfs::{
+    bundle,
     crypto::{Aead, ChunkKey, Nonce},
-    format::{BundleFrame, Origin},
+    format::{BundleFrame, Name, Origin},
     store::{Blob, ObjectPath, SimulatedStore},
     vault::{AllocateMode, NewKind, OpenOptions, ScrubWatch, SetAttr, VaultError},
 };
@@ -609,4 +614,46 @@ fn told_files_are_whole_whatever_is_done_to_them() {
         vault.close().unwrap();
         assert_whole(&store, &content);
     }
+}
+
+/// Looks at a store when the first frame comes.
+struct Looker {
+    store: Arc<dyn Store>,
+    seen: Option<Objects>,
+}
+
+impl Write for Looker {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.seen.is_none() && bytes.len() > CHUNK {
+            self.seen = Some(objects(&*self.store));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whoever takes the journal away while an export runs must not undo what it has bound.
+#[test]
+fn told_frames_are_bound_without_the_journal_before_the_first_of_them_leaves() {
+    let store = gcm();
+    let vault = open(&store);
+    file(&vault, ROOT_INO, "file", &noise(100_000, 1));
+    vault.close().unwrap();
+    let vault = open(&store);
+    let mut out = Looker {
+        store: Arc::clone(&store),
+        seen: None,
+    };
+    let (ino, name) = (find(&vault, &["file"]), Name::new(b"file").unwrap());
+    bundle::export(&vault, ino, &name, &mut out, AS_IT_IS, &AtomicU64::new(0)).unwrap();
+    let mut seen = out.seen.expect("a frame");
+    seen.retain(|name, _| !name.starts_with("journal/") || name.ends_with('/'));
+    let left: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    copy_into(&*left, &seen);
+    let vault = open(&left);
+    let sealing = vault.sealing(find(&vault, &["file"])).unwrap();
+    assert_eq!(sealing.expect("a payload").origins.len(), 1);
 }
