@@ -398,6 +398,29 @@ fn what_was_acknowledged_early_and_cannot_be_stored_is_in_the_log() {
     }
 }
 
+#[test]
+fn a_panic_after_an_early_answer_loses_nothing() {
+    let (memory, disk, vault, file) = ready();
+    let chunk = payload_chunk(&vault, file);
+    let (bytes, offset) = (Fill::Noise(2).bytes(4 * chunk), 10 * chunk as u64);
+    let is_new = |operation, path: &str| {
+        assert!(operation != Operation::BlobWrite || !path.starts_with("payloads/"));
+        false
+    };
+    disk.inject(Fault::io().when(is_new));
+    let tell = |_| {};
+    let wrote = vault.write_telling(file, offset, &bytes, WriteMode::default(), Some(&tell));
+    assert_eq!(wrote.ok(), Some(bytes.len()));
+    vault.sync(file, false).expect("the log takes it");
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    let file = vault.lookup(ROOT_INO, b"file").expect("the file").ino;
+    let mut found = vec![0; bytes.len()];
+    vault.read(file, offset, &mut found).expect("a read");
+    assert!(found == bytes);
+    vault.close().expect("a healthy vault");
+}
+
 /// A quota leaves the disk its free space, and nobody but the calls that fail says so.
 #[test]
 fn a_quota_that_is_used_up_is_told_as_such_and_loses_nothing() {

@@ -8,11 +8,15 @@
 //! other change of stored content, and go into the log.
 use super::unlogged::RECORD_COST;
 use crate::vault::{
+    VaultError,
     core::Core,
     error::Result,
     node::{Node, NodeState},
 };
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 impl Core {
     /// Writes it if it can be acknowledged early; gives whether it did.
@@ -36,7 +40,11 @@ impl Core {
         // A sync or a change of names that comes now waits only if it sees that something is to be logged.
         self.list_tail(node, state.file_mut()?);
         tell(data.len());
-        match self.write_straight(node, state, first, data) {
+        // The program has its answer, and can be told nothing more: not even a panic may lose what it wrote.
+        let stored = catch_unwind(AssertUnwindSafe(|| {
+            self.write_straight(node, state, first, data)
+        }));
+        match stored.unwrap_or(Err(VaultError::Invalid("it panicked"))) {
             Ok(()) => self.journal.let_go(held),
             Err(error) => {
                 let level = if error.is_no_space() {
