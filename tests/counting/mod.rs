@@ -1,5 +1,5 @@
 //! Counts the memory that a test program asks for. A program has one allocator, so who includes this counts all that is asked for
-//! anywhere in it: one test a program.
+//! anywhere in it: one test a program. `fuzz` includes it, too.
 #![allow(unsafe_code, dead_code)]
 
 use std::{
