@@ -325,6 +325,11 @@ fn a_second_recovery_knows_where_the_first_one_cut() {
     assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 10]);
 }
 
+fn redo_first(store: &dyn Store, context: &JournalContext) -> Result<(), JournalError> {
+    let pool = Pool::new(Some(3));
+    execute_redo_file(store, context, &pool, 1, Missing::PassedOver)
+}
+
 fn put(name: &str) -> RedoOp {
     RedoOp::Put {
         path: ObjectPath::new(name).unwrap(),
@@ -350,14 +355,7 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
     redo.commit().unwrap();
     assert_eq!(closed_redo_files(&*store, &context).unwrap(), [1]);
     for _ in 0..2 {
-        execute_redo_file(
-            &*store,
-            &context,
-            &Pool::new(Some(3)),
-            1,
-            Missing::PassedOver,
-        )
-        .unwrap();
+        redo_first(&*store, &context).unwrap();
         assert_eq!(
             store.get(&ObjectPath::new("one").unwrap()).unwrap(),
             b"stored"
@@ -400,14 +398,7 @@ fn a_lost_directory_or_payload_does_not_keep_a_redo_file_from_being_done() {
     ops.iter().for_each(|op| redo.add(op).unwrap());
     redo.commit().unwrap();
     for _ in 0..2 {
-        execute_redo_file(
-            &*store,
-            &context,
-            &Pool::new(Some(3)),
-            1,
-            Missing::PassedOver,
-        )
-        .unwrap();
+        redo_first(&*store, &context).unwrap();
         for name in ["lost/moved", "also/lost/object", "guards/lost/guard"] {
             assert_eq!(store.get(&path(name)).unwrap(), bytes, "{name}");
         }
