@@ -30,10 +30,14 @@ pub(super) fn finding(recovery: &Recovery) -> Vec<Finding> {
             cause,
             frames,
             unclaimed,
-            ..
+            lost,
         } => {
+            let but = match lost.passed {
+                0 => String::new(),
+                passed => format!(", but for {passed} changes of what cannot be opened"),
+            };
             let what = format!(
-                "the journal cannot be done as a whole ({cause}); the vault was checked with {frames} frames of it; lost are \
+                "the journal cannot be done as a whole ({cause}); the vault was checked with {frames} frames of it{but}; lost are \
                  changes of {} at least, of which {unclaimed} have new content that nothing else claims",
                 files(recovery.lost())
             );
@@ -133,6 +137,8 @@ pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
     for (file, node) in &lost.nodes {
         let what = if lost.unproven == Some(*file) {
             "the log claims content of it that is not there, and counts up to there alone"
+        } else if node.is_passed {
+            "it cannot be opened, or a part of it, and changes of it in the journal are lost"
         } else if node.is_new {
             "it was made in the part of the journal that cannot be used"
         } else {
@@ -155,6 +161,16 @@ pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
             .take(NOTES_MAX)
             .collect(),
     }
+}
+
+/// Directories in `lost+found` with what the log puts into others that cannot be opened.
+pub(super) fn stand_ins(recovery: &Recovery) -> Vec<Finding> {
+    let stand_ins = recovery
+        .left_out()
+        .map_or(&[][..], |lost| &lost.stand_ins[..]);
+    let what = "what the journal puts into a directory that cannot be opened is in this one";
+    let finding = |path: &Vec<u8>| Finding::new(Kind::Journal, "journal", what).at(path.clone());
+    stand_ins.iter().map(finding).collect()
 }
 
 /// Finds paths of what a log names.

@@ -59,6 +59,7 @@ pub fn check(
     findings.extend(journal::cut_off(&recovery));
     findings.extend(journal::misplaced(&misplaced));
     findings.extend(journal::hit(&recovery, &scanned));
+    findings.extend(journal::stand_ins(&recovery));
     findings.extend(journal::unstored(&recovery, &scanned));
     findings.extend(scanned.findings);
     journal::tell_strays(&mut findings, &misplaced, &others);

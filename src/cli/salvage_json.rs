@@ -80,6 +80,7 @@ fn journal(used: &JournalUse) -> Value {
         }
     };
     value["lost_frames"] = json!(used.lost.frames);
+    value["passed_over"] = json!(used.lost.passed);
     value["cut_off"] = json!(used.lost.cut_off.map(|cut| cut.segment));
     value["misplaced"] = json!(objects(&used.misplaced));
     value["set_aside"] = json!(objects(&used.aside));

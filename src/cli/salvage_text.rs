@@ -205,12 +205,16 @@ fn journal(used: &JournalUse) -> String {
     let mut text = match &used.state {
         JournalState::Empty => "empty".to_owned(),
         JournalState::Replayed => "replayed".to_owned(),
+        JournalState::Part { cause, frames } if used.lost.passed > 0 => format!(
+            "{frames} frames of it were used, but for {} changes of files that cannot be opened: {cause}",
+            used.lost.passed
+        ),
         JournalState::Part { cause, frames } => {
             format!("only {frames} frames of it can be used: {cause}")
         }
         JournalState::Unused { cause } => format!("cannot be used: {cause}"),
     };
-    if !used.lost.is_empty() {
+    if used.lost.frames > 0 && !used.lost.is_empty() {
         let Ok(()) = write!(text, "; {} frames were not used", used.lost.frames) else {
             unreachable!("a string takes everything")
         };

@@ -199,6 +199,14 @@ impl Listing {
         }
     }
 
+    /// An entry that does not load is none any more, though what is stored for it stays: `tag` is its, if it was not known.
+    pub fn forget(&mut self, name: &Name, tag: Tag) {
+        if let Some(entry) = self.by_name.get_mut(name) {
+            entry.tag.get_or_insert(tag);
+            self.remove(name);
+        }
+    }
+
     /// No entry that is there has a higher cookie, and every one that comes has.
     pub fn last_cookie(&self) -> u64 {
         self.next_cookie - 1

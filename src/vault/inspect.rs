@@ -9,8 +9,9 @@ use super::{
     logs::{self, StrayLog},
     lost::LostChanges,
     open::{Keep, Opening, SHOWN_MEMORY_MAX, lock_for_reading, new_content, no_keep},
+    partly::Longest,
     types::OpenOptions,
-    unstored::{Unstorable, Unstored},
+    unstored::Unstorable,
     zone,
 };
 use crate::{
@@ -43,7 +44,7 @@ pub enum Recovery {
         cause: VaultError,
         /// Frames that were replayed.
         frames: usize,
-        /// What stands in the others, as far as they can be read.
+        /// What stands in the others, and what was passed over in these, as far as they can be read.
         lost: LostChanges,
         /// New content that nothing claims without them.
         unclaimed: u64,
@@ -194,11 +195,12 @@ impl Inspected {
             missing: Missing::Refused,
             // What is missing may be put back, and then nothing is lost.
             unstorable: Unstorable::Refused,
+            passes_over: false,
         }
     }
 
     /// The same, going on without what is missing.
-    fn passing_over(&self, store: Arc<dyn Store>) -> Opening {
+    pub(super) fn passing_over(&self, store: Arc<dyn Store>) -> Opening {
         Opening {
             missing: Missing::PassedOver,
             unstorable: Unstorable::Gathered,
@@ -212,7 +214,7 @@ impl Inspected {
     }
 
     /// A store of which nothing is written, over that of the vault.
-    fn overlay(&self) -> Arc<dyn Store> {
+    pub(super) fn overlay(&self) -> Arc<dyn Store> {
         self.overlay_of(Arc::clone(&self.store))
     }
 
@@ -276,7 +278,7 @@ impl Inspected {
     }
 
     /// What says that there was a log, if there is none.
-    fn log_is_gone(&self) -> Option<VaultError> {
+    pub(super) fn log_is_gone(&self) -> Option<VaultError> {
         let store = &*self.store;
         // New content may be what a redo file is about to move.
         let has_redo = journal::closed_redo_files(store, &self.journal());
@@ -313,11 +315,11 @@ impl Inspected {
         if let Ok(lost) = self.recovered(&passing, &mut no_keep) {
             return Ok((passing.store, done_without(lost, &cause)));
         }
-        let part = self.passing_over(self.overlay());
-        let frames = self.longest_log()?;
-        let replayed = frames.map(|frames| self.replay(&part, frames));
-        if let (Some(frames), Some(Ok(unstored))) = (frames, replayed) {
-            return Ok((part.store, self.cut(cause, frames, unstored)));
+        if let Some(longest) = self.longest_log()? {
+            let part = self.overlay();
+            if let Ok((_, unstored)) = self.replay_part(&part, longest.frames) {
+                return Ok((part, self.cut(cause, &longest, unstored)));
+            }
         }
         let bare = self.passing_over(self.overlay());
         let store = match bare.finish_checkpoint(&self.keys()?) {
@@ -325,7 +327,7 @@ impl Inspected {
             // Part of it may be there already, and part of that in memory: as the store has it is one of two moments.
             Err(_) => Arc::clone(&self.store),
         };
-        Ok((store, self.cut(cause, 0, Vec::new())))
+        Ok((store, self.cut(cause, &Longest::default(), Vec::new())))
     }
 
     /// Does to the store what the journal says, as far as that can be done. `keep` is called before anything in the journal is
@@ -360,12 +362,14 @@ impl Inspected {
             Err(error) if is_damage(&error) => {}
             Err(error) => return Err(error),
         }
-        let frames = self.longest_log()?;
-        let mut recovery = self.cut(cause, frames.unwrap_or(0), Vec::new());
-        if let Some(frames) = frames {
-            let now = self.replay(&passing, frames)?;
+        let longest = self.longest_log()?;
+        let is_some = longest.is_some();
+        let longest = longest.unwrap_or_default();
+        let mut recovery = self.cut(cause, &longest, Vec::new());
+        if is_some {
+            let (_, unstored) = self.replay_part(&self.store, longest.frames)?;
             if let Recovery::Cut { lost, .. } = &mut recovery {
-                lost.unstored = now;
+                lost.unstored = unstored;
             }
         }
         Ok(recovery)
@@ -379,84 +383,6 @@ impl Inspected {
         let replayed = opening.recover(self.keys()?, keep)?;
         replayed.core.close()?;
         Ok(replayed.lost)
-    }
-
-    /// Gives what of it could not be stored.
-    fn replay(&self, opening: &Opening, frames: usize) -> Result<Vec<Unstored>> {
-        opening.store.make_dir(&journal::journal_dir())?;
-        opening.finish_checkpoint(&self.keys()?)?;
-        let replayed = opening.replay_cut(self.keys()?, Some(frames), &mut no_keep)?;
-        let core = opening.stored(&replayed)?;
-        core.close()?;
-        Ok(core.unstored.take())
-    }
-
-    /// So many frames were, or will be, replayed.
-    fn cut(&self, cause: VaultError, frames: usize, unstored: Vec<Unstored>) -> Recovery {
-        let unclaimed = match self.log_is_gone() {
-            Some(_) => new_content(&*self.store).unwrap_or(0),
-            None => 0,
-        };
-        let mut lost = self.lost_after(frames).unwrap_or_default();
-        lost.unstored = unstored;
-        Recovery::Cut {
-            cause,
-            frames,
-            lost,
-            unclaimed,
-        }
-    }
-
-    /// What the log holds behind so many frames.
-    fn lost_after(&self, frames: usize) -> Result<LostChanges> {
-        let mut opening = self.passing_over(self.overlay());
-        let keys = self.keys()?;
-        if opening.finish_checkpoint(&keys).is_err() {
-            opening.store = Arc::clone(&self.store);
-        }
-        let applied = match opening.read_root(&keys) {
-            Ok(root) => root.body.generation,
-            // Segments go when they were applied: all that are there count.
-            Err(_) => journal::first_segment(&*opening.store)?.saturating_sub(1),
-        };
-        let mut log = journal::read_log(&*opening.store, &opening.context, applied)?;
-        let dropped = log.cut(frames);
-        let mut lost = LostChanges::of(&log.frames, dropped.iter().chain(&log.behind));
-        lost.cut_off = log.cut_off;
-        Ok(lost)
-    }
-
-    /// The most frames of the log that can be replayed, found by trying; `None` if not even none of them can.
-    fn longest_log(&self) -> Result<Option<usize>> {
-        let opening = self.passing_over(self.overlay());
-        let keys = self.keys()?;
-        let logged = || -> Result<usize> {
-            opening.finish_checkpoint(&keys)?;
-            let applied = opening.read_root(&keys)?.body.generation;
-            let log = journal::read_log(&*opening.store, &opening.context, applied)?;
-            Ok(log.frames.len())
-        };
-        let Ok(count) = logged() else {
-            return Ok(None);
-        };
-        let replays = |frames: usize| -> Result<bool> {
-            Ok(self
-                .replay(&self.passing_over(self.overlay()), frames)
-                .is_ok())
-        };
-        if replays(count)? {
-            return Ok(Some(count));
-        }
-        let (mut good, mut bad) = (None, count);
-        while bad > good.map_or(0, |good: usize| good + 1) {
-            let middle = good.map_or(0, |good| good + 1).midpoint(bad - 1);
-            if replays(middle)? {
-                good = Some(middle);
-            } else {
-                bad = middle;
-            }
-        }
-        Ok(good)
     }
 }
 

@@ -192,6 +192,13 @@ impl Core {
         ))
     }
 
+    /// The node of an entry of a directory that does not load.
+    pub fn load_guard(&self, path: &ObjectPath, link: &Link) -> Result<Arc<Node>> {
+        let stored = self.stored.load(SeqCst);
+        let guard = self.keys.open_guard(path, self.get_guard(path)?)?;
+        self.adopt(path, guard, Place::Entry(link.clone()), None, stored)
+    }
+
     /// The node of a file whose guard lies apart. `stored`: as it was before.
     pub fn load_apart(&self, file: &crate::format::FileId, stored: u64) -> Result<Arc<Node>> {
         let known = || {

@@ -18,6 +18,10 @@ pub struct LostChanges {
     pub dirs: HashMap<DirId, FileId>,
     /// How many frames.
     pub frames: usize,
+    /// Records in frames that do count that changed nothing, as they are of files that cannot be opened.
+    pub passed: usize,
+    /// Paths of directories with what was put into others that cannot be opened.
+    pub stand_ins: Vec<Vec<u8>>,
     /// Bytes in frames that do count, for parts of files that cannot be read.
     pub unstored: Vec<Unstored>,
     /// Something that was needed was not there, and was passed over.
@@ -42,6 +46,8 @@ pub struct Dropped {
 pub struct LostNode {
     /// It is made there.
     pub is_new: bool,
+    /// It cannot be opened, or a part of it; the others of its changes were done.
+    pub is_passed: bool,
     /// Of its last change, as far as it says.
     pub time: Option<Time>,
     /// Entries that are made there: the directory's node, the name, and when.
@@ -71,11 +77,27 @@ impl LostChanges {
         used: impl IntoIterator<Item = &'a LoggedFrame>,
         lost: impl IntoIterator<Item = &'a LoggedFrame>,
     ) -> LostChanges {
+        LostChanges::beside(used, &HashSet::new(), lost)
+    }
+
+    /// The same if some records were passed over in those that count: number of the frame, and of the record in it.
+    pub(super) fn beside<'a>(
+        used: impl IntoIterator<Item = &'a LoggedFrame>,
+        passed: &HashSet<(usize, usize)>,
+        lost: impl IntoIterator<Item = &'a LoggedFrame>,
+    ) -> LostChanges {
         let mut gatherer = Gatherer::default();
-        for record in used.into_iter().flat_map(|frame| &frame.records) {
-            gatherer.place(record);
-            gatherer.enter(record);
+        for (number, frame) in used.into_iter().enumerate() {
+            for (at, record) in frame.records.iter().enumerate() {
+                gatherer.place(record);
+                if passed.contains(&(number, at)) {
+                    gatherer.pass(record);
+                } else {
+                    gatherer.enter(record);
+                }
+            }
         }
+        gatherer.lost.passed = passed.len();
         for frame in lost {
             gatherer.lost.frames += 1;
             for record in &frame.records {
@@ -142,6 +164,21 @@ impl Gatherer {
                 .entries
                 .retain(|_, (at, called)| (&*at, &*called) != (dir, name)),
             _ => {}
+        }
+    }
+
+    /// Of a file that cannot be opened.
+    fn pass(&mut self, record: &Record) {
+        if let Record::Touch { file, .. } = record {
+            self.lost.nodes.entry(*file).or_default();
+        }
+        self.take(record);
+        let named = match record {
+            Record::Touch { file, .. } | Record::Link { file, .. } => Some(*file),
+            other => other.changed_node(),
+        };
+        if let Some(node) = named.and_then(|file| self.lost.nodes.get_mut(&file)) {
+            node.is_passed = true;
         }
     }
 

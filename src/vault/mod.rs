@@ -27,6 +27,8 @@ mod lost;
 mod needed;
 mod node;
 mod open;
+mod partly;
+mod passed;
 mod remains;
 mod rename;
 mod replay;

@@ -8,6 +8,7 @@ use super::{
     keyring::Keyring,
     logs,
     lost::LostChanges,
+    passed::PassedOver,
     types::{InitOptions, OpenOptions},
     unstored::Unstorable,
     zone,
@@ -167,6 +168,8 @@ pub(super) fn open(
         missing: journal::Missing::Refused,
         // Damage stays with what was hit.
         unstorable: Unstorable::Kept,
+        // What does not load may be put back.
+        passes_over: false,
     };
     let core = if opening.options.read_only {
         opening.show(keys)?.core
@@ -232,6 +235,8 @@ pub(super) struct Opening {
     pub missing: journal::Missing,
     /// What becomes of bytes of the log that cannot be stored.
     pub unstorable: Unstorable,
+    /// What the log says of nodes that do not load is passed over.
+    pub passes_over: bool,
 }
 
 /// What the log makes of a vault.
@@ -239,6 +244,8 @@ pub(super) struct Replayed {
     pub core: Arc<Core>,
     /// What is in frames that do not count.
     pub lost: LostChanges,
+    /// What was passed over.
+    pub passed: PassedOver,
 }
 
 /// Called before a log is dropped with frames in it that do not count: those, and the file of which content is claimed that is
@@ -354,7 +361,8 @@ impl Opening {
             // The segments that those were in are gone in a second round.
             let behind = behind.get_or_insert(std::mem::take(&mut recovered.behind));
             let core = self.core(keys, root, self.journal(&recovered)?)?;
-            match core.replay(&recovered.frames, recovered.durable)? {
+            let mut passed = PassedOver::allowed(self.passes_over);
+            match core.replay(&recovered.frames, recovered.durable, &mut passed)? {
                 None => {
                     core.after_replay(frames.is_none())?;
                     if recovered.has_segments() {
@@ -376,7 +384,7 @@ impl Opening {
                         );
                     }
                     let core = Arc::new(core);
-                    return Ok(Replayed { core, lost });
+                    return Ok(Replayed { core, lost, passed });
                 }
                 Some((frame, file)) => {
                     log::warn!(

@@ -9,6 +9,7 @@ use super::{
     lock::Locked,
     node::{Node, NodeContent, NodeState},
     open::new_payloads,
+    passed::PassedOver,
     types::{Frames, ROOT_INO},
 };
 use crate::{
@@ -35,11 +36,12 @@ impl Core {
         &self,
         frames: &[LoggedFrame],
         durable: usize,
+        passed: &mut PassedOver,
     ) -> Result<Option<(usize, FileId)>> {
         let mut unproven = Vec::new();
         let mut settled = HashSet::new();
         for (number, frame) in frames.iter().enumerate() {
-            for record in &frame.records {
+            for (at, record) in frame.records.iter().enumerate() {
                 if number >= durable
                     && let Record::Chunks {
                         file,
@@ -48,13 +50,23 @@ impl Core {
                         entries,
                         ..
                     } = record
-                    && !self.is_proven(file, payload, *first, entries, &mut settled)?
                 {
-                    unproven.push((number, file, payload));
+                    match self.is_proven(file, payload, *first, entries, &mut settled) {
+                        Ok(true) => {}
+                        Ok(false) => unproven.push((number, file, payload)),
+                        Err(error) if passed.takes(&error) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
-                self.replay_record(record)?;
+                match self.replay_record(record) {
+                    Err(error) if passed.takes(&error) => {
+                        self.pass_over(record, (number, at), passed, &error)?;
+                    }
+                    done => done?,
+                }
             }
         }
+        passed.end();
         for (number, file, payload) in unproven {
             if self.is_used(file, payload)? {
                 return Ok(Some((number, *file)));
@@ -190,7 +202,7 @@ impl Core {
         Ok(())
     }
 
-    fn replay_extend(&self, state: &mut NodeState, end: u64) -> Result<()> {
+    pub(super) fn replay_extend(&self, state: &mut NodeState, end: u64) -> Result<()> {
         let segment = self.journal.segment();
         let file = state.file_mut()?;
         file.size = file.size.max(end);

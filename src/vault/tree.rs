@@ -110,7 +110,8 @@ impl Core {
         Ok(node)
     }
 
-    fn new_node(
+    /// A node without an entry that is not in the table yet, and the record that makes it.
+    pub(super) fn new_node(
         &self,
         kind: NewKind<'_>,
         attrs: Attrs,

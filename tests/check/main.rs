@@ -8,6 +8,7 @@
 //! misplaced what lies in the wrong place          aliases   names of files that have several
 //! journal   logs that are damaged, cut, moved     unclean   damage together with a journal
 //! at_random a few objects of a vault that was not closed
+//! unloadable files that do not open, and a log that has changes of them
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
@@ -29,6 +30,7 @@ mod misplaced;
 mod scrub;
 mod strict;
 mod unclean;
+mod unloadable;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 #[path = "../tamper/victim.rs"]

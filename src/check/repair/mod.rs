@@ -89,7 +89,9 @@ pub fn repair(
     }
     findings.extend(of_journal::cut_off(&recovery));
     let hit = of_journal::hit(&recovery, &first).into_iter();
-    let hit = hit.chain(of_journal::unstored(&recovery, &first));
+    let hit = hit
+        .chain(of_journal::stand_ins(&recovery))
+        .chain(of_journal::unstored(&recovery, &first));
     findings.extend(hit.map(|found| after_recovery(found, true)));
     let mut report = Report {
         vault: keys.vault(),
