@@ -1,6 +1,8 @@
 //! An export and an import take a few MiB beside what an open vault takes, however long the file, and little for each directory that
 //! is open.
 mod counting;
+#[path = "bundle/made.rs"]
+mod made;
 
 use counting::peak;
 use std::{
@@ -15,7 +17,7 @@ use std::{
 use wardfs::{
     bundle::{self, Destination, ExportOptions, ImportOptions, Owners},
     crypto::{KdfParams, LockKey, Suite},
-    format::{Attrs, BundleContent, BundleNode, BundleRecord, ChunkSize, Name, Time},
+    format::{ChunkSize, Name},
     store::{DirectoryStore, Store},
     stream::{Access, DecryptingReader, EncryptingWriter, Options},
     vault::{InitOptions, NewKind, OpenOptions, ROOT_INO, Vault, init},
@@ -90,32 +92,10 @@ fn peaks(mib: u64, reseal: bool) -> (usize, usize) {
 
 /// Directories in each other, as a bundle in a stream.
 fn nested(key: &LockKey) -> Vec<u8> {
-    let time = Time { secs: 1, nanos: 0 };
-    let dir = BundleRecord::Node(Box::new(BundleNode {
-        name: Name::new(&[b'd'; 200]).unwrap(),
-        linked: false,
-        attrs: Attrs {
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-        },
-        xattrs: [].into(),
-        content: BundleContent::Directory,
-    }));
-    let mut records = vec![BundleRecord::Start];
-    records.resize(1 + DEPTH, dir);
-    records.resize(1 + 2 * DEPTH, BundleRecord::Up);
-    let nodes = DEPTH as u64;
-    records.push(BundleRecord::End { nodes });
-    let mut bytes = Vec::new();
-    records.iter().for_each(|record| record.encode(&mut bytes));
     let mut out =
         EncryptingWriter::new(Vec::new(), &[Access::Key(key)], &Options::default()).unwrap();
-    out.write_all(&bytes).unwrap();
+    let records = made::nested(&"d".repeat(200), DEPTH);
+    out.write_all(&records).unwrap();
     out.finish().unwrap()
 }
 

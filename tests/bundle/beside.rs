@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 use wardfs::{
-    bundle,
+    bundle::{self, Imported},
     format::Name,
     vault::{NewKind, OpenOptions, SetAttr, VaultError},
 };
@@ -38,6 +38,22 @@ impl Read for Meeting<'_> {
     }
 }
 
+/// Imports it, and waits in the middle.
+fn import_meeting(
+    vault: &Vault,
+    bytes: &[u8],
+    barrier: &Barrier,
+    place: &Destination,
+) -> Result<Imported, BundleError> {
+    let left = bytes.len() / 2;
+    let meeting = Meeting {
+        bytes,
+        left,
+        barrier,
+    };
+    import_as(vault, meeting, place, &KEPT)
+}
+
 #[test]
 fn imports_at_once_are_all_there_and_leave_nothing() {
     let from = filled();
@@ -50,14 +66,8 @@ fn imports_at_once_are_all_there_and_leave_nothing() {
         for name in ["one", "two", "three"] {
             let (target, stream, barrier) = (&target, &stream[..], &barrier);
             scope.spawn(move || {
-                let left = stream.len() / 2;
-                let meeting = Meeting {
-                    bytes: stream,
-                    left,
-                    barrier,
-                };
                 let place = Destination::As(ROOT_INO, name.as_bytes().to_vec());
-                import_as(target, meeting, &place, &KEPT).unwrap();
+                import_meeting(target, stream, barrier, &place).unwrap();
             });
         }
     });
@@ -85,14 +95,8 @@ fn an_import_that_fails_takes_nothing_from_one_beside_it() {
         for (stream, good) in [(&stream, true), (&bad, false)] {
             let (target, barrier) = (&target, &barrier);
             scope.spawn(move || {
-                let left = stream.len() / 2;
-                let meeting = Meeting {
-                    bytes: stream,
-                    left,
-                    barrier,
-                };
                 let place = Destination::Into(ROOT_INO);
-                let done = import_as(target, meeting, &place, &KEPT);
+                let done = import_meeting(target, stream, barrier, &place);
                 assert_eq!(done.is_ok(), good, "{done:?}");
             });
         }

@@ -1,58 +1,19 @@
 //! What is too deep, what has a name that is taken, and what errors tell.
 
 use super::*;
+use made::{nested, node, node_with};
 use wardfs::{
     bundle::DEPTH_MAX,
-    format::{
-        Attrs, BundleContent, BundleNode, BundleRecord, BundleSealed, ChunkSize, Kind, Name, Time,
-    },
+    format::{BundleContent, BundleRecord, BundleSealed, ChunkSize, Name},
     vault::{NewKind, VaultError, XattrMode},
 };
-
-fn node(name: &str, content: BundleContent) -> BundleRecord {
-    node_with(name, content, &[])
-}
-
-fn node_with(name: &str, content: BundleContent, xattrs: &[&[u8]]) -> BundleRecord {
-    let time = Time { secs: 1, nanos: 0 };
-    BundleRecord::Node(Box::new(BundleNode {
-        name: Name::new(name.as_bytes()).unwrap(),
-        linked: content.kind() != Kind::Directory,
-        attrs: Attrs {
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-        },
-        xattrs: xattrs
-            .iter()
-            .map(|name| (name.to_vec(), b"v".to_vec()))
-            .collect(),
-        content,
-    }))
-}
 
 fn dir(name: &str) -> BundleRecord {
     node(name, BundleContent::Directory)
 }
 
 fn stream(records: &[BundleRecord]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    BundleRecord::Start.encode(&mut bytes);
-    records.iter().for_each(|record| record.encode(&mut bytes));
-    stream_of(&bytes)
-}
-
-/// So many directories in each other.
-fn nested(depth: usize) -> Vec<u8> {
-    let mut records = vec![dir("d"); depth];
-    records.resize(2 * depth, BundleRecord::Up);
-    let nodes = depth as u64;
-    records.push(BundleRecord::End { nodes });
-    stream(&records)
+    made_of(&[&[BundleRecord::Start], records].concat())
 }
 
 fn depth_of(vault: &Vault) -> usize {
@@ -72,7 +33,7 @@ fn worked() -> f64 {
 
 /// Seconds that an import, an export and a removal of such a tree take.
 fn seconds(depth: usize) -> [f64; 3] {
-    let stream = nested(depth);
+    let stream = stream_of(&nested("d", depth));
     let to = gcm();
     let vault = open(&to);
     let mut times = [0.0; 3];
@@ -112,11 +73,11 @@ fn a_tree_five_times_as_deep_takes_about_five_times_as_long() {
 fn what_is_deeper_than_any_path_is_refused_both_ways() {
     let to = gcm();
     let vault = open(&to);
-    let refused = import(&vault, &nested(DEPTH_MAX + 1)).unwrap_err();
+    let refused = import(&vault, &stream_of(&nested("d", DEPTH_MAX + 1))).unwrap_err();
     assert!(matches!(inner(&refused), BundleError::TooDeep), "{refused}");
     assert!(refused.to_string().len() < 2000, "{refused}");
     assert_eq!(tree(&vault, ROOT_INO).len(), 1);
-    import(&vault, &nested(DEPTH_MAX)).unwrap();
+    import(&vault, &stream_of(&nested("d", DEPTH_MAX))).unwrap();
     // One more above it.
     let top = vault.make(ROOT_INO, b"top", NewKind::Directory, 0o755, 0, 0);
     let top = top.unwrap().ino;

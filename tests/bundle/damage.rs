@@ -3,13 +3,13 @@
 use super::*;
 use BundleContent::{Directory, Fifo, Inline};
 use BundleRecord::{End, Link, Start, Up};
-use forge::associated_data;
+use keys::associated_data;
+use made::node;
 use vaults::objects::left_over;
 use wardfs::{
     crypto::{ChunkKey, Nonce},
     format::{
-        Attrs, BundleContent, BundleFrame, BundleNode, BundleRecord, BundleSealed, ChunkSize, Kind,
-        Name, Origin, PayloadId, Time,
+        BundleContent, BundleFrame, BundleRecord, BundleSealed, ChunkSize, Name, Origin, PayloadId,
     },
     vault::{SetAttr, VaultError},
 };
@@ -73,33 +73,6 @@ fn every_bundle_with_another_byte_is_refused() {
     stream.push(0);
     refused(&vault, &stream);
     assert_empty(&to, vault);
-}
-
-/// Records as who knows the passphrase can write them.
-fn made_of(records: &[BundleRecord]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    records.iter().for_each(|record| record.encode(&mut bytes));
-    stream_of(&bytes)
-}
-
-fn node(name: &str, content: BundleContent) -> BundleRecord {
-    let time = Time { secs: 1, nanos: 0 };
-    let linked = content.kind() != Kind::Directory;
-    BundleRecord::Node(Box::new(BundleNode {
-        name: Name::new(name.as_bytes()).unwrap(),
-        linked,
-        attrs: Attrs {
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-        },
-        xattrs: [].into(),
-        content,
-    }))
 }
 
 fn origin() -> Origin {

@@ -1,6 +1,6 @@
 //! Vaults in memory, a tree with everything in it, and what a tree is when only what must come over counts.
 
-use super::vaults::image::options;
+use super::{made::bytes_of, vaults::image::options};
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -14,7 +14,7 @@ use wardfs::{
     bundle::{self, BundleError, Destination, ExportOptions, ImportOptions, Imported, Owners},
     check::{Outcome, Unwatched, check},
     crypto::{KdfParams, LockKey, Suite},
-    format::{ChunkSize, Kind, Name, Time},
+    format::{BUNDLE_LENGTH_LEN, BundleRecord, ChunkSize, Kind, Name, Time},
     store::{MemoryStore, Store},
     stream::{Access, DecryptingReader, EncryptingWriter, Options},
     vault::{
@@ -32,12 +32,17 @@ pub fn make(store: impl Store + 'static, suite: Suite, log2: u8) -> Arc<dyn Stor
         suite,
         compress: true,
         chunk: ChunkSize::from_log2(log2).unwrap(),
-        kdf: KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1).unwrap(),
+        kdf: quick_kdf(),
         uid: 0,
         gid: 0,
     };
     init(&*store, PASSPHRASE, &options).unwrap();
     store
+}
+
+/// For a passphrase that need not be safe.
+pub fn quick_kdf() -> KdfParams {
+    KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1).unwrap()
 }
 
 pub fn gcm() -> Arc<dyn Store> {
@@ -104,6 +109,52 @@ pub fn stream_of(records: &[u8]) -> Vec<u8> {
     out.write_all(records).unwrap();
     out.finish().unwrap()
 }
+
+/// Records as who knows the passphrase can write them.
+pub fn made_of(records: &[BundleRecord]) -> Vec<u8> {
+    stream_of(&bytes_of(records))
+}
+
+/// The records of a bundle one by one, each with its length before it.
+pub fn split(records: &[u8]) -> Vec<&[u8]> {
+    let (mut rest, mut found) = (records, Vec::new());
+    while let Some(length) = rest.first_chunk() {
+        let len = length.len() + BundleRecord::decode_length(*length).unwrap();
+        let (record, more) = rest.split_at(len);
+        found.push(record);
+        rest = more;
+    }
+    found
+}
+
+/// A record that [`split`] gave.
+pub fn decoded(record: &[u8]) -> BundleRecord {
+    BundleRecord::decode(&record[BUNDLE_LENGTH_LEN..]).unwrap()
+}
+
+/// A vault with one file, and a bundle of it.
+pub fn exported_file(content: &[u8]) -> (Arc<dyn Store>, Vec<u8>) {
+    let store = gcm();
+    let vault = open(&store);
+    file(&vault, ROOT_INO, "file", content);
+    let stream = exported(&vault, &["file"], AS_IT_IS);
+    vault.close().unwrap();
+    (store, stream)
+}
+
+/// A vault with what a bundle holds.
+pub fn imported(stream: &[u8]) -> Arc<dyn Store> {
+    let store = gcm();
+    let vault = open(&store);
+    import(&vault, stream).unwrap();
+    vault.close().unwrap();
+    store
+}
+
+pub const AS_IT_IS: ExportOptions = ExportOptions {
+    reseal: false,
+    verify: false,
+};
 
 pub const KEPT: ImportOptions = ImportOptions {
     owners: Owners::Kept,

@@ -1,6 +1,7 @@
 //! Who has the keys of a bundle makes other frames with the same tags, and puts them plain the stores of both vaults. Each is refused.
 
 use super::*;
+use keys::associated_data;
 use std::{
     io::{self, Write},
     ops::Range,
@@ -19,7 +20,7 @@ use wardfs::{
     crypto::{Aead, ChunkKey, Nonce},
     format::{BundleFrame, Name, Origin},
     store::{Blob, ObjectPath, SimulatedStore},
-    vault::{AllocateMode, NewKind, OpenOptions, ScrubWatch, SetAttr, VaultError},
+    vault::{AllocateMode, Frames, NewKind, OpenOptions, ScrubWatch, Sealing, SetAttr, VaultError},
 };
 
 const CHUNK: usize = 4096;
@@ -107,19 +108,6 @@ fn forged(origin: &Origin, chunk: u64, frame: &[u8]) -> Vec<u8> {
     let block = multiplied(missing, inverse(weight));
     text[free].copy_from_slice(&block.to_be_bytes());
     [head, &nonce.0, &text, tag].concat()
-}
-
-pub fn associated_data(origin: &Origin, chunk: u64, head: &[u8]) -> Vec<u8> {
-    [
-        &0_u16.to_le_bytes()[..],
-        &[Suite::Aes256Gcm.byte()],
-        &origin.vault.0,
-        &origin.file.0,
-        &origin.payload.0,
-        &chunk.to_le_bytes(),
-        head,
-    ]
-    .concat()
 }
 
 /// The frame of a chunk in the only long payload, and where it is.
@@ -219,14 +207,8 @@ fn assert_whole(store: &Arc<dyn Store>, content: &[u8]) {
 #[test]
 fn who_has_the_keys_of_a_bundle_exchanges_nothing_in_either_vault() {
     let content = noise(10 * CHUNK, 1);
-    let (from, to) = (gcm(), gcm());
-    let source = open(&from);
-    file(&source, ROOT_INO, "file", &content);
-    let stream = exported(&source, &["file"], AS_IT_IS);
-    source.close().unwrap();
-    let target = open(&to);
-    import(&target, &stream).unwrap();
-    target.close().unwrap();
+    let (from, stream) = exported_file(&content);
+    let to = imported(&stream);
     let told = keys::origins(&stream);
     for store in [&from, &to] {
         assert_whole(store, &content);
@@ -240,11 +222,7 @@ fn who_has_the_keys_of_a_bundle_exchanges_nothing_in_either_vault() {
 #[test]
 fn so_it_is_of_a_file_with_an_index_of_its_own() {
     let content = noise(700 * CHUNK + 5, 1);
-    let from = gcm();
-    let source = open(&from);
-    file(&source, ROOT_INO, "file", &content);
-    let stream = exported(&source, &["file"], AS_IT_IS);
-    source.close().unwrap();
+    let (from, stream) = exported_file(&content);
     let to = make(MemoryStore::new(), Suite::Aes256Gcm, 20);
     let target = open(&to);
     import(&target, &stream).unwrap();
@@ -319,36 +297,76 @@ fn a_frame_of_a_told_key_takes_no_place_of_one_that_was_written_later() {
     }
 }
 
+/// Ten frames as a bundle has them, laid out by stride, and with what.
+struct Foreign {
+    sealing: Sealing,
+    run: Frames,
+    slots: Vec<u8>,
+}
+
+impl Foreign {
+    fn of(content: &[u8]) -> Foreign {
+        let vault = open(&gcm());
+        let ino = file(&vault, ROOT_INO, "file", content);
+        let sealing = vault.give_away(ino).unwrap().unwrap();
+        let mut slots = Vec::new();
+        vault.checkpoint().unwrap();
+        let run = vault.frames(ino, 0, 10, &mut slots).unwrap().unwrap();
+        Foreign {
+            sealing,
+            run,
+            slots,
+        }
+    }
+
+    /// Without the MACs of where they come from.
+    fn unbound(mut self) -> Foreign {
+        for (chunk, entry) in self.run.entries.iter_mut().enumerate() {
+            let bytes = self.slots[chunk * STRIDE..][..STRIDE].to_vec();
+            let chunk = chunk as u64;
+            *entry = BundleFrame { chunk, bytes }.entry().unwrap();
+        }
+        self
+    }
+
+    /// A new file in which nothing is stored yet.
+    fn begin(&self, vault: &Vault) -> u64 {
+        let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+        let ino = made.unwrap().ino;
+        let Sealing { size, origins, .. } = &self.sealing;
+        vault.begin_sealed(ino, *size, origins).unwrap();
+        ino
+    }
+
+    fn store(&self, vault: &Vault, ino: u64, chunks: Range<usize>) -> Result<(), VaultError> {
+        let run = Frames {
+            first: chunks.start as u64,
+            entries: self.run.entries[chunks.clone()].to_vec(),
+        };
+        vault.store_frames(ino, &run, &self.slots[chunks.start * STRIDE..])
+    }
+}
+
+/// Is logged at once, and with it all that was before.
+fn log_all(vault: &Vault) {
+    let made = vault.make(ROOT_INO, b"later", NewKind::Fifo, 0o600, 0, 0);
+    made.unwrap();
+}
+
 /// The end of a journal may hold frames that nobody has opened. It does not end there if they never opened.
 #[test]
 fn frames_that_do_not_open_end_no_journal() {
-    let (from, content) = (gcm(), noise(10 * CHUNK, 1));
-    let source = open(&from);
-    file(&source, ROOT_INO, "file", &content);
-    let sealing = source.give_away(find(&source, &["file"])).unwrap().unwrap();
-    let mut slots = Vec::new();
-    let ino = find(&source, &["file"]);
-    source.checkpoint().unwrap();
-    let mut run = source.frames(ino, 0, 10, &mut slots).unwrap().unwrap();
-    slots[3 * STRIDE + 100] ^= 1;
+    let content = noise(10 * CHUNK, 1);
+    let mut foreign = Foreign::of(&content);
+    foreign.slots[3 * STRIDE + 100] ^= 1;
     let to = gcm();
     let target = open(&to);
-    let made = target.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
-    let ino = made.unwrap().ino;
-    target
-        .begin_sealed(ino, sealing.size, &sealing.origins)
-        .unwrap();
+    let ino = foreign.begin(&target);
     // MACs of another vault say nothing here.
-    target.store_frames(ino, &run, &slots).unwrap_err();
-    for (chunk, entry) in run.entries.iter_mut().enumerate() {
-        let bytes = slots[chunk * STRIDE..][..STRIDE].to_vec();
-        let chunk = chunk as u64;
-        *entry = BundleFrame { chunk, bytes }.entry().unwrap();
-    }
-    target.store_frames(ino, &run, &slots).unwrap();
-    // Logged at once, and with it all that was before.
-    let made = target.make(ROOT_INO, b"later", NewKind::Fifo, 0o600, 0, 0);
-    made.unwrap();
+    foreign.store(&target, ino, 0..10).unwrap_err();
+    let foreign = foreign.unbound();
+    foreign.store(&target, ino, 0..10).unwrap();
+    log_all(&target);
     drop(target);
     let target = open(&to);
     target.lookup(ROOT_INO, b"later").unwrap();
@@ -363,14 +381,9 @@ fn frames_that_do_not_open_end_no_journal() {
     let shared = make(store.clone(), Suite::Aes256Gcm, 12);
     store.sync().unwrap();
     let target = open(&shared);
-    let made = target.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
-    let ino = made.unwrap().ino;
-    target
-        .begin_sealed(ino, sealing.size, &sealing.origins)
-        .unwrap();
-    target.store_frames(ino, &run, &slots).unwrap();
-    let made = target.make(ROOT_INO, b"later", NewKind::Fifo, 0o600, 0, 0);
-    made.unwrap();
+    let ino = foreign.begin(&target);
+    foreign.store(&target, ino, 0..10).unwrap();
+    log_all(&target);
     for seed in 0..200 {
         let end: Arc<dyn Store> = Arc::new(store.crash(seed));
         let vault = open(&end);
@@ -385,14 +398,7 @@ fn frames_that_do_not_open_end_no_journal() {
 #[test]
 fn a_payload_of_an_imported_file_that_was_renamed_is_recognised() {
     let content = noise(10 * CHUNK, 1);
-    let from = gcm();
-    let source = open(&from);
-    file(&source, ROOT_INO, "file", &content);
-    let stream = exported(&source, &["file"], AS_IT_IS);
-    let to = gcm();
-    let target = open(&to);
-    import(&target, &stream).unwrap();
-    target.close().unwrap();
+    let to = imported(&exported_file(&content).1);
     let (name, ..) = frame_of(&*to, 0);
     let stray = format!("{}/{}", &name[..11], "0".repeat(30));
     let (here, there) = (vaults::objects::path(&name), vaults::objects::path(&stray));

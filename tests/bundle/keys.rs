@@ -10,16 +10,12 @@ const STRIDE: usize = 4096 + 32;
 
 /// The origins of the first file of a bundle.
 pub fn origins(stream: &[u8]) -> Vec<Origin> {
-    let records = records_of(stream);
-    let mut rest = &records[..];
-    while let Some((len, more)) = rest.split_first_chunk() {
-        let len = BundleRecord::decode_length(*len).unwrap();
-        if let BundleRecord::Node(node) = BundleRecord::decode(&more[..len]).unwrap()
+    for record in split(&records_of(stream)) {
+        if let BundleRecord::Node(node) = decoded(record)
             && let BundleContent::Sealed(sealed) = node.content
         {
             return sealed.origins;
         }
-        rest = &more[len..];
     }
     panic!("no sealed file")
 }
@@ -38,22 +34,26 @@ pub fn opens(origin: &Origin, chunk: u64, slot: &[u8]) -> bool {
     if len == 0 || slot.len() < len + 32 {
         return false;
     }
-    let suite = Suite::Aes256Gcm;
-    let aead = ChunkKey::from_bytes(&origin.key).aead(suite);
-    let data = [
-        &0_u16.to_le_bytes()[..],
-        &[suite.byte()],
-        &origin.vault.0,
-        &origin.file.0,
-        &origin.payload.0,
-        &chunk.to_le_bytes(),
-        &slot[..4],
-    ]
-    .concat();
+    let aead = ChunkKey::from_bytes(&origin.key).aead(Suite::Aes256Gcm);
+    let data = associated_data(origin, chunk, &slot[..4]);
     let nonce = Nonce(slot[4..16].try_into().unwrap());
     let tag = Tag(slot[16 + len..32 + len].try_into().unwrap());
     let mut text = slot[16..16 + len].to_vec();
     aead.open(&nonce, &data, &mut text, &tag).is_ok()
+}
+
+/// What a frame is bound to.
+pub fn associated_data(origin: &Origin, chunk: u64, head: &[u8]) -> Vec<u8> {
+    [
+        &0_u16.to_le_bytes()[..],
+        &[Suite::Aes256Gcm.byte()],
+        &origin.vault.0,
+        &origin.file.0,
+        &origin.payload.0,
+        &chunk.to_le_bytes(),
+        head,
+    ]
+    .concat()
 }
 
 /// Frames of the only payload of a vault that open with what a bundle tells.
@@ -68,13 +68,8 @@ fn only_payload(store: &Arc<dyn Store>) -> Vec<u8> {
 }
 
 /// A vault with one file of 10 chunks of noise, and a bundle of it.
-fn exported_file() -> (Arc<dyn Store>, Vec<u8>) {
-    let store = gcm();
-    let vault = open(&store);
-    file(&vault, ROOT_INO, "file", &noise(40_960, 1));
-    let stream = exported(&vault, &["file"], AS_IT_IS);
-    vault.close().unwrap();
-    (store, stream)
+fn ten_chunks() -> (Arc<dyn Store>, Vec<u8>) {
+    exported_file(&noise(40_960, 1))
 }
 
 /// Writes over chunks 2 to 4 of the file, and a part of chunk 7.
@@ -98,7 +93,7 @@ pub fn overwrite(store: &Arc<dyn Store>, seed: u64) -> Vec<u8> {
 
 #[test]
 fn what_is_written_after_an_export_opens_with_nothing_that_the_bundle_tells() {
-    let (store, stream) = exported_file();
+    let (store, stream) = ten_chunks();
     let told = origins(&stream);
     assert_eq!(opened_by(&only_payload(&store), &told), 10);
     overwrite(&store, 2);
@@ -126,11 +121,8 @@ fn what_is_written_after_an_export_opens_with_nothing_that_the_bundle_tells() {
 
 #[test]
 fn what_is_written_into_an_imported_file_opens_with_nothing_that_the_bundle_tells() {
-    let (from, stream) = exported_file();
-    let to = gcm();
-    let target = open(&to);
-    import(&target, &stream).unwrap();
-    target.close().unwrap();
+    let (from, stream) = ten_chunks();
+    let to = imported(&stream);
     let told = origins(&stream);
     assert_eq!(opened_by(&only_payload(&to), &told), 10);
     let (one, other) = (overwrite(&from, 2), overwrite(&to, 3));
@@ -150,7 +142,7 @@ fn what_is_written_into_an_imported_file_opens_with_nothing_that_the_bundle_tell
 
 #[test]
 fn a_file_goes_on_from_vault_to_vault_with_what_was_written_in_each() {
-    let (mut store, mut stream) = exported_file();
+    let (mut store, mut stream) = ten_chunks();
     for round in 2..6 {
         let next = gcm();
         let vault = open(&next);
@@ -171,7 +163,7 @@ fn a_file_goes_on_from_vault_to_vault_with_what_was_written_in_each() {
 
 #[test]
 fn an_unchanged_file_gets_one_origin_however_often_it_is_exported() {
-    let (store, first) = exported_file();
+    let (store, first) = ten_chunks();
     let before = objects(&*store);
     let vault = open(&store);
     let again = exported(&vault, &["file"], AS_IT_IS);
@@ -182,7 +174,7 @@ fn an_unchanged_file_gets_one_origin_however_often_it_is_exported() {
 
 #[test]
 fn a_file_with_as_many_origins_as_there_can_be_gets_another_key() {
-    let (store, _) = exported_file();
+    let (store, _) = ten_chunks();
     let mut counts = Vec::new();
     for round in 0..18 {
         let expected = overwrite(&store, round);
@@ -203,7 +195,7 @@ fn a_file_with_as_many_origins_as_there_can_be_gets_another_key() {
 
 #[test]
 fn origins_are_there_after_a_kill() {
-    let (from, stream) = exported_file();
+    let (from, stream) = ten_chunks();
     let told = origins(&stream);
     let to = gcm();
     let target = open(&to);

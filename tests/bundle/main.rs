@@ -5,7 +5,7 @@
 //! fixture   vaults, a tree with everything in it      damage   bundles that are cut, changed or made up
 //! keys      who seals with what, before and after     crash    power losses, kills, full disks
 //! beside    others use the vault at the same time       bounds   depth, names that are taken, what errors tell
-//! forge     frames by who has the keys
+//! forge     frames by who has the keys                 made     bundles that no vault made
 //! ```
 mod beside;
 mod bounds;
@@ -14,6 +14,7 @@ mod damage;
 mod fixture;
 mod forge;
 mod keys;
+mod made;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 
@@ -26,11 +27,6 @@ use wardfs::{
     salvage::{Watch, salvage},
     store::{MemoryStore, Store},
     vault::{ROOT_INO, Vault},
-};
-
-const AS_IT_IS: ExportOptions = ExportOptions {
-    reseal: false,
-    verify: false,
 };
 
 fn filled() -> Arc<dyn Store> {
