@@ -6,8 +6,10 @@
 //! keys      who seals with what, before and after     crash    power losses, kills, full disks
 //! beside    others use the vault at the same time       bounds   depth, names that are taken, what errors tell
 //! forge     frames by who has the keys                 made     bundles that no vault made
+//! borders   records and chunks in another order
 //! ```
 mod beside;
+mod borders;
 mod bounds;
 mod crash;
 mod damage;
