@@ -6,7 +6,7 @@
 //! keys      who seals with what, before and after     crash    power losses, kills, full disks
 //! beside    others use the vault at the same time       bounds   depth, names that are taken, what errors tell
 //! forge     frames by who has the keys                 made     bundles that no vault made
-//! borders   records and chunks in another order
+//! borders   records and chunks in another order        kills    the program, killed while it imports
 //! ```
 mod beside;
 mod borders;
@@ -16,6 +16,7 @@ mod damage;
 mod fixture;
 mod forge;
 mod keys;
+mod kills;
 mod made;
 #[path = "../vaults/mod.rs"]
 mod vaults;
