@@ -395,6 +395,75 @@ fn frames_that_do_not_open_end_no_journal() {
     }
 }
 
+/// What came and what was written beside it are one record of the log, if both are logged at once. Gives the vault as a kill leaves it.
+fn mixed(foreign: &Foreign, came: Range<usize>, content: &[u8]) -> Arc<dyn Store> {
+    let store = gcm();
+    let vault = open(&store);
+    let ino = foreign.begin(&vault);
+    let write = |chunks: Range<usize>| {
+        let (at, bytes) = (
+            chunks.start * CHUNK,
+            &content[chunks.start * CHUNK..chunks.end * CHUNK],
+        );
+        vault.write(ino, at as u64, bytes, false).unwrap();
+    };
+    // In their order, else they are no one record.
+    write(0..came.start);
+    foreign.store(&vault, ino, came.clone()).unwrap();
+    write(came.end..10);
+    log_all(&vault);
+    drop(vault);
+    store
+}
+
+/// With one byte of this chunk's frame changed, in the middle of its text.
+fn with_another_byte(store: &dyn Store, chunk: usize) -> Arc<dyn Store> {
+    let mut all = objects(store);
+    let (name, range, _) = frame_of(store, chunk);
+    all.get_mut(&name).unwrap()[range.start + 1000] ^= 1;
+    let copy = MemoryStore::new();
+    copy_into(&copy, &all);
+    Arc::new(copy)
+}
+
+#[test]
+fn of_a_record_with_bound_and_other_frames_each_is_proven_in_its_own_way() {
+    let content = noise(10 * CHUNK, 1);
+    for came in [0..5, 5..10, 3..6] {
+        let foreign = Foreign::of(&content).unbound();
+        let store = mixed(&foreign, came.clone(), &content);
+        // What any of them claims must be what the disk has, or the log ends there.
+        for chunk in 0..10 {
+            let vault = open(&with_another_byte(&*store, chunk));
+            let later = vault.lookup(ROOT_INO, b"later").map(|stat| stat.kind);
+            assert!(
+                matches!(later, Err(VaultError::NotFound)),
+                "{chunk} of {came:?}: {later:?}"
+            );
+        }
+        let vault = open(&store);
+        vault.lookup(ROOT_INO, b"later").unwrap();
+        assert!(read(&vault, &["file"]) == content, "{came:?}");
+        vault.close().unwrap();
+        assert_whole(&store, &content);
+        // What came and never opened ends nothing.
+        for bad in came.clone() {
+            let mut foreign = Foreign::of(&content).unbound();
+            foreign.slots[bad * STRIDE + 1000] ^= 1;
+            let vault = open(&mixed(&foreign, came.clone(), &content));
+            let later = vault.lookup(ROOT_INO, b"later");
+            assert!(later.is_ok(), "{bad} of {came:?}: {later:?}");
+            let ino = find(&vault, &["file"]);
+            for chunk in 0..10 {
+                let mut plain = vec![0; CHUNK];
+                let read = vault.read(ino, (chunk * CHUNK) as u64, &mut plain);
+                assert_eq!(read.is_err(), chunk == bad, "{chunk} of {came:?}");
+                assert!(chunk == bad || plain == content[chunk * CHUNK..][..CHUNK]);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_payload_of_an_imported_file_that_was_renamed_is_recognised() {
     let content = noise(10 * CHUNK, 1);
