@@ -18,6 +18,7 @@ use crate::{
     bundle::{self, BundleError, Destination, ExportOptions, ImportOptions, Owners},
     crypto::KdfParams,
     format::{Kind, Name},
+    store::StoreError,
     stream::{Access, DecryptingReader, EncryptingWriter, Options, StreamError},
     sys,
     vault::{Vault, VaultError},
@@ -54,13 +55,30 @@ pub fn export(args: &ExportArgs) -> Result<(), CliError> {
         return Err(CliError::CiphertextToTerminal("export"));
     }
     let read_only = args.both.reseal || check_writable(&args.both.vault).is_err();
-    let vault = open(&args.both.vault, &args.both.passphrase, false, read_only)?;
+    let opened = open(&args.both.vault, &args.both.passphrase, false, read_only);
+    let vault = opened.map_err(|error| in_use(error, read_only))?;
     let result = write(&vault, args, &output, named);
     // What is not closed stays in the journal for the next opening.
     let closed = vault.close();
     result?;
     closed.map_err(|error| named.failed(error))?;
     output.commit()
+}
+
+/// Says of a vault that is in use that it was to be exported from.
+fn in_use(error: CliError, reseal: bool) -> CliError {
+    match error {
+        CliError::Vault {
+            path,
+            source: VaultError::Store(source @ StoreError::Locked { .. }),
+            ..
+        } => CliError::ExportInUse {
+            path,
+            source,
+            reseal,
+        },
+        other => other,
+    }
 }
 
 fn write(

@@ -5,7 +5,8 @@
 use super::{
     exit::{self, Exit},
     hints::{
-        BAD_DISK, LOOK, damage_hint, exit_hint, keys_hint, killed_hint, mountpoint_hint, scrub_hint,
+        BAD_DISK, LOOK, damage_hint, exit_hint, export_hint, keys_hint, killed_hint,
+        mountpoint_hint, scrub_hint,
     },
     mountpoint::MountpointError,
     passphrase::PassphraseError,
@@ -198,6 +199,16 @@ pub enum CliError {
         /// What is read.
         path: PathBuf,
     },
+    /// A vault that another process uses, where something is to be taken out of it.
+    #[error("export from {}", shown(path))]
+    ExportInUse {
+        /// The vault.
+        path: PathBuf,
+        /// Who uses it.
+        source: StoreError,
+        /// It was to be read alone.
+        reseal: bool,
+    },
     /// A bundle cannot be made or taken in. The path is as it was typed.
     #[error("{action} {}", shown(path))]
     Bundle {
@@ -262,7 +273,9 @@ impl CliError {
         match self {
             CliError::Passphrase(_) => Exit::NoPassphrase,
             CliError::VaultDir(error) => exit::of_vault_dir(error),
-            CliError::Store { source, .. } => exit::of_store(source),
+            CliError::Store { source, .. } | CliError::ExportInUse { source, .. } => {
+                exit::of_store(source)
+            }
             CliError::Vault { source, .. } => exit::of_vault(source),
             CliError::Inside { source, .. } => exit::of_vault(source),
             CliError::PastEnd { .. } => Exit::Usage,
@@ -337,7 +350,13 @@ impl CliError {
                 source: StoreError::Locked { holder: Some(pid) },
                 path,
                 ..
+            }
+            | CliError::ExportInUse {
+                source: StoreError::Locked { holder: Some(pid) },
+                path,
+                ..
             } if mount::is_ending(*pid) => Some(killed_hint(*pid, path)),
+            CliError::ExportInUse { path, reseal, .. } => Some(export_hint(path, *reseal)),
             CliError::CiphertextToTerminal("export") => {
                 Some("name a file, or let a program read it".to_owned())
             }

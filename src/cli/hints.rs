@@ -4,8 +4,9 @@ use super::{
     exit::{self, Exit},
     mountpoint::{MountpointError, Unusable},
     report::typed,
+    vault_dir::open_store,
 };
-use crate::{mount, vault::VaultError};
+use crate::{mount, store::Lock, vault::VaultError};
 use rustix::io::Errno;
 use std::{io, path::Path};
 
@@ -49,14 +50,34 @@ pub fn keys_hint(error: &VaultError) -> Option<&'static str> {
     }
 }
 
+/// For a vault that is to be exported from beside somebody who uses it.
+pub fn export_hint(vault: &Path, reseal: bool) -> String {
+    let end = match mounted_at(vault) {
+        Some(dir) => format!("`wardfs unmount {dir}` ends the mount"),
+        None => "wait until it ends, or unmount the vault".to_owned(),
+    };
+    // What is sealed anew is only read, as by whoever has it to read alone.
+    let is_only_read = || open_store(vault).is_ok_and(|store| store.lock(Lock::Shared).is_ok());
+    if reseal || !is_only_read() {
+        return end;
+    }
+    format!(
+        "`--reseal` only reads the vault, as this process does, and works beside it; or else {end}"
+    )
+}
+
+/// The first of the directories in which a vault is mounted, as it is typed.
+fn mounted_at(vault: &Path) -> Option<String> {
+    let vault = vault.canonicalize().ok()?;
+    let mounts = mount::mounts().unwrap_or_default();
+    let mut mounts = mounts.into_iter();
+    let mount = mounts.find(|mount| Path::new(&mount.source) == vault)?;
+    Some(typed(&mount.dir))
+}
+
 /// For a vault whose process was killed and cannot end.
 pub fn killed_hint(pid: u32, vault: &Path) -> String {
-    let vault = vault.canonicalize().unwrap_or_default();
-    let mounts = mount::mounts().unwrap_or_default();
-    let dir = mounts
-        .into_iter()
-        .find(|mount| Path::new(&mount.source) == vault);
-    let dir = dir.map_or_else(|| "DIR".to_owned(), |mount| typed(&mount.dir));
+    let dir = mounted_at(vault).unwrap_or_else(|| "DIR".to_owned());
     format!(
         "process {pid} was killed and cannot end; `wardfs unmount {dir}` helps it, and then the vault can be mounted"
     )
