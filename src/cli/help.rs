@@ -155,8 +155,10 @@ This is for vaults whose directories or parts of them are gone: each stored file
 wherever they lie, and need nothing but a copy of the header and their own stored bytes. VAULT is not written and may lie on \
 a read-only medium. What a crash left in its journal is used.
 
-A file of which a part is lost is called NAME.damaged, with zeros for what is lost, and the report names the bytes. Everything \
-else is whole. What lay in a directory that is gone is in OUT/lost+found. The end is told by the exit code: 0 if everything \
+A file of which a part is lost is called NAME.damaged, with zeros for what is lost, and the report names the bytes. So is one with \
+bytes that are there while what said which ones belong there is lost: they were the file's once, and are perhaps old. If their key went \
+along with a bundle, since the file was exported or imported, they are perhaps foreign: whoever could read that bundle could have made \
+them. Everything else is whole. What lay in a directory that is gone is in OUT/lost+found. The end is told by the exit code: 0 if everything \
 was recovered.
 
 OUT holds plaintext: choose its place accordingly. It is closed to other users if it is made new. Without root, owners and devices cannot be restored.";

@@ -88,7 +88,7 @@ fn journal(used: &JournalUse) -> Value {
 }
 
 fn damaged(file: &Damaged) -> Value {
-    json!({ "path": path(&file.path), "size": file.size, "lost": ranges(&file.lost), "unproven": ranges(&file.unproven) })
+    json!({ "path": path(&file.path), "size": file.size, "lost": ranges(&file.lost), "unproven": ranges(&file.unproven), "foreign": ranges(&file.foreign) })
 }
 
 fn ranges(ranges: &[Range<u64>]) -> Vec<[u64; 2]> {

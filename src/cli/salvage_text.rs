@@ -59,6 +59,12 @@ fn losses(text: &mut String, report: &Report) {
         &report.damaged,
         damaged,
     );
+    if report.damaged.iter().any(|file| !file.foreign.is_empty()) {
+        line(
+            text,
+            "\nForeign: the key that opens these bytes went along with a bundle; whoever could read that could have made them.",
+        );
+    }
     section(text, "Missing", &report.missing, |one| {
         format!("{}: {}", shown(&one.path), one.why)
     });
@@ -185,7 +191,11 @@ fn section<T>(text: &mut String, title: &str, items: &[T], show: impl Fn(&T) -> 
 
 fn damaged(file: &Damaged) -> String {
     let mut text = shown(&file.path);
-    for (what, ranges) in [("lost", &file.lost), ("perhaps old", &file.unproven)] {
+    for (what, ranges) in [
+        ("lost", &file.lost),
+        ("perhaps old", &file.unproven),
+        ("perhaps old or foreign", &file.foreign),
+    ] {
         if !ranges.is_empty() {
             let ranges: Vec<String> = ranges.iter().map(range).collect();
             let Ok(()) = write!(text, ", {what}: bytes {}", ranges.join(" ")) else {

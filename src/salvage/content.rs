@@ -2,8 +2,9 @@
 //!
 //! The index says which frame each chunk is, and every frame is opened as such. Where the index itself is gone, or a frame is
 //! not the one that the index speaks of, the frame may still authenticate alone: it is the file's, at its place, but may be
-//! older than what was lost. Such bytes are handed out and named as *unproven*. A frame whose key somebody else may know proves
-//! nothing of the kind: it is handed out, as unproven, only where nothing says any more what belongs there.
+//! older than what was lost. Such bytes are handed out and named as *unproven*. A frame whose key went along with a bundle (an
+//! origin's) proves less: whoever could read the bundle could have made it. It is handed out only where nothing says any more what
+//! belongs there, and named as *foreign*.
 
 use super::scan::Strewn;
 use crate::{
@@ -28,8 +29,17 @@ pub(super) struct Flaws {
     pub lost: Vec<Range<u64>>,
     /// Ranges of which nothing proves that they are the latest.
     pub unproven: Vec<Range<u64>>,
+    /// Ranges that others could have made, too.
+    pub foreign: Vec<Range<u64>>,
     /// Was there anything that could be read?
     pub some: bool,
+}
+
+impl Flaws {
+    /// Is nothing wrong?
+    pub fn is_none(&self) -> bool {
+        self.lost.is_empty() && self.unproven.is_empty() && self.foreign.is_empty()
+    }
 }
 
 /// Takes bytes at an offset. Ranges that are not handed out are zeros.
@@ -219,11 +229,15 @@ impl<E> Reader<'_, E> {
             proven = self.opens(chunk, entry, slot.clone());
         }
         if !proven {
-            if !self.opens_alone(chunk, entry.is_some(), slot) {
-                note(&mut self.flaws.lost, bytes);
-                return Ok(());
-            }
-            note(&mut self.flaws.unproven, bytes.clone());
+            let flaws = match self.opens_alone(chunk, entry.is_some(), slot) {
+                None => {
+                    note(&mut self.flaws.lost, bytes);
+                    return Ok(());
+                }
+                Some(origin) if origin == self.own => &mut self.flaws.unproven,
+                Some(_) => &mut self.flaws.foreign,
+            };
+            note(flaws, bytes.clone());
         }
         self.flaws.some = true;
         let len = len.min(self.plain.len());
@@ -235,18 +249,16 @@ impl<E> Reader<'_, E> {
         entry.is_some_and(|entry| self.codec.open(chunk, entry, frame, plain).is_ok())
     }
 
-    /// Does any of the objects have a frame that authenticates without its entry? If that is `known`, the frame must be one that
-    /// nobody else can have made.
-    fn opens_alone(&mut self, chunk: u64, known: bool, slot: Range<usize>) -> bool {
-        for blob in 0..self.blobs.len() {
+    /// The number of what it was sealed as, if any of the objects has a frame that authenticates without its entry. If that is
+    /// `known`, the frame must be one that nobody else can have made.
+    fn opens_alone(&mut self, chunk: u64, known: bool, slot: Range<usize>) -> Option<usize> {
+        (0..self.blobs.len()).find_map(|blob| {
             self.fetch_slot(blob, chunk, slot.clone());
-            let alone = entry_within(self.chunk, &self.frames[slot.clone()]);
-            let alone = alone.filter(|entry| !known || usize::from(entry.origin) == self.own);
-            if alone.is_some_and(|entry| self.opens(chunk, Some(&entry), slot.clone())) {
-                return true;
-            }
-        }
-        false
+            let entry = entry_within(self.chunk, &self.frames[slot.clone()])?;
+            let origin = usize::from(entry.origin);
+            let is_fit = !known || origin == self.own;
+            (is_fit && self.opens(chunk, Some(&entry), slot.clone())).then_some(origin)
+        })
     }
 
     /// Reads one slot of one of the objects.

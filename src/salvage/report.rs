@@ -80,6 +80,9 @@ pub struct Damaged {
     pub lost: Vec<Range<u64>>,
     /// Bytes that are the file's, but of which nothing proves that they are its latest.
     pub unproven: Vec<Range<u64>>,
+    /// Bytes of which not even that is certain: the key that opens them went along with a bundle, so whoever could read that could
+    /// have made them. They may be older than what was lost, too.
+    pub foreign: Vec<Range<u64>>,
 }
 
 /// Something that is not made.

@@ -237,7 +237,7 @@ impl Restorer<'_> {
             write_all(&fd, bytes, offset).map_err(|errno| self.fault(errno))
         };
         let flaws = content::read(self.remains, self.strewn, guard, file, &mut take)?;
-        let whole = flaws.lost.is_empty() && flaws.unproven.is_empty();
+        let whole = flaws.is_none();
         if !whole && !flaws.some {
             return Err(Fault::Missing("nothing of its content is left".to_owned()));
         }
@@ -377,6 +377,7 @@ impl Restorer<'_> {
                 size: *size,
                 lost: flaws.lost.clone(),
                 unproven: flaws.unproven.clone(),
+                foreign: flaws.foreign.clone(),
             });
         }
     }

@@ -342,7 +342,8 @@ fn check_damaged(
     for range in &told.lost {
         wanted.zero(range.start, range.end);
     }
-    let some = !told.lost.is_empty() || !told.unproven.is_empty();
+    let some = [&told.lost, &told.unproven, &told.foreign];
+    let some = some.iter().any(|ranges| !ranges.is_empty());
     if some && wanted.same(made) {
         Ok(())
     } else {
