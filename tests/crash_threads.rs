@@ -1,6 +1,7 @@
 //! Power is lost, or the daemon is killed, while several threads work on one vault that stores all the time: each thread's
 //! part of it shows a moment of that thread's own past, not older than what was promised to it. What one thread's sync
-//! covers of the others' work is there, too.
+//! covers of the others' work is there, too; and so is all that was answered to any thread before something began that is
+//! there. Runs of chunks are answered before they are written, and who wrote goes on, as programs in a mount do.
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they last. Threads meet otherwise in
 //! every run, so a seed repeats a failure seldom.
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 use vaults::{
+    dawdle::dawdling,
     draw::{Seeded, Source, ops},
     dump::Dump,
     history::{Floor, History},
@@ -23,11 +25,14 @@ use vaults::{
     logger::log_to_stderr,
     model::Model,
     objects::{guards, left_over, path, remove_everything},
+    op::Op,
     run::{Budget, Watchdog, caught, seeds},
     settle::HalfDone,
     sums::check_sums,
+    trail::{Answers, Beside, Scene, Trail},
 };
 use wardfs::{
+    format::ChunkSize,
     store::{SimulatedStore, Store},
     vault::{NewKind, OpenOptions, ROOT_INO, Vault},
 };
@@ -48,35 +53,81 @@ struct Part {
     past: History,
     /// What it was at.
     running: Option<(Model, Option<HalfDone>)>,
-    /// How often the thread may have written its mark.
-    marks: u64,
+    walked: Walked,
 }
 
-/// What each thread wrote last into its mark before it did something else: a sync by any thread covers all of them.
-struct Marks {
-    written: Vec<AtomicU64>,
-    /// As they were when the last sync that is known to be done began.
-    durable: Mutex<Vec<u64>>,
+/// What one thread's trail showed after each of its steps, the last of which may not have been answered.
+struct Walked {
+    scenes: Vec<Scene>,
+    /// What all threads had been told when a step began: that is there if the step is.
+    before: Vec<Vec<u64>>,
 }
 
-impl Marks {
-    fn new() -> Marks {
-        Marks {
-            written: (0..THREADS).map(|_| AtomicU64::new(0)).collect(),
-            durable: Mutex::new(vec![0; usize::try_from(THREADS).expect("small")]),
+/// Of all threads, which of their steps were answered. A sync by any thread covers what was answered before it began, and so
+/// does a step that is logged at once, as far as a killed daemon goes.
+struct Told {
+    answered: Vec<AtomicU64>,
+    covered: Mutex<Covered>,
+    /// Answers that came before the write was done.
+    early: AtomicU64,
+}
+
+/// The last step of each thread that must be there.
+#[derive(Clone)]
+struct Covered {
+    /// When the power goes.
+    durable: Vec<u64>,
+    /// When the daemon is killed.
+    logged: Vec<u64>,
+}
+
+impl Covered {
+    fn floor(&self, floor: Floor) -> Vec<u64> {
+        let both = self.durable.iter().zip(&self.logged);
+        both.map(|(durable, logged)| match floor {
+            Floor::Durable => *durable,
+            Floor::Logged | Floor::Present => *durable.max(logged),
+        })
+        .collect()
+    }
+}
+
+fn raise(known: &mut [u64], to: &[u64]) {
+    for (known, to) in known.iter_mut().zip(to) {
+        *known = (*known).max(*to);
+    }
+}
+
+impl Told {
+    fn new() -> Told {
+        let none = vec![0; usize::try_from(THREADS).expect("small")];
+        Told {
+            answered: (0..THREADS).map(|_| AtomicU64::new(0)).collect(),
+            covered: Mutex::new(Covered {
+                durable: none.clone(),
+                logged: none,
+            }),
+            early: AtomicU64::new(0),
         }
     }
 
     fn now(&self) -> Vec<u64> {
-        self.written.iter().map(|mark| mark.load(SeqCst)).collect()
+        self.answered.iter().map(|step| step.load(SeqCst)).collect()
+    }
+
+    /// A step of a thread is answered.
+    fn answer(&self, number: u64, step: u64) {
+        self.answered[usize::try_from(number).expect("small")].store(step, SeqCst);
     }
 
     /// A sync that began then is done.
-    fn covered(&self, then: &[u64]) {
-        let mut durable = self.durable.lock().expect("no panic");
-        for (known, mark) in durable.iter_mut().zip(then) {
-            *known = (*known).max(*mark);
-        }
+    fn synced(&self, then: &[u64]) {
+        raise(&mut self.covered.lock().expect("no panic").durable, then);
+    }
+
+    /// A step that began then is logged.
+    fn logged(&self, then: &[u64]) {
+        raise(&mut self.covered.lock().expect("no panic").logged, then);
     }
 }
 
@@ -84,8 +135,8 @@ fn home(number: u64) -> Vec<u8> {
     format!("home {number}").into_bytes()
 }
 
-fn mark(number: u64) -> Vec<u8> {
-    format!("mark {number}").into_bytes()
+fn trail(number: u64) -> Vec<u8> {
+    format!("trail {number}").into_bytes()
 }
 
 fn hard(source: &mut Seeded) -> OpenOptions {
@@ -98,7 +149,7 @@ fn hard(source: &mut Seeded) -> OpenOptions {
     }
 }
 
-/// A vault with a directory and a mark for each thread, all durable, and a kernel before each directory.
+/// A vault with two directories for each thread, all durable, and a kernel before one of them.
 fn homes(disk: &SimulatedStore) -> Result<Vec<Kernel>, String> {
     let vault =
         open(Arc::new(disk.clone()), options(1 << 40)).map_err(|error| error.to_string())?;
@@ -107,69 +158,106 @@ fn homes(disk: &SimulatedStore) -> Result<Vec<Kernel>, String> {
     for number in 0..THREADS {
         let dir = make(&home(number), NewKind::Directory).map_err(|error| error.to_string())?;
         kernels.push(Kernel::below(dir.ino));
-        make(&mark(number), NewKind::File).map_err(|error| error.to_string())?;
+        make(&trail(number), NewKind::Directory).map_err(|error| error.to_string())?;
     }
     vault.close().map_err(|error| error.to_string())?;
     Ok(kernels)
 }
 
-/// One thread's work, until the power goes or there is no more to do.
-fn work(
-    vault: &Vault,
-    disk: &SimulatedStore,
-    (number, mut kernel): (u64, Kernel),
-    (source, count): (&mut Seeded, usize),
-    marks: &Marks,
-) -> Result<Part, String> {
-    let (mut running, mut done) = (None, 0_u64);
-    let own = vault.lookup(ROOT_INO, &mark(number));
-    // Gone already, perhaps.
-    let Ok(own) = own else {
-        return Ok(Part {
-            past: kernel.history,
-            running,
-            marks: done,
-        });
-    };
-    let drawn = ops(source, count, false);
-    for op in drawn {
-        if let Err(trouble) = kernel.run(vault, &op) {
-            if !disk.stopped() {
-                return Err(format!("thread {number}: {}", trouble.what));
-            }
-            running = Some(trouble.running);
-            break;
-        }
-        done += 1;
-        if vault.write(own.ino, 0, &done.to_le_bytes(), false).is_err() {
-            break;
-        }
-        marks.written[usize::try_from(number).expect("small")].store(done, SeqCst);
-        if source.below(12) == 0 {
-            let then = marks.now();
-            if vault.sync(own.ino, true).is_ok() {
-                marks.covered(&then);
-            }
-        }
-    }
-    Ok(Part {
-        past: kernel.history,
-        running,
-        marks: done,
-    })
+/// What one thread works with.
+struct Worker<'scope, 'env> {
+    number: u64,
+    disk: &'env SimulatedStore,
+    told: &'env Told,
+    beside: Beside<'scope, 'env>,
+    source: Seeded,
+    walked: Walked,
 }
 
-/// Works with all threads until the store stops. Gives how each found its part then, and what is durable of the marks.
+impl Worker<'_, '_> {
+    /// Its work, until the power goes or there is no more to do.
+    fn work(mut self, mut kernel: Kernel, chunk: ChunkSize, count: usize) -> Result<Part, String> {
+        let mut running = None;
+        let vault = self.beside.vault;
+        // Gone already, perhaps.
+        if let Ok(dir) = vault.lookup(ROOT_INO, &trail(self.number)) {
+            let source = Seeded::new(self.source.below(1 << 40));
+            let mut trail = Trail::new(dir.ino, chunk, self.number, source);
+            for op in ops(&mut self.source, count, false) {
+                let then = self.told.now();
+                if let Err(trouble) = kernel.run(vault, &op) {
+                    self.lost_power(&trouble.what)?;
+                    running = Some(trouble.running);
+                    break;
+                }
+                if matches!(op, Op::Sync { .. } | Op::SyncAll | Op::Checkpoint) {
+                    self.told.synced(&then);
+                }
+                if !self.walk(&mut trail)? {
+                    break;
+                }
+            }
+        }
+        Ok(Part {
+            past: kernel.history,
+            running,
+            walked: self.walked,
+        })
+    }
+
+    /// An error is one unless the power is gone.
+    fn lost_power(&self, what: &str) -> Result<(), String> {
+        if self.disk.stopped() {
+            Ok(())
+        } else {
+            Err(format!("thread {}: {what}", self.number))
+        }
+    }
+
+    /// Some steps, and a sync now and then; gives false when the power is gone.
+    fn walk(&mut self, trail: &mut Trail) -> Result<bool, String> {
+        for _ in 0..self.source.below(4) {
+            let (step, scene) = trail.next();
+            let (what, is_logged, then) = (step.in_words(), step.is_logged(), self.told.now());
+            self.walked.before.push(then.clone());
+            let (number, told, taken) = (self.number, self.told, self.walked.scenes.len() as u64);
+            self.walked.scenes.push(scene);
+            let answered = move || told.answer(number, taken);
+            if let Err(error) = trail.walk(step, self.beside, answered) {
+                self.lost_power(&format!("step {taken}, {what}: {error}"))?;
+                return Ok(false);
+            }
+            if is_logged {
+                let mut then = then;
+                then[usize::try_from(number).expect("small")] = taken;
+                told.logged(&then);
+            }
+        }
+        if self.source.below(8) == 0 {
+            let then = self.told.now();
+            if self.beside.vault.sync_all().is_ok() {
+                self.told.synced(&then);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Works with all threads until the store stops. Gives how each found its part then, and what must be there of the trails.
 fn work_all(
     disk: &SimulatedStore,
-    wrap: Wrap,
+    trial: &Trial,
     source: &mut Seeded,
-    kernels: Vec<Kernel>,
-) -> Result<(Vec<Part>, Vec<u64>), String> {
+    (kernels, chunk): (Vec<Kernel>, ChunkSize),
+) -> Result<(Vec<Part>, Covered), String> {
     let count = usize::try_from(4 + source.below(60)).expect("small");
     let options = hard(source);
-    let vault = open(wrap(disk.clone()), options).map_err(|error| format!("open: {error}"))?;
-    disk.stop_after(disk.steps() + 20 + source.below(30 * count as u64));
+    let mut store = (trial.wrap)(disk.clone());
+    if source.below(2) == 0 {
+        store = dawdling(store, source.below(1 << 40));
+    }
+    let vault = open(store, options).map_err(|error| format!("open: {error}"))?;
+    disk.stop_after(disk.steps() + 20 + source.below(50 * count as u64));
     // All homes are known to the kernel, as it came down to them.
     for number in 0..THREADS {
         let found = vault.lookup(ROOT_INO, &home(number));
@@ -179,19 +267,42 @@ fn work_all(
             return Err(format!("home {number}: {error}"));
         }
     }
-    let marks = Marks::new();
+    let told = Told::new();
+    let late = Mutex::new(Vec::new());
+    let wrong = |what: String| {
+        if !disk.stopped() {
+            late.lock().expect("no panic").push(what);
+        }
+    };
     let start = Barrier::new(kernels.len());
     let seeds: Vec<u64> = kernels.iter().map(|_| source.below(1 << 40)).collect();
     let parts = std::thread::scope(|scope| {
+        let beside = Beside {
+            scope,
+            vault: &vault,
+            answers: trial.answers,
+            early: &told.early,
+            wrong: &wrong,
+        };
         let threads: Vec<_> = (0..)
             .zip(kernels)
             .zip(seeds)
-            .map(|(of, seed)| {
-                let (vault, marks, start) = (&vault, &marks, &start);
+            .map(|((number, kernel), seed)| {
+                let worker = Worker {
+                    number,
+                    disk,
+                    told: &told,
+                    beside,
+                    source: Seeded::new(seed),
+                    walked: Walked {
+                        scenes: vec![Scene::default()],
+                        before: vec![Vec::new()],
+                    },
+                };
+                let start = &start;
                 scope.spawn(move || {
                     start.wait();
-                    let mut source = Seeded::new(seed);
-                    work(vault, disk, of, (&mut source, count), marks)
+                    worker.work(kernel, chunk, count)
                 })
             })
             .collect();
@@ -202,13 +313,17 @@ fn work_all(
     })?;
     // Whoever had no more to do waits for the power to go.
     disk.stop_after(disk.steps());
-    let durable = marks.durable.into_inner().expect("no panic");
-    Ok((parts, durable))
+    trial.early.fetch_add(told.early.load(SeqCst), SeqCst);
+    let late = late.into_inner().expect("no panic");
+    if let Some(what) = late.first() {
+        return Err(what.clone());
+    }
+    Ok((parts, told.covered.into_inner().expect("no panic")))
 }
 
-/// Does the vault show a moment of each thread's past?
-fn check(vault: &Vault, parts: &[Part], durable: &[u64], floor: Floor) -> Result<(), String> {
-    for (number, (part, durable)) in (0..).zip(parts.iter().zip(durable)) {
+/// Does the vault show a moment of each thread's past, and all that came before it?
+fn check(vault: &Vault, parts: &[Part], covered: &Covered, floor: Floor) -> Result<(), String> {
+    for (number, part) in (0..).zip(parts) {
         let home = vault
             .lookup(ROOT_INO, &home(number))
             .map_err(|error| format!("home {number}: {error}"))?;
@@ -216,29 +331,75 @@ fn check(vault: &Vault, parts: &[Part], durable: &[u64], floor: Floor) -> Result
         part.past
             .find_below(home.ino, &dump, floor, part.running.as_ref())
             .map_err(|what| format!("thread {number}: {what}"))?;
-        let own = vault
-            .lookup(ROOT_INO, &mark(number))
-            .map_err(|error| format!("mark {number}: {error}"))?;
-        let mut found = [0; 8];
-        vault
-            .read(own.ino, 0, &mut found)
-            .map_err(|error| format!("mark {number}: {error}"))?;
-        let found = u64::from_le_bytes(found);
-        if found < *durable || found > part.marks {
-            return Err(format!(
-                "thread {number}: its mark is {found}, not of {durable}..={}",
-                part.marks
-            ));
+    }
+    let floors = covered.floor(floor);
+    let found = (0..)
+        .zip(parts)
+        .zip(&floors)
+        .map(|((number, part), floor)| part.walked.find(vault, number, *floor))
+        .collect::<Result<Vec<_>, String>>()?;
+    for (number, (part, (first, _))) in parts.iter().zip(&found).enumerate() {
+        let before = part.walked.before[*first].iter();
+        for (other, (told, (_, last))) in before.zip(&found).enumerate() {
+            if *told > *last as u64 {
+                return Err(format!(
+                    "step {first} of thread {number} is there, but not step {told} of thread {other}, which was answered before"
+                ));
+            }
         }
     }
     Ok(())
 }
 
-fn run(seed: u64, wrap: Wrap) -> Result<u64, String> {
+impl Walked {
+    /// The first and the last step, from `floor` on, after which the trail showed what a vault shows.
+    fn find(&self, vault: &Vault, number: u64, floor: u64) -> Result<(usize, usize), String> {
+        let dir = vault
+            .lookup(ROOT_INO, &trail(number))
+            .map_err(|error| format!("trail {number}: {error}"))?;
+        let found = Scene::of(vault, dir.ino).map_err(|what| format!("trail {number}: {what}"))?;
+        let floor = usize::try_from(floor).expect("small");
+        let fitting = |(step, scene): (usize, &Scene)| scene.is(&found).then_some(step);
+        let mut steps = self.scenes.iter().enumerate().filter_map(fitting);
+        let fits: Vec<usize> = steps.by_ref().collect();
+        let (first, last) = (fits.iter().find(|step| **step >= floor), fits.last());
+        if let (Some(first), Some(last)) = (first, last) {
+            return Ok((*first, *last));
+        }
+        let known: Vec<String> = self.scenes[floor..].iter().map(Scene::in_words).collect();
+        Err(format!(
+            "trail {number} shows no step from {floor} on, but {fits:?}: {}; of\n  {}",
+            found.in_words(),
+            known.join("\n  ")
+        ))
+    }
+}
+
+/// What is tried.
+struct Trial {
+    wrap: Wrap,
+    answers: Answers,
+    /// Answers that came early.
+    early: AtomicU64,
+}
+
+impl Trial {
+    fn new(wrap: Wrap, answers: Answers) -> Trial {
+        let early = AtomicU64::new(0);
+        Trial {
+            wrap,
+            answers,
+            early,
+        }
+    }
+}
+
+fn run(seed: u64, trial: &Trial) -> Result<u64, String> {
     let mut source = Seeded::new(seed);
-    let disk = Image::by(source.below(2)).on_disk();
+    let image = Image::by(source.below(2));
+    let disk = image.on_disk();
     let kernels = homes(&disk)?;
-    let (parts, durable) = work_all(&disk, wrap, &mut source, kernels)?;
+    let (parts, covered) = work_all(&disk, trial, &mut source, (kernels, image.chunk()))?;
     let mut points = 0;
     for number in 0..ENDS {
         let (left, floor) = match number {
@@ -246,7 +407,7 @@ fn run(seed: u64, wrap: Wrap) -> Result<u64, String> {
             1 => (disk.survivors(), Floor::Logged),
             _ => (disk.crash(source.below(1 << 40)), Floor::Durable),
         };
-        points += recover(&left, &parts, &durable, floor, &mut source)
+        points += recover(&left, &parts, &covered, floor, &mut source)
             .map_err(|what| format!("end {number}: {what}"))?;
     }
     Ok(points)
@@ -265,7 +426,7 @@ fn journal(left: &SimulatedStore) -> Vec<String> {
 fn recover(
     left: &SimulatedStore,
     parts: &[Part],
-    durable: &[u64],
+    covered: &Covered,
     floor: Floor,
     source: &mut Seeded,
 ) -> Result<u64, String> {
@@ -284,7 +445,7 @@ fn recover(
     }
     let vault = open(Arc::new(left.clone()), options(1 << 40))
         .map_err(|error| format!("recovery fails: {error}; {journals:?}"))?;
-    check(&vault, parts, durable, floor)?;
+    check(&vault, parts, covered, floor)?;
     vault.close().map_err(|error| format!("close: {error}"))?;
     check_sums(&guards(&left))?;
     let vault = open(Arc::new(left.clone()), options(1 << 40))
@@ -299,13 +460,13 @@ fn recover(
     }
 }
 
-fn run_seeds(budget: &Budget, wrap: Wrap) -> Result<(), String> {
+fn run_seeds(budget: &Budget, trial: &Trial) -> Result<(), String> {
     log_to_stderr();
     let watchdog = Watchdog::new(Duration::from_secs(120));
     let mut runs = 0;
     for seed in seeds().take_while(|_| !budget.is_spent()) {
         watchdog.begin(format!("seed {seed}"));
-        caught(|| run(seed, wrap).map(|count| budget.count(count)))
+        caught(|| run(seed, trial).map(|count| budget.count(count)))
             .map_err(|what| format!("seed {seed}: {what}"))?;
         runs += 1;
     }
@@ -315,12 +476,34 @@ fn run_seeds(budget: &Budget, wrap: Wrap) -> Result<(), String> {
 
 #[test]
 fn no_crash_loses_what_was_promised_to_any_thread() {
-    run_seeds(&Budget::secs(10), honest).unwrap_or_else(|what| panic!("{what}"));
+    let trial = Trial::new(honest, Answers::Honest);
+    run_seeds(&Budget::secs(10), &trial).unwrap_or_else(|what| panic!("{what}"));
+    let early = trial.early.into_inner();
+    println!("answered early: {early} writes");
+    assert!(early > 0, "no write was answered early");
 }
 
 /// The test finds a sync that does nothing; else it would find no missing sync either.
 #[test]
 fn a_disk_that_lies_is_found_out() {
     let wrap: Wrap = |store| lying(Arc::new(store), Lie::BlobSync(""));
-    assert!(run_seeds(&Budget::exactly(20), wrap).is_err());
+    let trial = Trial::new(wrap, Answers::Honest);
+    assert!(run_seeds(&Budget::exactly(20), &trial).is_err());
+}
+
+/// Or one that leaves out what the log claims to lie in payloads.
+#[test]
+fn a_disk_that_does_not_sync_new_payloads_is_found_out() {
+    let wrap: Wrap = |store| lying(Arc::new(store), Lie::BlobSync("payloads/new"));
+    let trial = Trial::new(wrap, Answers::Honest);
+    let found = run_seeds(&Budget::exactly(60), &trial).expect_err("it lies");
+    println!("{found}");
+}
+
+/// It finds writes that are answered before anybody who comes later would wait for them.
+#[test]
+fn answers_that_come_too_soon_are_found_out() {
+    let trial = Trial::new(honest, Answers::TooSoon);
+    let found = run_seeds(&Budget::exactly(60), &trial).expect_err("they lie");
+    println!("{found}");
 }

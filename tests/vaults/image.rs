@@ -35,18 +35,30 @@ impl Image {
         }
     }
 
+    fn chunk_log2(self) -> u8 {
+        match self {
+            Image::Small => 12,
+            Image::Large => 14,
+        }
+    }
+
+    /// What a chunk holds.
+    pub fn chunk(self) -> ChunkSize {
+        ChunkSize::from_log2(self.chunk_log2()).expect("a chunk size")
+    }
+
     fn objects(self) -> &'static BTreeMap<String, Vec<u8>> {
         static SMALL: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
         static LARGE: OnceLock<BTreeMap<String, Vec<u8>>> = OnceLock::new();
-        let (made, suite, compress, log2) = match self {
-            Image::Small => (&SMALL, Suite::Aes256Gcm, true, 12),
-            Image::Large => (&LARGE, Suite::Aes256GcmSiv, false, 14),
+        let (made, suite, compress) = match self {
+            Image::Small => (&SMALL, Suite::Aes256Gcm, true),
+            Image::Large => (&LARGE, Suite::Aes256GcmSiv, false),
         };
         made.get_or_init(|| {
             let store = MemoryStore::new();
             let kdf = KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1)
                 .expect("the floor of the bounds");
-            let chunk = ChunkSize::from_log2(log2).expect("a chunk size");
+            let chunk = self.chunk();
             init(
                 &store,
                 PASSPHRASE,

@@ -10,6 +10,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 pub mod between;
+pub mod dawdle;
 pub mod draw;
 pub mod dump;
 pub mod history;
@@ -27,4 +28,5 @@ pub mod settle;
 pub mod shrink;
 pub mod streams;
 pub mod sums;
+pub mod trail;
 pub mod watched;
