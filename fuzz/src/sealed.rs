@@ -158,7 +158,10 @@ pub fn alias(input: &[u8]) {
         padding.iter().all(|byte| *byte == 0),
         "two encodings of one alias"
     );
-    let written = value.seal(&aead, SUITE, &KEYS.vault, &KEYS.directory).bytes;
+    let nonces = KEYS.zone.alias_nonces(&KEYS.directory.0);
+    let written = value
+        .seal(&aead, &nonces, SUITE, &KEYS.vault, &KEYS.directory)
+        .bytes;
     let again = Alias::open(written, &aead, &KEYS.vault, &KEYS.directory).map(|(alias, _)| alias);
     assert_eq!(again, Ok(value));
 }

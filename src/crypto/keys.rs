@@ -7,7 +7,7 @@
 
 use super::{
     KEY_LEN,
-    aead::{Aead, OpenError, Suite, TAG_LEN, Tag},
+    aead::{Aead, NONCE_LEN, Nonce, OpenError, Suite, TAG_LEN, Tag},
     derive::{Secret, derive},
     labels,
     names::NameKey,
@@ -17,6 +17,7 @@ use super::{
 use parking_lot::Mutex;
 use std::{fmt, sync::Arc};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 macro_rules! secret_keys {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -44,6 +45,8 @@ secret_keys! {
     ChunkKey;
     /// Authenticates whole frames of a payload, where somebody else may know their chunk key. It never leaves its vault.
     BindKey;
+    /// Gives nonces out of all that is sealed with them.
+    NonceKey;
 }
 
 pub(super) fn random_key() -> Secret {
@@ -156,6 +159,19 @@ impl fmt::Debug for JournalKey {
     }
 }
 
+impl NonceKey {
+    /// The nonce of one message: the same for the same message, and of any other as good as random. All that the seal covers has
+    /// to go in; `bound` is as long for every message.
+    pub fn nonce(&self, bound: &[u8], plain: &[u8]) -> Nonce {
+        let mut hasher = blake3::Hasher::new_keyed(self.0.expose());
+        let hash = hasher.update(bound).update(plain).finalize();
+        hasher.zeroize();
+        let mut nonce = Nonce([0; NONCE_LEN]);
+        nonce.0.copy_from_slice(&hash.as_bytes()[..NONCE_LEN]);
+        nonce
+    }
+}
+
 impl ZoneKey {
     /// A fresh one, for a new zone or for rotation.
     pub fn generate() -> Self {
@@ -183,6 +199,11 @@ impl ZoneKey {
     /// Seals and opens the aliases (further links of a file) in a directory.
     pub fn alias_aead(&self, dir: &[u8; 16], suite: Suite) -> Aead {
         derived_aead(&self.0, labels::ALIAS, &[dir, &[suite.byte()]], suite)
+    }
+
+    /// What gives the aliases in a directory their nonces.
+    pub fn alias_nonces(&self, dir: &[u8; 16]) -> NonceKey {
+        NonceKey(derive(&self.0, labels::ALIAS_NONCE, &[dir]))
     }
 
     /// The keys for the names in a directory.

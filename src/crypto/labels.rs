@@ -36,6 +36,8 @@ labels! {
     JOURNAL_FILE: 32 = "wardfs journal file";
     /// Zone key, of a directory and suite: seals its aliases.
     ALIAS: 32 = "wardfs alias";
+    /// Zone key, of a directory: gives aliases their nonces.
+    ALIAS_NONCE: 32 = "wardfs alias nonce";
     /// Zone key, of a directory: encrypts names.
     NAME: 64 = "wardfs name";
     /// Zone key, of a directory: hashes names too long to be stored encrypted.

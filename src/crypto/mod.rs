@@ -20,7 +20,7 @@ pub(crate) mod vectors;
 mod wrap;
 
 pub use aead::{Aead, KEY_LEN, NONCE_LEN, Nonce, OpenError, Suite, TAG_LEN, Tag};
-pub use keys::{BindKey, ChunkKey, FileKey, HeaderKey, JournalKey, MasterKey, ZoneKey};
+pub use keys::{BindKey, ChunkKey, FileKey, HeaderKey, JournalKey, MasterKey, NonceKey, ZoneKey};
 pub use names::NameKey;
 pub use passphrase::{KdfError, KdfParams, SlotKey};
 pub use random::fill_random;

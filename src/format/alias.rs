@@ -11,7 +11,7 @@ use super::{
     clear,
     error::FormatError,
 };
-use crate::crypto::{Aead, NONCE_LEN, Nonce, Suite, TAG_LEN, Tag};
+use crate::crypto::{Aead, NONCE_LEN, Nonce, NonceKey, Suite, TAG_LEN, Tag};
 
 /// Bytes of every alias.
 pub const ALIAS_LEN: usize = 512;
@@ -32,18 +32,28 @@ pub struct Alias {
 }
 
 impl Alias {
-    /// Seals under the directory's alias key.
-    pub fn seal(&self, aead: &Aead, suite: Suite, vault: &VaultId, dir: &DirId) -> SealedGuard {
-        self.seal_with_nonce(aead, suite, vault, dir, &Nonce::random())
+    /// Seals under the directory's alias key. Its nonce comes from what it says, so that the same alias is the same bytes: one
+    /// that was lost can be made as it was.
+    pub fn seal(
+        &self,
+        aead: &Aead,
+        nonces: &NonceKey,
+        suite: Suite,
+        vault: &VaultId,
+        dir: &DirId,
+    ) -> SealedGuard {
+        self.seal_with(aead, suite, vault, dir, |bound, plain| {
+            nonces.nonce(bound, plain)
+        })
     }
 
-    pub(super) fn seal_with_nonce(
+    pub(super) fn seal_with(
         &self,
         aead: &Aead,
         suite: Suite,
         vault: &VaultId,
         dir: &DirId,
-        nonce: &Nonce,
+        nonce: impl FnOnce(&[u8], &[u8]) -> Nonce,
     ) -> SealedGuard {
         let mut bytes = Vec::with_capacity(ALIAS_LEN);
         let mut out = Writer::new(&mut bytes);
@@ -51,11 +61,14 @@ impl Alias {
         out.u16(FORMAT_VERSION);
         out.u8(suite.byte());
         out.u8(0);
-        out.raw(&nonce.0);
+        out.raw(&[0; NONCE_LEN]);
         self.encode(&mut out);
         bytes.resize(ALIAS_LEN - TAG_LEN, 0);
         let bound = associated_data(vault, dir, &bytes[..HEAD_LEN]);
-        let tag = aead.seal(nonce, &bound, &mut bytes[HEAD_LEN + NONCE_LEN..]);
+        let (head, plain) = bytes.split_at_mut(HEAD_LEN + NONCE_LEN);
+        let nonce = nonce(&bound, plain);
+        head[HEAD_LEN..].copy_from_slice(&nonce.0);
+        let tag = aead.seal(&nonce, &bound, plain);
         bytes.extend_from_slice(&tag.0);
         SealedGuard { bytes, tag }
     }

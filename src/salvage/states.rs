@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     crypto::{SetHash, Tag},
-    format::{DirId, Link, Name, link_guard_path},
+    format::{Alias, DirId, Link, Name, link_guard_path},
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,7 +41,7 @@ impl Planner<'_> {
             let tag = if node.set_aside {
                 return None;
             } else {
-                tag_in(id, name, node, aliases)?
+                self.tag_in(id, name, node, aliases)
             };
             // Two nodes of one name are told as such.
             if tags.insert(name, tag).is_some_and(|other| other != tag) {
@@ -56,6 +56,25 @@ impl Planner<'_> {
         }
         let has_all = (tags.len() as u64, names) == (dir.entries, dir.names);
         has_all.then_some(states != dir.states)
+    }
+
+    /// The tag of what lies, or should lie, under a name. An alias is always sealed to the same bytes (but by earlier versions).
+    fn tag_in(&self, dir: &DirId, name: &Name, node: &Found, aliases: &Aliases<'_>) -> Tag {
+        if !is_apart(node) {
+            return node.tag;
+        }
+        let link = Link {
+            dir: *dir,
+            name: name.clone(),
+        };
+        aliases.get(&link).copied().unwrap_or_else(|| {
+            let alias = Alias {
+                file: node.file,
+                kind: node.kind,
+                name: link.name,
+            };
+            self.remains.keys().seal_alias(dir, &alias).tag
+        })
     }
 
     /// The same of the guards that lie apart.
@@ -82,16 +101,4 @@ impl Planner<'_> {
 /// Does its guard lie apart, with aliases as its entries? One with a single name may, if it had more.
 fn is_apart(node: &Found) -> bool {
     node.links.len() > 1 || node.path == link_guard_path(&node.file)
-}
-
-/// The tag of what lies, or should lie, under a name.
-fn tag_in(dir: &DirId, name: &Name, node: &Found, aliases: &Aliases<'_>) -> Option<Tag> {
-    if !is_apart(node) {
-        return Some(node.tag);
-    }
-    let link = Link {
-        dir: *dir,
-        name: name.clone(),
-    };
-    aliases.get(&link).copied()
 }

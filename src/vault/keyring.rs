@@ -103,10 +103,11 @@ impl Keyring {
         in_object(path.as_str(), Alias::open(bytes, &aead, &self.vault, dir))
     }
 
-    /// Seals an alias of a directory.
+    /// Seals an alias of a directory: always to the same bytes.
     pub fn seal_alias(&self, dir: &DirId, alias: &Alias) -> SealedGuard {
         let aead = self.zone_key.alias_aead(&dir.0, self.suite);
-        alias.seal(&aead, self.suite, &self.vault, dir)
+        let nonces = self.zone_key.alias_nonces(&dir.0);
+        alias.seal(&aead, &nonces, self.suite, &self.vault, dir)
     }
 
     /// Seals a guard anew, with the key that it had.

@@ -164,3 +164,67 @@ fn what_is_made_anew_is_told() {
     assert_eq!((found.kind, found.outcome), (Kind::Links, Outcome::Mended));
     assert!(found.what.contains("made anew"), "{}", found.what);
 }
+
+/// A directory with a file and one with two names, and the same before the file was written anew: its guard is all of it.
+fn with_a_past(image: Image) -> (Objects, Objects, [String; 2]) {
+    let store = image.in_memory();
+    let mounted = || open(Arc::new(store.clone()), options(1 << 40)).unwrap();
+    let vault = mounted();
+    let dir = vault.make(ROOT_INO, b"d", NewKind::Directory, 0o755, 0, 0);
+    let dir = dir.unwrap().ino;
+    let make = |name: &[u8]| {
+        let made = vault.make(dir, name, NewKind::File, 0o644, 0, 0);
+        made.unwrap().ino
+    };
+    let (file, linked) = (make(b"file"), make(b"linked"));
+    vault.link(linked, dir, b"other").unwrap();
+    vault.write(file, 0, b"first", false).unwrap();
+    vault.close().unwrap();
+    let past = objects(&store);
+    let vault = mounted();
+    let file = crate::look(&vault, b"d/file").unwrap();
+    vault.write(file, 0, b"later", false).unwrap();
+    vault.close().unwrap();
+    let now = objects(&store);
+    let map = Map::of(&now);
+    let dir = map.dir(ROOT_INO).unwrap().entries[&b"d"[..]].ino;
+    let entries = &map.dir(dir).unwrap().entries;
+    let paths = [&b"file"[..], b"other"].map(|name| entries[name].path.clone());
+    assert!(now[&paths[0]] != past[&paths[0]] && now[&paths[1]] == past[&paths[1]]);
+    (now, past, paths)
+}
+
+/// The seal of an entry that is made anew is the one that it had: so it is seen whether all else is as it was.
+#[test]
+fn an_old_guard_beside_a_name_that_is_made_anew_is_told() {
+    for image in [Image::Small, Image::Large] {
+        let (now, past, [file, other]) = with_a_past(image);
+        let mut damaged = now.clone();
+        damaged.remove(&other);
+        for is_damaged in [false, true] {
+            if is_damaged {
+                // In the place of the alias lies something that does not open.
+                damaged.insert(other.clone(), vec![7; 512]);
+            }
+            let (report, store) = repaired(&damaged).unwrap();
+            assert_eq!(report.verdict(), Verdict::Repaired, "{:#?}", told(&report));
+            assert!(objects(&store)[&other] == now[&other]);
+            let mut old = damaged.clone();
+            old.insert(file.clone(), past[&file].clone());
+            let is_told = |report: &wardfs::check::Report, outcome| {
+                let mut found = report.findings.iter();
+                let is_it = |found: &wardfs::check::Finding| {
+                    (found.kind, found.outcome) == (Kind::Rollback, outcome)
+                        && found.path.as_deref() == Some(b"/d")
+                };
+                assert!(found.any(is_it), "{:#?}", told(report));
+            };
+            is_told(&checked(&old), Outcome::Mendable);
+            let (report, store) = repaired(&old).unwrap();
+            assert_eq!(report.verdict(), Verdict::Damaged);
+            is_told(&report, Outcome::Accepted);
+            assert_eq!(report.lost, 0);
+            assert_eq!(checked(&objects(&store)).verdict(), Verdict::Clean);
+        }
+    }
+}

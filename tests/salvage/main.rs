@@ -428,3 +428,44 @@ fn a_guard_that_was_put_back_as_it_once_was_is_told_by_its_directory() {
         assert!(count > 3 && linked > 0, "{count} {linked}");
     }
 }
+
+/// A name of a file with several is known without its entry, and so is that entry's seal: what else lies beside it is told.
+#[test]
+fn an_old_guard_beside_a_name_whose_entry_is_gone_is_told() {
+    let parent = |path: &str| path.rsplit_once('/').expect("a path").0.to_owned();
+    let mut count = 0;
+    for victim in victims() {
+        let Moment { objects, map, .. } = victim.now();
+        let dirs = map.nodes.keys().filter_map(|ino| map.dir(*ino));
+        for alias in dirs.flat_map(|dir| dir.entries.values()) {
+            if alias.apart.is_none() {
+                continue;
+            }
+            let mut without = objects.clone();
+            without.remove(&alias.path).expect("it is there");
+            let (report, _) = salvaged(&without).unwrap();
+            assert!(report.is_whole(), "{report:?}");
+            for moment in &victim.moments[..victim.moments.len() - 1] {
+                let is_beside = |path: &&String| {
+                    let is_other = moment.objects[*path] != objects[*path];
+                    is_other && parent(path) == parent(&alias.path) && **path != alias.path
+                };
+                let both = objects
+                    .keys()
+                    .filter(|path| moment.objects.contains_key(*path));
+                for path in both.filter(is_beside) {
+                    let mut old = without.clone();
+                    old.insert(path.clone(), moment.objects[path].clone());
+                    let (report, _) = salvaged(&old).unwrap();
+                    let is_newer_elsewhere = report.passed_over.contains(path);
+                    assert!(
+                        is_newer_elsewhere || !report.is_whole(),
+                        "{path}: {report:?}"
+                    );
+                    count += usize::from(!report.put_back.is_empty());
+                }
+            }
+        }
+    }
+    assert!(count > 0);
+}

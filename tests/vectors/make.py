@@ -313,6 +313,7 @@ def keys_file():
         wrapped_zone_key=WRAPPED_ZONE,
         directory=DIR,
         alias_key_of_suite_1=derive(ZONE_KEY, "wardfs alias", DIR, u8(GCM)),
+        alias_nonce_key=derive(ZONE_KEY, "wardfs alias nonce", DIR),
         name_key=derive(ZONE_KEY, "wardfs name", DIR, length=64),
         file=FILE,
         file_key=FILE_KEY,
@@ -752,26 +753,30 @@ def guard_file():
     out.write()
 
 
-def alias_fields(name, n, suite=GCM, kind=1, padding=None, directory=DIR):
+def alias_fields(name, n=None, suite=GCM, kind=1, padding=None, directory=DIR):
     clear = [(b"WFSA", "magic"), (u16(0), "format version"), (u8(suite), "suite"), (u8(0), "flags")]
     plain = FILE + u8(kind) + string(name, 1)
     plain += bytes(476 - len(plain)) if padding is None else padding
     key = derive(ZONE_KEY, "wardfs alias", directory, u8(suite))
-    sealed = seal(suite, key, nonce(n), plain, VAULT + directory + joined(clear))
-    return [*clear, (nonce(n), "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
+    bound = VAULT + directory + joined(clear)
+    hashed = blake3(bound + plain, key=derive(ZONE_KEY, "wardfs alias nonce", directory)).digest()[:12]
+    chosen = hashed if n is None else nonce(n)
+    sealed = seal(suite, key, chosen, plain, bound)
+    return [*clear, (chosen, "nonce"), (sealed[:-16], "ciphertext"), (sealed[-16:], "tag")]
 
 
 def alias_file():
     out = Vectors("alias", "Aliases in the directory of keys.txt. Section 9.")
     base = "short name"
     for title, name, suite, kind in [(base, b"n", GCM, 1), ("longest name, suite 2, a fifo", b"n" * 255, SIV, 4)]:
-        n = out.fresh()
-        out.block(title, nonce=nonce(n), directory=DIR, file=FILE, kind=kind, plain=name, bytes=alias_fields(name, n, suite, kind))
+        out.block(title, directory=DIR, file=FILE, kind=kind, plain=name, bytes=alias_fields(name, None, suite, kind))
+    n = out.fresh()
+    out.block("a nonce of the writer's choice", read_only="yes", directory=DIR, file=FILE, kind=1, plain=b"n", bytes=alias_fields(b"n", n))
 
     def refused(name, reason, **changes):
         out.block(name, like=base, **{key.replace("at_", "at "): value for key, value in changes.items()}, refused=reason)
 
-    whole = joined(alias_fields(b"n", 0x21))
+    whole = joined(alias_fields(b"n"))
     refused("a guard", "magic, alias", at_3=b"G")
     refused("later version", "version, alias: format version", at_4=u16(1))
     refused("suite 3", "invalid, alias: suite", at_6=u8(3))

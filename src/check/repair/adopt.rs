@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     format::{
-        Attrs, Body, Content, DirId, FileId, Kind, Link, Name, Time, Xattrs, guard_path,
+        Alias, Attrs, Body, Content, DirId, FileId, Kind, Link, Name, Time, Xattrs, guard_path,
         root_guard_path,
     },
     vault::VaultError,
@@ -122,7 +122,8 @@ impl Plan<'_, '_> {
         self.set_links(file, vec![link])?;
         let key = self.key(lost);
         let stored = key.stored_name(name.as_bytes());
-        self.make_alias(lost, *file, kind, name, &stored)
+        let file = *file;
+        self.make_alias(lost, &Alias { file, kind, name }, &stored)
     }
 
     /// Owned by the root directory's owner.

@@ -1,7 +1,7 @@
 //! Entries of files with several names: an alias, which says no more than the name and which file it is.
 use super::{super::scan::dir::Present, plan::Plan};
 use crate::{
-    format::{Alias, DirId, FileId, Kind, Name, guard_path},
+    format::{Alias, DirId, guard_path},
     vault::VaultError,
 };
 
@@ -14,7 +14,7 @@ impl Plan<'_, '_> {
                 let bytes = self.store.get(&path)?;
                 self.quarantine.keep(&path, &bytes)?;
             }
-            self.make_alias(&dir, made.file, made.kind, made.name.clone(), &made.stored)?;
+            self.make_alias(&dir, &made.alias(), &made.stored)?;
         }
         if !present.made.is_empty() {
             self.dirty.insert(dir);
@@ -26,12 +26,10 @@ impl Plan<'_, '_> {
     pub(super) fn make_alias(
         &mut self,
         dir: &DirId,
-        file: FileId,
-        kind: Kind,
-        name: Name,
+        alias: &Alias,
         stored: &str,
     ) -> Result<(), VaultError> {
-        let sealed = self.keys.seal_alias(dir, &Alias { file, kind, name });
+        let sealed = self.keys.seal_alias(dir, alias);
         let key = self.key(dir);
         if let Some(sums) = self.sums.get_mut(dir) {
             sums.add(&key, stored, Some(&sealed.tag), false);

@@ -35,7 +35,7 @@ pub(in crate::check) struct Losses {
     apart: HashSet<String>,
     /// Entries that led to those.
     aliases: u64,
-    /// Directories that have all names again, since entries were made anew.
+    /// Directories that have all entries again as they were, since some were made anew.
     restored: HashSet<String>,
     /// Those entries.
     made: HashSet<String>,
@@ -71,7 +71,9 @@ impl Losses {
         let object = |made: &Made| guard_path(&dir.id, &made.stored).as_str().to_owned();
         self.made.extend(present.made.iter().map(object));
         let stored = scanned.stored_sums(dir);
-        let is_restored = stored.is_some_and(|sums| present.kept() == (sums.entries, sums.names));
+        let kept = present.kept();
+        let is_restored =
+            stored.is_some_and(|sums| kept.has_names_of(&sums) && kept.states == sums.states);
         if is_restored && !present.made.is_empty() {
             self.restored.insert(dir_path(&dir.id).as_str().to_owned());
         }
@@ -115,10 +117,10 @@ fn lost_entries(scanned: &Scanned, dir: &Dir) -> u64 {
         // Of a directory whose guard is gone, what is there and does not open is all that is known.
         return present.bad.len() as u64;
     };
-    let (good, stored) = (present.kept(), (stored.entries, stored.names));
-    match stored.0.saturating_sub(good.0) {
+    let kept = present.kept();
+    match stored.entries.saturating_sub(kept.entries) {
         // As many others were added.
-        0 if good.0 == stored.0 && good.1 != stored.1 => 1,
+        0 if kept.entries == stored.entries && kept.names != stored.names => 1,
         lost => lost,
     }
 }

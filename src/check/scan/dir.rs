@@ -56,7 +56,7 @@ pub(in crate::check) struct Present {
     pub unread: bool,
     /// Aliases that a repair makes anew.
     pub made: Vec<Made>,
-    /// Their number and names.
+    /// Their sums.
     pub made_sums: Sums,
 }
 
@@ -102,6 +102,11 @@ impl Sums {
         self.subdirs = self.subdirs.wrapping_sub(u64::from(subdir));
         self.names.remove(&key.name_item(stored.as_bytes()));
         self.states.remove(&key.state_item(stored.as_bytes(), tag));
+    }
+
+    /// Are the entries, by their names, those that these sum up?
+    pub fn has_names_of(&self, other: &Sums) -> bool {
+        (self.entries, self.names) == (other.entries, other.names)
     }
 
     /// Another guard lies under the same name.

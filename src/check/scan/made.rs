@@ -5,11 +5,10 @@
 use super::{
     super::report::{Finding, Kind},
     Scan,
-    dir::Present,
+    dir::{Dir, Present, Sums},
 };
 use crate::{
-    crypto::SetHash,
-    format::{DirId, FileId, Kind as NodeKind, Link, Name},
+    format::{Alias, DirId, FileId, Kind as NodeKind, Link, Name, dir_path},
     store::ObjectPath,
 };
 use std::collections::BTreeSet;
@@ -51,14 +50,38 @@ impl Scan<'_> {
         for apart in std::mem::take(&mut *self.apart.lock()) {
             self.settle_one(&apart, &is_made);
         }
+        let mut changed = BTreeSet::new();
         for (id, one) in made {
             let key = self.keys.name_key(&id);
             if let Some(dir) = self.dirs.lock().get(&id) {
                 let mut present = dir.present.lock();
-                present.made_sums.add(&key, &one.stored, None, false);
+                let tag = self.keys.seal_alias(&id, &one.alias()).tag;
+                let sums = &mut present.made_sums;
+                sums.add(&key, &one.stored, Some(&tag), false);
                 present.made.push(one);
+                changed.insert(id);
             }
         }
+        for id in changed {
+            let dir = self.dirs.lock().get(&id).cloned();
+            dir.into_iter().for_each(|dir| self.compare_with_made(&dir));
+        }
+    }
+
+    /// A directory that has all names again when some are made anew: is all else in it as it was stored last?
+    fn compare_with_made(&self, dir: &Dir) {
+        let Some((_, state, _)) = &dir.stored else {
+            return;
+        };
+        let present = dir.present.lock().clone();
+        let (stored, kept) = (Sums::of(state), present.kept());
+        if present.unread || !kept.has_names_of(&stored) || kept.states == stored.states {
+            return;
+        }
+        let what = "beside the entries that can be made anew, something in it is not as stored last: it was put back as it was once, \
+                    or changed by others; or an earlier version of wardfs made those entries, and nothing is wrong";
+        let finding = Finding::new(Kind::Rollback, dir_path(&dir.id).as_str(), what);
+        self.find(finding.at(dir.path()));
     }
 
     fn settle_one(&self, apart: &Apart, is_made: &BTreeSet<(FileId, Link)>) {
@@ -95,11 +118,25 @@ impl Scan<'_> {
     }
 }
 
+impl Made {
+    /// What it says.
+    pub fn alias(&self) -> Alias {
+        Alias {
+            file: self.file,
+            kind: self.kind,
+            name: self.name.clone(),
+        }
+    }
+}
+
 impl Present {
-    /// The entries that a repair leaves: how many, and the set of their names.
-    pub fn kept(&self) -> (u64, SetHash) {
-        let mut names = self.good.names;
-        names.add_all(&self.made_sums.names);
-        (self.good.entries + self.made_sums.entries, names)
+    /// The entries that a repair leaves. Aliases are sealed to the same bytes each time, so those that are made anew are as they
+    /// were.
+    pub fn kept(&self) -> Sums {
+        let mut kept = self.good;
+        kept.entries += self.made_sums.entries;
+        kept.names.add_all(&self.made_sums.names);
+        kept.states.add_all(&self.made_sums.states);
+        kept
     }
 }
