@@ -44,6 +44,7 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
         "older": paths(&report.older),
         "unborn": report.unborn,
         "unmade": paths(&report.unmade),
+        "unpromised": paths(&report.unpromised),
         "gone_since": paths(&report.gone_since),
         "moved": paths(&report.moved),
         "renamed": renamed

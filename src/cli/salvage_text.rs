@@ -146,6 +146,13 @@ fn oddities(text: &mut String, report: &Report) {
     }
     section(
         text,
+        "Changed or made in frames of a log behind something that is not there, which nothing says were durable: a power cut \
+         leaves the same, and it is no loss of what was promised",
+        &report.unpromised,
+        |path| shown(path),
+    );
+    section(
+        text,
         "Named by a log that was set aside, and not there: lost with it, or removed since",
         &report.gone_since,
         |path| shown(path),

@@ -190,6 +190,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The frames of a segment that open.
+#[derive(Default)]
+pub struct FramesOf {
+    /// Up to the first that is not there.
+    pub used: Vec<LoggedFrame>,
+    /// Those behind.
+    pub behind: Vec<LoggedFrame>,
+    /// What is not there in between was durable once, or cannot have been left out by a crash.
+    pub is_damaged: bool,
+}
+
 /// All frames of a segment that open, wherever it lies: those behind a damaged one, too.
 ///
 /// # Errors
@@ -199,11 +210,16 @@ pub fn frames_of(
     context: &JournalContext,
     path: &ObjectPath,
     number: u64,
-) -> Result<Vec<LoggedFrame>, JournalError> {
+) -> Result<FramesOf, JournalError> {
     let mut reader = Reader::new(store, context);
     reader.read_segment_at(path, number)?;
-    let Reader { frames, behind, .. } = reader;
-    Ok(frames.into_iter().chain(behind).collect())
+    let read = reader.finish(vec![number], number.saturating_sub(1));
+    let is_damaged = read.check_durable().is_err();
+    Ok(FramesOf {
+        used: read.frames,
+        behind: read.behind,
+        is_damaged,
+    })
 }
 
 /// Does a frame of the segment of this number begin the object? If its name says so, any frame will do.

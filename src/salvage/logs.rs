@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     format::{DirId, FileId, Name, Time},
-    vault::{LostChanges, LostNode},
+    vault::{JournalState, LostChanges, LostNode},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,16 +27,58 @@ struct Places<'a> {
     dirs: HashMap<usize, usize>,
 }
 
+/// What a log would have made of the vault.
+#[derive(Default)]
+struct InLog {
+    /// What it changes.
+    older: BTreeSet<PathBuf>,
+    /// How many nodes it makes.
+    unborn: u64,
+    /// Those of them whose names are known.
+    unmade: BTreeSet<PathBuf>,
+    /// What it makes that was perhaps removed since.
+    since: BTreeSet<PathBuf>,
+}
+
+/// Those that are not told yet.
+fn add(told: &mut Vec<PathBuf>, new: impl IntoIterator<Item = PathBuf>) {
+    let new = new.into_iter().filter(|path| !told.contains(path));
+    let new: Vec<PathBuf> = new.collect();
+    told.extend(new);
+}
+
 impl Planner<'_> {
     /// Tells of the part of the journal that was not replayed, and of other logs.
     pub(super) fn tell_logs(&mut self, evidence: &Evidence) {
         let lost = mem::take(&mut self.report.journal.lost);
-        self.tell_log(evidence, &lost, false);
+        let told = self.in_log(evidence, &lost, false);
+        // What a mount, too, would have passed over was not promised.
+        if matches!(self.report.journal.state, JournalState::Replayed) {
+            self.tell_unpromised(told);
+        } else {
+            self.tell_lost(told);
+        }
         self.tell_unstored(evidence, &lost);
         self.report.journal.lost = lost;
         let aside = mem::take(&mut self.report.journal.in_aside);
-        self.tell_log(evidence, &aside, true);
+        let told = self.in_log(evidence, &aside.changes, true);
+        self.tell_lost(told);
+        let told = self.in_log(evidence, &aside.unpromised, true);
+        self.tell_unpromised(told);
         self.report.journal.in_aside = aside;
+    }
+
+    fn tell_lost(&mut self, told: InLog) {
+        self.report.unborn += told.unborn;
+        add(&mut self.report.older, told.older);
+        add(&mut self.report.unmade, told.unmade);
+        add(&mut self.report.gone_since, told.since);
+    }
+
+    fn tell_unpromised(&mut self, told: InLog) {
+        let all = told.older.into_iter().chain(told.unmade);
+        add(&mut self.report.unpromised, all);
+        add(&mut self.report.gone_since, told.since);
     }
 
     /// Files of which the journal has bytes that belong into what cannot be read.
@@ -47,12 +89,7 @@ impl Planner<'_> {
         let older: BTreeSet<PathBuf> = found
             .filter_map(|at| self.planned_path(&places, *at))
             .collect();
-        let told = &mut self.report.older;
-        let new: Vec<PathBuf> = older
-            .into_iter()
-            .filter(|path| !told.contains(path))
-            .collect();
-        told.extend(new);
+        add(&mut self.report.older, older);
     }
 
     fn places<'a>(&self, evidence: &'a Evidence, lost: &'a LostChanges) -> Places<'a> {
@@ -66,22 +103,21 @@ impl Planner<'_> {
     }
 
     /// `is_aside`: only what is newer than what is stored is certain.
-    fn tell_log(&mut self, evidence: &Evidence, lost: &LostChanges, is_aside: bool) {
+    fn in_log(&self, evidence: &Evidence, lost: &LostChanges, is_aside: bool) -> InLog {
         let places = self.places(evidence, lost);
-        let (mut older, mut unmade) = (BTreeSet::new(), BTreeSet::new());
-        let mut since = BTreeSet::new();
+        let mut told = InLog::default();
         for (file, node) in &lost.nodes {
             let found = evidence.by_file.get(file).map(|&at| (at, &self.found[at]));
             match found {
                 Some((_, found)) if is_aside && !is_newer(node.time, found) => {}
-                Some((at, _)) => older.extend(self.planned_path(&places, at)),
+                Some((at, _)) => told.older.extend(self.planned_path(&places, at)),
                 None => {
                     let path = self.lost_path(&places, file, node);
                     if is_aside && !self.is_newer_than_its_dir(&places, node) {
-                        since.insert(path.unwrap_or_else(|| unnamed(file)));
+                        told.since.insert(path.unwrap_or_else(|| unnamed(file)));
                     } else {
-                        self.report.unborn += 1;
-                        unmade.extend(path);
+                        told.unborn += 1;
+                        told.unmade.extend(path);
                     }
                 }
             }
@@ -89,20 +125,10 @@ impl Planner<'_> {
         for ((dir, name), dropped) in &lost.dropped {
             let is_older = !is_aside || self.is_dir_older(&places, dir, dropped.time);
             if is_older && self.has_entry(&places, dir, name) {
-                older.extend(self.entry_path(&places, dir, name));
+                told.older.extend(self.entry_path(&places, dir, name));
             }
         }
-        for (told, new) in [
-            (&mut self.report.older, older),
-            (&mut self.report.unmade, unmade),
-            (&mut self.report.gone_since, since),
-        ] {
-            let new: Vec<PathBuf> = new
-                .into_iter()
-                .filter(|path| !told.contains(path))
-                .collect();
-            told.extend(new);
-        }
+        told
     }
 
     /// Was it made in a directory that was not changed since? Then it was not dropped either.

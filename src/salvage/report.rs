@@ -35,6 +35,9 @@ pub struct Report {
     pub unborn: u64,
     /// Those of them whose names are known.
     pub unmade: Vec<PathBuf>,
+    /// What frames at the end of a log would have changed or made that nothing says were durable, behind something that is not
+    /// there: a power cut leaves the same, and nothing was promised of it. It is no loss.
+    pub unpromised: Vec<PathBuf>,
     /// What a log that was set aside names, and is not there: lost with that log, or removed since. Nobody can tell.
     pub gone_since: Vec<PathBuf>,
     /// Stored objects that should be guards and do not open, and whose names are not known.
@@ -146,6 +149,7 @@ impl Report {
             older: Vec::new(),
             unborn: 0,
             unmade: Vec::new(),
+            unpromised: Vec::new(),
             gone_since: Vec::new(),
             refused: Vec::new(),
             passed_over: Vec::new(),
@@ -156,12 +160,11 @@ impl Report {
         }
     }
 
-    /// Is everything there that was in the vault, at its place and with its content?
+    /// Is everything there that was in the vault, at its place and with its content? What was never promised (`unpromised`) was not.
     pub fn is_whole(&self) -> bool {
         let state = &self.journal.state;
         let is_replayed = matches!(state, JournalState::Empty | JournalState::Replayed);
         is_replayed
-            && self.journal.lost.is_empty()
             && self.journal.lost.unstored.is_empty()
             && self.older.is_empty()
             && self.unborn == 0
@@ -186,6 +189,7 @@ impl Report {
         self.moved.sort();
         self.older.sort();
         self.unmade.sort();
+        self.unpromised.sort();
         self.gone_since.sort();
         self.refused.sort();
         self.passed_over.sort();

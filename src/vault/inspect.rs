@@ -6,7 +6,7 @@ use super::{
     error::{Result, VaultError},
     header::{self, Unlocked},
     keyring::Keyring,
-    logs::{self, StrayLog},
+    logs::{self, InAside, StrayLog},
     lost::LostChanges,
     open::{Keep, Opening, SHOWN_MEMORY_MAX, lock_for_reading, new_content, no_keep},
     partly::Longest,
@@ -257,7 +257,7 @@ impl Inspected {
     }
 
     /// What the frames of these logs would change.
-    pub fn changes_in(&self, logs: &[StrayLog]) -> LostChanges {
+    pub fn changes_in(&self, logs: &[StrayLog]) -> InAside {
         logs::changes(&*self.store, &self.journal(), logs)
     }
 

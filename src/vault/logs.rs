@@ -5,7 +5,7 @@ use crate::{
     format::{
         FileId, header_copy_path, header_path, is_stored_name, parse_payload_name, quarantine_path,
     },
-    journal::{self, JournalContext, LoggedFrame},
+    journal::{self, FramesOf, JournalContext},
     store::{Blob, ObjectPath, Store, StoreError, walk},
 };
 use std::collections::BTreeMap;
@@ -110,26 +110,45 @@ pub(super) fn missed(store: &dyn Store, found: &[StrayLog], applied: u64) -> Vec
     missed.into_values().cloned().collect()
 }
 
+/// What stands in logs that are not in the journal. Much of it may have been done.
+#[derive(Debug, Default)]
+pub struct InAside {
+    /// What they would change.
+    pub changes: LostChanges,
+    /// What frames would change that nothing says were durable, behind something that is not there: a power cut leaves the same.
+    pub unpromised: LostChanges,
+}
+
 /// What all of them together would change.
-pub(super) fn changes(
-    store: &dyn Store,
-    context: &JournalContext,
-    logs: &[StrayLog],
-) -> LostChanges {
+pub(super) fn changes(store: &dyn Store, context: &JournalContext, logs: &[StrayLog]) -> InAside {
     let mut logs: Vec<&StrayLog> = logs.iter().collect();
     // Of copies of one the longest; in the order in which they were written.
     logs.sort_by_key(|log| (log.number, log.len));
-    let mut frames: Vec<LoggedFrame> = Vec::new();
+    let (mut frames, mut unpromised) = (Vec::new(), Vec::new());
     for (at, log) in logs.iter().enumerate() {
         if logs
             .get(at + 1)
             .is_none_or(|next| next.number != log.number)
         {
             let read = journal::frames_of(store, context, &log.path, log.number);
-            frames.extend(read.unwrap_or_default());
+            let FramesOf {
+                used,
+                behind,
+                is_damaged,
+            } = read.unwrap_or_default();
+            frames.extend(used);
+            let rest = if is_damaged {
+                &mut frames
+            } else {
+                &mut unpromised
+            };
+            rest.extend(behind);
         }
     }
-    LostChanges::of([], &frames)
+    InAside {
+        changes: LostChanges::of([], &frames),
+        unpromised: LostChanges::of(&frames, &unpromised),
+    }
 }
 
 /// Copies a segment to the quarantine. One that is there already is the same, or was cut short by a crash.

@@ -6,7 +6,7 @@ use super::{
     error::{Result, VaultError},
     inspect::{Inspected, Recovery},
     keyring::Keyring,
-    logs::StrayLog,
+    logs::{InAside, StrayLog},
     lost::LostChanges,
 };
 use crate::{
@@ -37,8 +37,8 @@ pub struct JournalUse {
     pub misplaced: Vec<StrayLog>,
     /// Other logs: those that repairs and recoveries have set aside, and copies.
     pub aside: Vec<StrayLog>,
-    /// What stands in those. Much of it may have been done.
-    pub in_aside: LostChanges,
+    /// What stands in those.
+    pub in_aside: InAside,
 }
 
 /// How much of a journal was replayed.

@@ -20,6 +20,7 @@ use crate::{
 use std::{path::Path, sync::Arc};
 use wardfs::{
     check::{self, Unwatched, Verdict},
+    salvage::Report,
     store::{MemoryStore, ObjectPath, Store},
     vault::{JournalState, NewKind, ROOT_INO, Vault},
 };
@@ -392,8 +393,14 @@ fn a_log_that_lies_elsewhere_is_used() {
     }
 }
 
+fn verdict(objects: &Objects) -> Verdict {
+    let store = Arc::new(copy_of(objects));
+    let report = check::check(store, PASSPHRASE, &Unwatched).expect("a vault that opens");
+    report.verdict()
+}
+
 #[test]
-fn frames_behind_a_hole_that_were_not_durable_are_told() {
+fn frames_behind_a_hole_that_were_not_durable_are_told_and_are_no_loss() {
     let (objects, starts) = killed(false);
     let (report, outcome) = salvaged(&damaged_at(&objects, starts[3])).unwrap();
     // Some frame behind says that it was durable.
@@ -413,11 +420,22 @@ fn frames_behind_a_hole_that_were_not_durable_are_told() {
         "{report:?}"
     );
     assert!(has(&outcome, "f2") && !has(&outcome, "f4"));
-    assert!(!report.is_whole());
-    assert!(
-        report.unmade.contains(&Path::new("dir/f4").to_owned()),
-        "{report:?}"
-    );
+    let is_told = |report: &Report| {
+        let told = &report.unpromised;
+        assert!(told.contains(&Path::new("dir/f4").to_owned()), "{report:?}");
+        assert!(report.unmade.is_empty() && report.unborn == 0);
+    };
+    is_told(&report);
+    // A power cut leaves the same: nothing that was promised is lost, a check says so, too, and after a mount both do.
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!(verdict(&cut), Verdict::Clean);
+    let mounted = recovered(&cut).objects;
+    let is_kept = |path: &String| path.starts_with("quarantine/recovery/journal/log.");
+    assert!(mounted.keys().any(is_kept));
+    let (report, _) = salvaged(&mounted).unwrap();
+    is_told(&report);
+    assert!(report.is_whole(), "{report:?}");
+    assert_eq!(verdict(&mounted), Verdict::Clean);
     // A torn end with nothing behind it is what every crash leaves.
     let log = cut.get_mut(LOG).unwrap();
     let end = usize::try_from(starts[3]).unwrap() + 60;
