@@ -44,7 +44,7 @@ struct File {
 }
 
 /// What a trail shows after a step.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Scene(BTreeMap<&'static str, File>);
 
 /// A step.
@@ -77,17 +77,21 @@ enum Deed {
 }
 
 /// A step that is to be done.
-pub struct Step(Deed);
+pub struct Step {
+    deed: Deed,
+    /// A hole behind the end of a file, say, changes nothing.
+    changes: bool,
+}
 
 impl Step {
     /// Is it in the log when it is answered, with all that was answered before?
     pub fn is_logged(&self) -> bool {
-        !matches!(self.0, Deed::Run { .. } | Deed::Write { .. })
+        self.changes && !matches!(self.deed, Deed::Run { .. } | Deed::Write { .. })
     }
 
     /// What it is.
     pub fn in_words(&self) -> String {
-        match &self.0 {
+        match &self.deed {
             Deed::Run { ino, offset, bytes } => {
                 format!("a run of {} bytes at {offset} of {ino}", bytes.len())
             }
@@ -141,9 +145,10 @@ impl Trail {
     /// The next step, and what it leads to.
     pub fn next(&mut self) -> (Step, Scene) {
         self.step += 1;
-        let deed = self.draw();
+        let (deed, before) = (self.draw(), self.scene());
         self.scene.change(&deed);
-        (Step(deed), self.scene())
+        let changes = self.scene != before;
+        (Step { deed, changes }, self.scene())
     }
 
     fn draw(&mut self) -> Deed {
@@ -257,7 +262,7 @@ impl Trail {
         answered: impl Fn() + Send + 'env,
     ) -> Result<(), VaultError> {
         let (vault, dir) = (beside.vault, self.dir);
-        match step.0 {
+        match step.deed {
             Deed::Run { ino, offset, bytes } => {
                 let pause = Duration::from_micros(self.source.below(4) * self.source.below(100));
                 return write_beside(beside, ino, offset, bytes, pause, answered);
