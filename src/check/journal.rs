@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     format::{DirId, FileId, Link, new_payload_dir, payload_path},
+    journal::{Unread, segment_path},
     vault::{LostChanges, LostNode, Recovery, StrayLog, Unstored},
 };
 use std::collections::{BTreeSet, HashMap};
@@ -118,6 +119,30 @@ pub(super) fn is_no_loss(recovery: &Recovery, findings: &[Finding]) -> bool {
         .iter()
         .filter(|found| found.kind == Kind::Misplaced && found.object.starts_with(&new));
     recovery.is_explained_by(back.count() as u64)
+}
+
+/// Where the log does not open.
+pub(super) fn unread(recovery: &Recovery) -> Vec<Finding> {
+    let places = recovery.left_out().map_or(&[][..], |lost| &lost.unread);
+    let finding = |place: &Unread| {
+        let count = match place.frames {
+            1 => "1 frame of the log does".to_owned(),
+            count => format!("{count} frames of the log do"),
+        };
+        let what = format!(
+            "{count} not open here; what is changed in that place alone cannot be named: any file may be as it was some seconds \
+             before"
+        );
+        let object = segment_path(place.segment);
+        let mut finding = Finding::new(Kind::Journal, object.as_str(), what);
+        finding.object_range = Some(place.bytes.clone());
+        finding
+    };
+    let findings = places.iter().map(finding);
+    match recovery {
+        Recovery::Cut { .. } => findings.collect(),
+        _ => findings.map(|found| found.with(Outcome::Note)).collect(),
+    }
 }
 
 fn files(count: u64) -> String {

@@ -61,6 +61,7 @@ pub fn check(
     findings.extend(journal::hit(&recovery, &scanned));
     findings.extend(journal::stand_ins(&recovery));
     findings.extend(journal::unstored(&recovery, &scanned));
+    findings.extend(journal::unread(&recovery));
     findings.extend(scanned.findings);
     journal::tell_strays(&mut findings, &misplaced, &others);
     let mut report = Report {

@@ -83,6 +83,13 @@ fn journal(used: &JournalUse) -> Value {
     value["lost_frames"] = json!(used.lost.frames);
     value["passed_over"] = json!(used.lost.passed);
     value["cut_off"] = json!(used.lost.cut_off.map(|cut| cut.segment));
+    let unread = used.lost.unread.iter();
+    value["unread"] = unread
+        .map(|place| {
+            let (segment, frames) = (place.segment, place.frames);
+            json!({ "segment": segment, "bytes": [place.bytes.start, place.bytes.end], "frames": frames })
+        })
+        .collect();
     value["misplaced"] = json!(objects(&used.misplaced));
     value["set_aside"] = json!(objects(&used.aside));
     value

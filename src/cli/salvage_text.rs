@@ -245,6 +245,17 @@ fn journal(used: &JournalUse) -> String {
             unreachable!("a string takes everything")
         };
     }
+    for place in &used.lost.unread {
+        let Ok(()) = write!(
+            text,
+            "; {} frames do not open at bytes {} of segment {}",
+            place.frames,
+            range(&place.bytes),
+            place.segment
+        ) else {
+            unreachable!("a string takes everything")
+        };
+    }
     for log in &used.misplaced {
         let Ok(()) = write!(text, "; used from {}", log.path) else {
             unreachable!("a string takes everything")

@@ -14,9 +14,24 @@ use crate::{
     format::Record,
     store::{ObjectPath, Store, StoreError},
 };
+use std::ops::Range;
 
 /// Bytes of a frame without records.
 const MARK_LEN: usize = FRAME_COST + FRAME_HEAD;
+
+/// Places in a log that are told; a log that has more of them has nothing else.
+const UNREAD_MAX: usize = 100;
+
+/// Bytes of a log that do not open, though frames behind them do: whatever was changed there alone has no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Where.
+    pub bytes: Range<u64>,
+    /// So many frames were there.
+    pub frames: u64,
+}
 
 /// A log being read.
 pub(super) struct Reader<'a> {
@@ -32,6 +47,7 @@ pub(super) struct Reader<'a> {
     broken: Option<(u64, u64)>,
     damage: Option<Damage>,
     cut_off: Option<CutOff>,
+    unread: Vec<Unread>,
 }
 
 impl<'a> Reader<'a> {
@@ -46,6 +62,7 @@ impl<'a> Reader<'a> {
             broken: None,
             damage: None,
             cut_off: None,
+            unread: Vec::new(),
         }
     }
 
@@ -65,6 +82,16 @@ impl<'a> Reader<'a> {
             frame,
             what,
         });
+    }
+
+    fn unread(&mut self, segment: u64, bytes: Range<u64>, frames: u64) {
+        if self.unread.len() < UNREAD_MAX {
+            self.unread.push(Unread {
+                segment,
+                bytes,
+                frames,
+            });
+        }
     }
 
     pub fn read_segment(&mut self, number: u64) -> Result<(), JournalError> {
@@ -98,7 +125,10 @@ impl<'a> Reader<'a> {
                     torn.get_or_insert(index);
                     let end = file.position();
                     match next_frame(&mut file, self.context, place, next)? {
-                        Some(found) => index = found,
+                        Some(found) => {
+                            self.unread(number, end..file.position(), found - index);
+                            index = found;
+                        }
                         None => break end,
                     }
                 }
@@ -186,6 +216,7 @@ impl<'a> Reader<'a> {
             found,
             damage: self.damage,
             cut_off: self.cut_off,
+            unread: self.unread,
         }
     }
 }

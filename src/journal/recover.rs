@@ -5,7 +5,7 @@
 use super::{
     JournalContext, JournalError,
     execute::{Missing, decode, execute_file},
-    read::Reader,
+    read::{Reader, Unread},
     redo,
     segment::{CutOff, segment_number, segment_path},
 };
@@ -60,6 +60,8 @@ pub struct Recovered {
     pub(super) damage: Option<Damage>,
     /// A segment that was cut off, or a full disk has left it so: whether there was more in it, nobody knows.
     pub cut_off: Option<CutOff>,
+    /// Bytes in front of frames that do not open.
+    pub unread: Vec<Unread>,
 }
 
 impl Recovered {

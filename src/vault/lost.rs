@@ -3,7 +3,7 @@
 use super::unstored::Unstored;
 use crate::{
     format::{Content, DirId, FileId, Link, Name, Place, Record, Time},
-    journal::{CutOff, LoggedFrame},
+    journal::{CutOff, LoggedFrame, Unread},
 };
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +30,8 @@ pub struct LostChanges {
     pub unproven: Option<FileId>,
     /// A segment of the log that was cut off, or a full disk has left it so.
     pub cut_off: Option<CutOff>,
+    /// Bytes of the log that do not open, in front of frames that do: what stands there alone is named nowhere.
+    pub unread: Vec<Unread>,
 }
 
 /// An entry that is dropped in that part.

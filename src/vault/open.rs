@@ -372,6 +372,7 @@ impl Opening {
                         LostChanges::of(&recovered.frames, dropped.iter().chain(&*behind));
                     lost.unproven = unproven;
                     lost.cut_off = recovered.cut_off;
+                    lost.unread.clone_from(&recovered.unread);
                     if let Some(CutOff { segment, len, .. }) = recovered.cut_off {
                         log::warn!(
                             "segment {segment} of the log was perhaps cut off after {len} bytes"

@@ -84,6 +84,7 @@ impl Inspected {
         let mut lost = LostChanges::beside(&log.frames, &passed.records, behind);
         lost.stand_ins.clone_from(&passed.stand_in_paths);
         lost.cut_off = log.cut_off;
+        lost.unread = log.unread;
         Ok(lost)
     }
 

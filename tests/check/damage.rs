@@ -563,10 +563,24 @@ fn a_damaged_journal_is_told_and_what_is_before_the_damage_is_kept() {
         at + u32::from_le_bytes(*len) as usize + 32
     };
     let second = end(end(0));
+    let place = second as u64..end(second) as u64;
     bytes[second + 30] ^= 1;
+    // Which files are hit by that frame alone, nobody knows; where it lies is told.
+    let is_placed = |report: &Report, outcome| {
+        let mut found = report.findings.iter();
+        assert!(
+            found.any(|found| {
+                let is_there = found.object == log && found.object_range.as_ref() == Some(&place);
+                is_there && found.outcome == outcome && found.what.starts_with("1 frame ")
+            }),
+            "{:#?}",
+            told(report)
+        );
+    };
     let refused = open(Arc::new(crate::victim::copy_of(&damaged)), options(1 << 40));
     assert!(refused.is_err());
     let report = checked(&damaged);
+    is_placed(&report, Outcome::Mendable);
     assert!(
         report
             .findings
@@ -574,6 +588,7 @@ fn a_damaged_journal_is_told_and_what_is_before_the_damage_is_kept() {
             .any(|found| found.kind == Kind::Journal && found.is_open())
     );
     let (report, store) = repaired(&damaged).expect("the journal is no obstacle");
+    is_placed(&report, Outcome::Lost);
     // What is behind the damage is lost.
     assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
     assert!(report.findings.iter().all(|found| !found.is_open()));

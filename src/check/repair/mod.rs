@@ -91,7 +91,8 @@ pub fn repair(
     let hit = of_journal::hit(&recovery, &first).into_iter();
     let hit = hit
         .chain(of_journal::stand_ins(&recovery))
-        .chain(of_journal::unstored(&recovery, &first));
+        .chain(of_journal::unstored(&recovery, &first))
+        .chain(of_journal::unread(&recovery));
     findings.extend(hit.map(|found| after_recovery(found, true)));
     let mut report = Report {
         vault: keys.vault(),
