@@ -52,7 +52,13 @@ impl<'a> Executor<'a> {
                 let missing = self.missing;
                 self.named(|store| missing.made(store, path, || store.put(path, bytes)))
             }
-            RedoOp::Remove(path) => self.named(|store| store.remove(path)),
+            RedoOp::Remove(path) => match self.named(|store| store.remove(path)) {
+                Err(StoreError::NotAnObject { .. }) => {
+                    log::warn!("{path} is not what was to be removed, and stays");
+                    Ok(())
+                }
+                removed => removed,
+            },
             RedoOp::Rename { from, to } => {
                 let missing = self.missing;
                 self.named(|store| missing.moved(store, from, to))

@@ -204,6 +204,9 @@ impl Listing {
         if let Some(entry) = self.by_name.get_mut(name) {
             entry.tag.get_or_insert(tag);
             self.remove(name);
+        } else if self.damaged {
+            // The one that is lost.
+            self.gone.entry(name.clone()).or_insert(tag);
         }
     }
 

@@ -3,6 +3,7 @@
 //! `look` does in memory what the journal has to be done and writes nothing, whatever it finds; `recover` does it to the store.
 //! Both get as far as they can: what they cannot do is told, and is for others to mend.
 use super::{
+    clearing::ClearingStore,
     error::{Result, VaultError},
     header::{self, Unlocked},
     keyring::Keyring,
@@ -204,7 +205,7 @@ impl Inspected {
         Opening {
             missing: Missing::PassedOver,
             unstorable: Unstorable::Gathered,
-            ..self.opening(store)
+            ..self.opening(Arc::new(ClearingStore { inner: store }))
         }
     }
 

@@ -7,6 +7,7 @@ mod attr;
 mod background;
 mod change;
 mod checkpoint;
+mod clearing;
 mod core;
 mod dir;
 mod double;

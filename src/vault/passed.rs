@@ -94,10 +94,12 @@ impl PassedOver {
 }
 
 impl Core {
-    /// Does of a record what can be done, though it failed. `at`: which one it is; `why`: how it failed.
+    /// Does of a record what can be done, though it failed. `rest`: what follows in its frame; `at`: which one
+    /// it is; `why`: how it failed.
     pub(super) fn pass_over(
         &self,
         record: &Record,
+        rest: &[Record],
         at: (usize, usize),
         passed: &mut PassedOver,
         why: &VaultError,
@@ -129,12 +131,13 @@ impl Core {
                 }
             }
             Record::Unlink { dir, name, time } => {
+                self.forget_entry(dir, name)?;
                 if self.unlink_apart(dir, name, *time, passed)?
-                    || self.unlink_alone(dir, name, at, passed)
+                    || self.unlink_linked(dir, name, *time)?
+                    || self.unlink_alone(dir, name, at, rest, passed)
                 {
                     return Ok(());
                 }
-                self.forget_entry(dir, name)?;
             }
             Record::Chunks {
                 file,
@@ -249,23 +252,28 @@ impl Core {
         }
     }
 
-    /// Removes the entry of a node that was loaded so; false if there is none of this name.
+    /// Removes the entry of a node that was loaded so; false if nobody knows which. A rename says what it moves.
     fn unlink_alone(
         &self,
         dir: &FileId,
         name: &Name,
         at: (usize, usize),
+        rest: &[Record],
         passed: &mut PassedOver,
     ) -> bool {
-        let id = passed.dirs.get(dir).copied();
-        let is_it = |alone: &&mut Alone| {
-            alone.unlinked.is_none()
-                && alone.link.name == *name
-                && id.is_none_or(|id| alone.link.dir == id)
-        };
         if self.table.find(dir).is_some() {
             return false;
         }
+        let id = passed.dirs.get(dir).copied();
+        let is_moved = |node: &Node| {
+            rest.iter()
+                .any(|record| matches!(record, Record::Link { file, .. } if *file == node.id))
+        };
+        let is_it = |alone: &&mut Alone| {
+            alone.unlinked.is_none()
+                && alone.link.name == *name
+                && id.map_or_else(|| is_moved(&alone.node), |id| alone.link.dir == id)
+        };
         let Some(alone) = passed.alone.iter_mut().find(is_it) else {
             return false;
         };
@@ -278,6 +286,27 @@ impl Core {
         }
         self.mark_dirty(&alone.node, &mut state);
         true
+    }
+
+    /// Removes an entry that does not open of a file with several names, which knows of it; false if none does.
+    fn unlink_linked(&self, dir: &FileId, name: &Name, time: Time) -> Result<bool> {
+        let Some(dir) = self.table.find(dir) else {
+            return Ok(false);
+        };
+        let link = Link {
+            dir: dir.state.read().dir()?.id,
+            name: name.clone(),
+        };
+        let found = self
+            .table
+            .find_any(|node| node.ino != dir.ino && node.state.read().links.contains(&link));
+        let Some(node) = found else {
+            return Ok(false);
+        };
+        let mut locked = Locked::all(&[&dir, &node]);
+        self.hold_content(&mut locked, &node)?;
+        self.apply_unlink(&mut locked, &dir, name, &node, time)?;
+        Ok(true)
     }
 
     /// The entry of a node that does not load was removed. It stays stored, as all that is damaged does, and something else may get

@@ -60,7 +60,8 @@ impl Core {
                 }
                 match self.replay_record(record) {
                     Err(error) if passed.takes(&error) => {
-                        self.pass_over(record, (number, at), passed, &error)?;
+                        let rest = &frame.records[at + 1..];
+                        self.pass_over(record, rest, (number, at), passed, &error)?;
                     }
                     done => done?,
                 }

@@ -46,6 +46,12 @@ impl Table {
         })
     }
 
+    /// The first of all nodes that is it.
+    pub fn find_any(&self, is_it: impl Fn(&Node) -> bool) -> Option<Arc<Node>> {
+        let mut shards = self.shards.iter();
+        shards.find_map(|shard| shard.read().values().find(|node| is_it(node)).cloned())
+    }
+
     pub fn dir(&self, id: &DirId) -> Option<Arc<Node>> {
         let node = self.dirs.lock().get(id)?.upgrade()?;
         // One that is being evicted counts as gone: whoever needs it loads it anew.
