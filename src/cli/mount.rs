@@ -80,6 +80,7 @@ impl Plan {
     /// Opens the vault, shows it, closes it. `ready` is told when it can be used.
     fn serve(self, passphrase: Passphrase, ready: &mut Ready) -> Result<(), CliError> {
         let vault = Arc::new(self.open(passphrase)?);
+        keep_to_small_pages();
         let served = self.show(&vault, ready);
         let closed = self.close(vault);
         served.and(closed)
@@ -139,6 +140,14 @@ impl Plan {
         vault
             .close()
             .map_err(|source| vault_error("close the vault", &self.vault, source))
+    }
+}
+
+/// The allocator asks for huge pages wherever it may, and then the first byte of each 2 MiB has all of them cleared: while a
+/// program waits for its answer, for memory of which little is used. Not before the key is derived, which needs them.
+fn keep_to_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        log::debug!("huge pages cannot be switched off: {error}");
     }
 }
 
