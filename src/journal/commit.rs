@@ -140,10 +140,11 @@ impl Journal {
 
     /// Writes what was pushed; gives how many frames must be durable for it to be.
     pub(super) fn written(&self) -> Result<u64, JournalError> {
-        let mut inner = self.inner.lock();
+        let mut writer = self.writer.lock();
+        let inner = self.inner.lock();
         inner.check()?;
-        self.write_batch(&mut inner)?;
-        Ok(inner.marks.records)
+        self.write_batch(&mut writer, inner)?;
+        Ok(self.inner.lock().marks.records)
     }
 
     fn flush_now(&self) -> Result<(), JournalError> {

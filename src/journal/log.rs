@@ -4,8 +4,8 @@
 //! it returns (a namespace operation must not wait). `promise` allocates space for records that will be pushed later, so
 //! that nothing acknowledged can fail for want of space.
 //!
-//! Locks: `inner`, then `next`, are taken last of all locks of the program but the store's own; `inner` is not held across
-//! a sync, but where a full disk has kept the next segment from being made ahead.
+//! Locks: `writer`, `inner`, then `next`, are taken last of all locks of the program but the store's own; `inner` is not held
+//! across a sync, but where a full disk has kept the next segment from being made ahead, nor while a frame is written (`writing`).
 use super::{
     JournalContext, JournalError,
     commit::Durability,
@@ -14,7 +14,8 @@ use super::{
     recover::Recovered,
     redo::RedoWriter,
     reserve::Reserve,
-    segment::{Segment, segment_path},
+    segment::{Ahead, Segment, segment_path},
+    writing::Writer,
 };
 use crate::{
     format::Record,
@@ -38,7 +39,7 @@ pub(super) struct FrameHead {
 }
 
 impl FrameHead {
-    fn encode(&self) -> [u8; FRAME_HEAD] {
+    pub fn encode(&self) -> [u8; FRAME_HEAD] {
         let mut bytes = [0; FRAME_HEAD];
         bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[8..].copy_from_slice(&self.durable.to_le_bytes());
@@ -61,6 +62,7 @@ impl FrameHead {
 pub struct Journal {
     pub(super) context: JournalContext,
     pub(super) store: Arc<dyn Store>,
+    pub(super) writer: Mutex<Writer>,
     pub(super) inner: Mutex<Inner>,
     pub(super) durability: Durability,
     pub(super) reserve: Reserve,
@@ -68,7 +70,7 @@ pub struct Journal {
     next: Mutex<Option<Segment>>,
     /// Copies of the current segment's number and length that are read without the lock.
     segment: AtomicU64,
-    segment_len: AtomicU64,
+    pub(super) segment_len: AtomicU64,
 }
 
 pub(super) struct Inner {
@@ -105,9 +107,17 @@ impl Inner {
     }
 
     pub fn ensure(&mut self, extra: usize) -> Result<(), JournalError> {
-        let pending =
-            (self.batch.len() + extra + 2 * FRAME_COST) as u64 + self.promised + self.held;
+        let pending = self.pending() + extra as u64;
         Ok(self.segment.ensure(pending)?)
+    }
+
+    /// Space beyond what is pending, where there is less than `more`.
+    pub fn ahead(&self, more: u64) -> Option<Ahead> {
+        self.segment.ahead(self.pending() + more)
+    }
+
+    fn pending(&self) -> u64 {
+        (self.batch.len() + 2 * FRAME_COST) as u64 + self.promised + self.held
     }
 }
 
@@ -196,6 +206,7 @@ impl Journal {
         Journal {
             context,
             store,
+            writer: Mutex::new(Writer::new()),
             inner: Mutex::new(inner),
             durability: Durability::new(durable),
             reserve,
@@ -228,12 +239,16 @@ impl Journal {
         self.add(records, 0, false)
     }
 
-    /// Adds records whose space was promised before; gives the promise back.
+    /// Adds encoded records whose space was promised before; gives the promise back.
     ///
     /// # Errors
     /// As `push`, but for want of space.
-    pub fn push_promised(&self, records: &[Record], promised: u64) -> Result<(), JournalError> {
-        self.add(records, promised, false)
+    pub fn push_promised(&self, encoded: &[u8], promised: u64) -> Result<(), JournalError> {
+        Journal::add_by(
+            &mut self.inner.lock(),
+            |batch| batch.extend_from_slice(encoded),
+            promised,
+        )
     }
 
     /// Adds records and writes the frame: when this returns, a killed daemon loses none of them.
@@ -252,60 +267,32 @@ impl Journal {
         self.add(records, promised, true)
     }
 
-    /// Writes what was pushed.
-    ///
-    /// # Errors
-    /// An earlier failure, or what the store says.
-    pub fn write_pushed(&self) -> Result<(), JournalError> {
+    fn add(&self, records: &[Record], promised: u64, write: bool) -> Result<(), JournalError> {
+        let encode = |batch: &mut Vec<u8>| records.iter().for_each(|record| record.encode(batch));
+        if !write {
+            return Journal::add_by(&mut self.inner.lock(), encode, promised);
+        }
+        let mut writer = self.writer.lock();
         let mut inner = self.inner.lock();
-        inner.check()?;
-        self.write_batch(&mut inner)
+        Journal::add_by(&mut inner, encode, promised)?;
+        self.write_batch(&mut writer, inner)
     }
 
-    fn add(&self, records: &[Record], promised: u64, write: bool) -> Result<(), JournalError> {
-        let mut inner = self.inner.lock();
+    fn add_by(
+        inner: &mut Inner,
+        encode: impl FnOnce(&mut Vec<u8>),
+        promised: u64,
+    ) -> Result<(), JournalError> {
         inner.check()?;
         let promised = promised.min(inner.promised);
         inner.promised -= promised;
         let before = inner.batch.len();
-        for record in records {
-            record.encode(&mut inner.batch);
-        }
+        encode(&mut inner.batch);
         if let Err(error) = inner.ensure(0) {
             inner.batch.truncate(before);
             inner.promised += promised;
             return Err(error);
         }
-        if write {
-            self.write_batch(&mut inner)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn write_batch(&self, inner: &mut Inner) -> Result<(), JournalError> {
-        if inner.batch.len() == FRAME_HEAD {
-            Ok(())
-        } else {
-            self.write_frame(inner)
-        }
-    }
-
-    pub(super) fn write_frame(&self, inner: &mut Inner) -> Result<(), JournalError> {
-        let head = FrameHead {
-            sequence: inner.sequence,
-            durable: self.durability.durable(),
-        };
-        inner.batch[..FRAME_HEAD].copy_from_slice(&head.encode());
-        let Inner { segment, batch, .. } = &mut *inner;
-        if let Err(error) = segment.write(&self.context, batch) {
-            // Half a frame may lie there: nothing may come after it.
-            inner.failed = Some(error.to_string());
-            return Err(error);
-        }
-        inner.marks.wrote(&head, inner.batch.len() > FRAME_HEAD);
-        inner.batch.truncate(FRAME_HEAD);
-        inner.sequence += 1;
-        self.segment_len.store(inner.segment.len, Relaxed);
         Ok(())
     }
 
@@ -365,17 +352,20 @@ impl Journal {
     /// # Panics
     /// If the segment before the current one was not finished, or `make_next` was not called.
     pub fn switch(&self, head: &[Record]) -> Result<u64, JournalError> {
-        let mut inner = self.inner.lock();
+        let mut writer = self.writer.lock();
+        let inner = self.inner.lock();
         inner.check()?;
-        self.write_batch(&mut inner)?;
         assert!(
             inner.previous.is_none(),
             "a checkpoint is finished before the next one begins"
         );
         if inner.segment.frames == 0 {
             // A segment that is followed by another has a frame: else nobody could tell that its frames were lost.
-            self.write_frame(&mut inner)?;
+            self.write_frame(&mut writer, inner)?;
+        } else {
+            self.write_batch(&mut writer, inner)?;
         }
+        let mut inner = self.inner.lock();
         let next = self.next.lock().take();
         let next = next.expect("the next segment is made before the log goes on to it");
         let old = std::mem::replace(&mut inner.segment, next);
@@ -389,8 +379,8 @@ impl Journal {
         if inner.promised > 0 {
             inner.ensure(0)?;
         }
-        self.write_batch(&mut inner)?;
         self.segment_len.store(inner.segment.len, Relaxed);
+        self.write_batch(&mut writer, inner)?;
         Ok(old.number)
     }
 
@@ -454,6 +444,7 @@ impl Journal {
     /// # Errors
     /// What the store says.
     pub fn remove(&self) -> Result<(), JournalError> {
+        let _writer = self.writer.lock();
         let mut inner = self.inner.lock();
         inner.check()?;
         inner.closed = true;

@@ -67,6 +67,7 @@ impl Journal {
     /// # Errors
     /// What the store says.
     pub fn mark(&self) -> Result<(), JournalError> {
+        let mut writer = self.writer.lock();
         let mut inner = self.inner.lock();
         let is_pending = inner.batch.len() > FRAME_HEAD;
         if is_pending || inner.check().is_err() || !self.is_mark_wanted(&inner) {
@@ -76,6 +77,6 @@ impl Journal {
         if inner.ensure(FRAME_HEAD + FRAME_COST).is_err() {
             return Ok(());
         }
-        self.write_frame(&mut inner)
+        self.write_frame(&mut writer, inner)
     }
 }

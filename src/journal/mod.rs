@@ -27,6 +27,7 @@ mod segment;
 mod tests;
 #[cfg(test)]
 mod vectors_test;
+mod writing;
 
 pub use error::JournalError;
 pub use execute::{Executor, Missing};

@@ -3,8 +3,7 @@
 //! The space a frame will need is allocated before the operation is acknowledged, so that a full disk is an error of the
 //! operation and never of the log.
 use super::{
-    JournalContext, JournalError, frames,
-    frames::{FRAME_COST, FRAME_LEN_MAX, FrameReader, Purpose},
+    frames::{FRAME_COST, FRAME_LEN_MAX, FramePlace, FrameReader, Purpose},
     journal_path,
 };
 use crate::store::{Blob, ObjectPath, Store, StoreError};
@@ -75,8 +74,31 @@ pub(super) struct Segment {
     /// Frames written.
     pub frames: u64,
     allocated: u64,
-    /// Reused for each frame.
-    sealed: Vec<u8>,
+    /// How often more space was asked for.
+    asked: u64,
+}
+
+/// Where a frame goes.
+pub(super) struct Slot {
+    pub blob: Arc<dyn Blob>,
+    pub offset: u64,
+    pub place: FramePlace,
+}
+
+/// Space behind what a segment has, to be allocated beside its use.
+pub(super) struct Ahead {
+    blob: Arc<dyn Blob>,
+    from: u64,
+    until: u64,
+    asked: u64,
+}
+
+impl Ahead {
+    /// As `Segment::ensure` does.
+    pub fn allocate(&self) -> Result<(), StoreError> {
+        self.blob.allocate(self.from, self.until - self.from)?;
+        self.blob.prime(self.from, self.until - self.from)
+    }
 }
 
 impl Segment {
@@ -111,7 +133,7 @@ impl Segment {
             len: 0,
             frames: 0,
             allocated: 0,
-            sealed: Vec::new(),
+            asked: 0,
         })
     }
 
@@ -123,7 +145,7 @@ impl Segment {
             len: 0,
             frames: 0,
             allocated: 0,
-            sealed: Vec::new(),
+            asked: 0,
         }
     }
 
@@ -133,6 +155,7 @@ impl Segment {
         if needed <= self.allocated {
             return Ok(());
         }
+        self.asked += 1;
         let ahead = needed.next_multiple_of(ALLOCATE_STEP);
         if self
             .blob
@@ -155,23 +178,45 @@ impl Segment {
         Ok(())
     }
 
-    /// Seals and writes one frame.
-    pub fn write(&mut self, context: &JournalContext, plain: &[u8]) -> Result<(), JournalError> {
-        self.sealed.clear();
-        let place = frames::FramePlace {
-            purpose: Purpose::Log,
-            number: self.number,
-            index: self.frames,
+    /// The place of the next frame, of so many bytes. If it is not written, none may be after it.
+    pub fn take(&mut self, len: u64) -> Result<Slot, StoreError> {
+        self.ensure(len)?;
+        let slot = Slot {
+            blob: Arc::clone(&self.blob),
+            offset: self.len,
+            place: FramePlace {
+                purpose: Purpose::Log,
+                number: self.number,
+                index: self.frames,
+            },
         };
-        frames::seal(context, place, plain, &mut self.sealed);
-        self.ensure(self.sealed.len() as u64)?;
-        self.blob.write_at(self.len, &self.sealed)?;
-        self.len += self.sealed.len() as u64;
+        self.len += len;
         self.frames += 1;
-        if self.sealed.capacity() > (4 << 20) {
-            self.sealed = Vec::new();
+        Ok(slot)
+    }
+
+    /// What `ensure(extra)` would allocate.
+    pub fn ahead(&self, extra: u64) -> Option<Ahead> {
+        let needed = self.len + extra;
+        (needed > self.allocated).then(|| Ahead {
+            blob: Arc::clone(&self.blob),
+            from: self.allocated,
+            until: needed.next_multiple_of(ALLOCATE_STEP),
+            asked: self.asked,
+        })
+    }
+
+    /// It is allocated. It counts only if nobody else has asked for space meanwhile, who may have cut it off again.
+    pub fn has_more(&mut self, ahead: &Ahead) {
+        if self.asked == ahead.asked {
+            self.allocated = ahead.until;
         }
-        Ok(())
+    }
+
+    /// There was not enough space for it: the part that was found is given back, as in `ensure`.
+    pub fn has_no_more(&self) {
+        // If this fails, there is a little more than is used.
+        let _ = self.blob.set_len(self.allocated);
     }
 }
 

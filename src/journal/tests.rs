@@ -461,6 +461,57 @@ fn a_full_disk_is_an_error_of_the_operation_and_the_log_goes_on() {
     assert_eq!(records, count + 1);
 }
 
+fn long_write() -> Record {
+    Record::Write {
+        file: FileId([1; 16]),
+        offset: 0,
+        bytes: vec![1; 300 << 10],
+        time: Time::default(),
+    }
+}
+
+#[test]
+fn who_pushes_and_promises_does_not_wait_for_a_frame_that_is_being_written() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let written = journal.writer.lock();
+        scope.spawn(|| {
+            journal.promise(5000).unwrap();
+            journal.push(&[write(1)]).unwrap();
+            done.send("pushed").unwrap();
+            journal.commit(&[write(2)]).unwrap();
+            done.send("committed").unwrap();
+        });
+        let moment = std::time::Duration::from_millis(50);
+        let pushed = is_done.recv_timeout(100 * moment);
+        let too_early = is_done.recv_timeout(moment);
+        drop(written);
+        assert_eq!(pushed, Ok("pushed"));
+        assert!(too_early.is_err(), "a frame was written beside another");
+    });
+    assert_eq!(is_done.recv(), Ok("committed"));
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 2]);
+}
+
+#[test]
+fn behind_a_long_frame_space_is_allocated_for_the_next_ones_where_there_is_some() {
+    let context = context();
+    for (capacity, least, most) in [(64 << 20, 4 << 20, 6 << 20), (2 << 20, 1 << 20, 1 << 20)] {
+        let store = Arc::new(MemoryStore::with_capacity(capacity));
+        store.make_dir(&journal_dir()).unwrap();
+        let store: Arc<dyn Store> = store;
+        let journal = start(&store, &context, 0);
+        journal.push(&[long_write()]).unwrap();
+        journal.write_pushed().unwrap();
+        let len = store.open(&segment(1), false).unwrap().len().unwrap();
+        assert!((least..=most).contains(&len), "{len} of {capacity}");
+        journal.commit(&[write(7)]).unwrap();
+        assert_eq!(logged(&*store, &context, 0).unwrap(), [0, 7]);
+    }
+}
+
 #[test]
 fn after_a_failed_sync_every_write_fails() {
     let context = context();

@@ -9,7 +9,7 @@
 use super::{
     dir::StoredSums,
     error::{Result, VaultError},
-    file::{BlobSlot, INLINE_MAX},
+    file::{BlobSlot, INLINE_MAX, settle::Rendering},
     header::Copies,
     hold::Holds,
     keyring::Keyring,
@@ -66,6 +66,8 @@ pub(super) struct Core {
     pub dirty: Mutex<Vec<Arc<Node>>>,
     /// Files with something unlogged.
     pub tails: Mutex<Vec<Arc<Node>>>,
+    /// What they have, while it is put into the log.
+    pub rendering: Mutex<Rendering>,
     tail_count: AtomicU64,
     pub links: Mutex<LinksDir>,
     /// Payloads that nothing uses any more, to be removed by the next checkpoint.
@@ -196,6 +198,7 @@ impl Core {
             moving: Mutex::new(()),
             dirty: Mutex::default(),
             tails: Mutex::default(),
+            rendering: Mutex::default(),
             tail_count: AtomicU64::new(0),
             links: Mutex::new(links),
             dead: Mutex::default(),
@@ -328,9 +331,12 @@ impl Core {
     }
 
     /// Gives the list of files with something unlogged to `settle`; they count until that is done, and stay if it fails.
-    pub fn take_tails(&self, settle: impl FnOnce(&[Arc<Node>]) -> Result<()>) -> Result<()> {
+    pub fn take_tails(
+        &self,
+        settle: impl FnOnce(&[Arc<Node>], &mut Rendering) -> Result<()>,
+    ) -> Result<()> {
         let mut tails = self.tails.lock();
-        settle(&tails)?;
+        settle(&tails, &mut self.rendering.lock())?;
         self.tail_count.fetch_sub(tails.len() as u64, SeqCst);
         tails.clear();
         Ok(())

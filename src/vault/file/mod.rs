@@ -21,7 +21,7 @@ mod rekey;
 mod resize;
 mod sealed;
 mod seek;
-mod settle;
+pub(super) mod settle;
 pub(super) mod slots;
 mod straight;
 mod unlogged;

@@ -17,19 +17,45 @@ use std::{ops::Range, sync::Arc};
 /// A record of written bytes is cut at this length.
 const WRITE_LEN_MAX: u64 = 64 << 10;
 
+/// A longer buffer is not kept.
+const KEPT: usize = 8 << 20;
+
+/// Records on their way into the log. Its memory is kept: everyone waits while it is filled, and fresh memory takes longer than
+/// what is laid into it.
+#[derive(Default)]
+pub(in crate::vault) struct Rendering {
+    /// Encoded.
+    records: Vec<u8>,
+    /// Of one record.
+    bytes: Vec<u8>,
+}
+
+impl Rendering {
+    fn begin(&mut self) {
+        if self.records.capacity() > KEPT {
+            self.records = Vec::new();
+        }
+        self.records.clear();
+    }
+
+    fn push(&mut self, record: &Record) {
+        record.encode(&mut self.records);
+    }
+}
+
 impl Core {
     /// Pushes what all files have unlogged, as one. `_alone`: nothing changes meanwhile.
     pub fn settle_all(&self, _alone: &RwLockWriteGuard<'_, ()>) -> Result<()> {
         if !self.has_tails() {
             return Ok(());
         }
-        self.take_tails(|tails| {
-            let mut records = Vec::new();
+        self.take_tails(|tails, rendering| {
+            rendering.begin();
             let mut promised = 0;
             for node in tails {
-                promised += self.render(node, &mut records)?;
+                promised += self.render(node, rendering)?;
             }
-            self.journaled(self.journal.push_promised(&records, promised))?;
+            self.journaled(self.journal.push_promised(&rendering.records, promised))?;
             // Only now: had it failed, a later sync must not find nothing to do.
             tails.iter().for_each(|node| forget_unlogged(node));
             Ok(())
@@ -37,7 +63,7 @@ impl Core {
     }
 
     /// Records of what one file has unlogged; gives the log space that was promised to them.
-    fn render(&self, node: &Arc<Node>, records: &mut Vec<Record>) -> Result<u64> {
+    fn render(&self, node: &Arc<Node>, records: &mut Rendering) -> Result<u64> {
         let state = node.state.read();
         let NodeContent::File(file) = &state.content else {
             return Ok(0);
@@ -65,7 +91,7 @@ fn forget_unlogged(node: &Node) {
 
 impl FileData {
     /// The content's move comes first: chunks and bytes are of the payload then. Bytes come after chunks, as they lie over them.
-    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Vec<Record>) {
+    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Rendering) {
         if let Some(payload) = self.payload() {
             self.render_payload(file, payload, attrs, records);
         }
@@ -74,7 +100,7 @@ impl FileData {
         }
         // A record of written bytes sets both times to when that was.
         if self.unlogged.attrs || attrs.ctime != attrs.mtime {
-            records.push(Record::Attrs {
+            records.push(&Record::Attrs {
                 file,
                 attrs: *attrs,
             });
@@ -86,21 +112,22 @@ impl FileData {
         file: FileId,
         payload: &Payload,
         attrs: &Attrs,
-        records: &mut Vec<Record>,
+        records: &mut Rendering,
     ) {
         if self.unlogged.moved {
             let payload = payload.id;
-            records.push(Record::Payload { file, payload });
+            records.push(&Record::Payload { file, payload });
         }
-        let claims = self.unlogged.chunks.iter();
-        records.extend(claims.map(|claim| Record::Chunks {
-            file,
-            payload: payload.id,
-            first: claim.first,
-            entries: claim.entries.clone(),
-            size: self.size,
-            time: attrs.mtime,
-        }));
+        for claim in &self.unlogged.chunks {
+            records.push(&Record::Chunks {
+                file,
+                payload: payload.id,
+                first: claim.first,
+                entries: claim.entries.clone(),
+                size: self.size,
+                time: attrs.mtime,
+            });
+        }
     }
 
     fn render_bytes(
@@ -108,19 +135,25 @@ impl FileData {
         file: FileId,
         range: Range<u64>,
         attrs: &Attrs,
-        records: &mut Vec<Record>,
+        records: &mut Rendering,
     ) {
         let mut at = range.start;
         while at < range.end {
             let until = range.end.min(at + WRITE_LEN_MAX);
-            let mut bytes = vec![0; usize::try_from(until - at).unwrap_or(0)];
+            let mut bytes = std::mem::take(&mut records.bytes);
+            bytes.clear();
+            bytes.resize(usize::try_from(until - at).unwrap_or(0), 0);
             self.copy_unlogged(at, &mut bytes);
-            records.push(Record::Write {
+            let record = Record::Write {
                 file,
                 offset: at,
                 bytes,
                 time: attrs.mtime,
-            });
+            };
+            records.push(&record);
+            if let Record::Write { bytes, .. } = record {
+                records.bytes = bytes;
+            }
             at = until;
         }
     }
