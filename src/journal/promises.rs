@@ -3,7 +3,7 @@ use super::{JournalError, log::Journal};
 
 /// Pushed and promised records should be written when they are this long, in bytes: a frame of this size costs little more
 /// than its bytes.
-const ENOUGH: u64 = 2 << 20;
+const ENOUGH: u64 = 512 << 10;
 /// And must be when they are this long: with what some writers add meanwhile, a frame is still one that a search in a damaged
 /// log tries (`search`).
 const TOO_MUCH: u64 = 4 << 20;
