@@ -9,11 +9,12 @@ use super::{
     node::{NodeContent, NodeState},
 };
 use crate::{
+    engine::threads,
     format::{ORIGIN_LEN, Record},
     journal::Room,
 };
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Instant};
 
 /// Held back for each change beside its bytes: the guards of a rename of two files with inline content and their
 /// directories, and the patches at the ends of a range that is cut out of a file with the longest chunks.
@@ -79,8 +80,18 @@ impl Core {
     pub fn writing(&self, bytes: u64) -> Result<Change<'_>> {
         self.begin(bytes, Room::Usual, |core| {
             Ok(Gate::Shared {
-                _gate: core.gate.read(),
+                _gate: core.open_gate(),
             })
+        })
+    }
+
+    /// The gate beside other changes. What settles or takes a snapshot meanwhile takes a millisecond or more.
+    fn open_gate(&self) -> RwLockReadGuard<'_, ()> {
+        self.gate.try_read().unwrap_or_else(|| {
+            let since = Instant::now();
+            let gate = self.gate.read();
+            threads::note_wait(since.elapsed());
+            gate
         })
     }
 

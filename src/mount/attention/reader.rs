@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Attention;
 use super::beside::{Advice, Beside};
 use super::place::{self, Place};
+use crate::engine::threads;
 
 /// So many messages one by one, and a thread may park.
 const CALM: u32 = 16;
@@ -29,7 +30,7 @@ const YIELD: Duration = Duration::from_millis(100);
 /// Pauses of the processor between two looks: about as long as a look takes.
 const PAUSES: u32 = 16;
 
-/// With a place, a message that took longer may have waited for the core.
+/// With a place, a message that took longer, but for what it waited for other threads, may have waited for the core.
 const STUCK: Duration = Duration::from_millis(1);
 
 /// With so many messages in work, this one and one whose answer was given early, a program is waited for.
@@ -131,6 +132,7 @@ impl Reader {
 
     fn begin(&mut self, others: usize, program: u32) {
         self.begun = self.attention.start.elapsed();
+        threads::take_waits();
         let waited = self.begun.saturating_sub(self.ended);
         self.calm = if others == 0 { self.calm + 1 } else { 0 };
         self.soon = if waited < LOOK { self.soon + 1 } else { 0 };
@@ -273,7 +275,8 @@ impl Reader {
         let now = self.attention.start.elapsed();
         let worked = now.saturating_sub(self.begun);
         self.beside.is_answered(worked);
-        if worked > STUCK && self.place.is_some() {
+        let alone = worked.saturating_sub(threads::take_waits());
+        if alone > STUCK && self.place.is_some() {
             self.leave();
             self.beside.put_off(now);
         }

@@ -6,6 +6,7 @@ use super::{
 use crate::{
     format::{ChunkSize, IndexEntry, RedoOp, payload_path},
     journal::{self, RedoFile, RedoWriter},
+    store::Blob,
     vault::{
         core::Core,
         error::Result,
@@ -239,7 +240,8 @@ impl Core {
         )))
     }
 
-    /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one.
+    /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one. So the node is not
+    /// locked meanwhile, and no writer waits.
     fn read_base(
         &self,
         snap: &NodeSnap,
@@ -248,21 +250,25 @@ impl Core {
         entry: &IndexEntry,
         plain: &mut [u8],
     ) -> Result<()> {
+        let blob = self.base_blob(snap, payload)?;
+        let entry = std::slice::from_ref(entry);
+        self.open_from(&snap.node, &*blob, &payload.codec, chunk, entry, plain)
+    }
+
+    fn base_blob(&self, snap: &NodeSnap, payload: &PayloadSnap) -> Result<Arc<dyn Blob>> {
         let state = snap.node.state.read();
         let file = state.file()?;
-        let entry = std::slice::from_ref(entry);
         if let Some(present) = file.payload().filter(|present| present.id == payload.id) {
-            return self.open_chunks(&snap.node, present, chunk, entry, plain);
+            return self.sure_blob(present);
         }
         // Replaced since; its file is still there.
-        let old = self.payload(
+        self.sure_blob(&self.payload(
             snap.node.id,
             &snap.key,
             file,
             payload.id,
             Index::new(),
             payload.birth,
-        );
-        self.open_chunks(&snap.node, &old, chunk, entry, plain)
+        ))
     }
 }

@@ -1,6 +1,7 @@
 //! Reading a file.
 use super::{FileBody, FileData, OpenBlob, Payload, index::IndexSource};
 use crate::{
+    codec::ChunkCodec,
     crypto::FileKey,
     format::{FileId, IndexEntry, new_payload_path, payload_path},
     store::{Blob, StoreError},
@@ -124,33 +125,50 @@ impl Core {
         entries: &[IndexEntry],
         into: &mut [u8],
     ) -> Result<()> {
+        if entries.iter().all(|entry| !entry.present) {
+            into.fill(0);
+            return Ok(());
+        }
+        let blob = self.sure_blob(payload)?;
+        self.open_from(node, &*blob, payload.codec.get(), first, entries, into)
+    }
+
+    /// The same out of the payload's object.
+    pub fn open_from(
+        &self,
+        node: &Node,
+        blob: &dyn Blob,
+        codec: &ChunkCodec,
+        first: u64,
+        entries: &[IndexEntry],
+        into: &mut [u8],
+    ) -> Result<()> {
         let Some(present) = entries.iter().rposition(|entry| entry.present) else {
             into.fill(0);
             return Ok(());
         };
-        let blob = self
-            .payload_blob(payload)?
-            .ok_or_else(|| VaultError::Damaged {
-                object: payload_path(&payload.id).as_str().to_owned(),
-                what: "the payload is missing",
-            })?;
-        let chunk = payload.codec.chunk;
+        let chunk = codec.chunk();
         let len = present * chunk.stride()
             + entries[present].stored_len as usize
             + crate::format::FRAME_OVERHEAD;
         FRAMES.with_borrow_mut(|frames| {
             let frames = grown(frames, len);
             let got = blob.read_at(chunk.frame_offset(first), frames)?;
-            let opened =
-                payload
-                    .codec
-                    .get()
-                    .open_run(&self.pool, first, entries, &frames[..got], into);
+            let opened = codec.open_run(&self.pool, first, entries, &frames[..got], into);
             opened.map_err(|source| VaultError::Chunk {
                 object: node.label(),
                 source,
             })
         })
+    }
+
+    /// The payload's object.
+    pub fn sure_blob(&self, payload: &Payload) -> Result<Arc<dyn Blob>> {
+        self.payload_blob(payload)?
+            .ok_or_else(|| VaultError::Damaged {
+                object: payload_path(&payload.id).as_str().to_owned(),
+                what: "the payload is missing",
+            })
     }
 
     /// The payload's object, if it is there.
