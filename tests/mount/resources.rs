@@ -195,6 +195,14 @@ fn a_daemon_that_may_open_few_files_loses_nothing() {
 }
 
 #[test]
+fn the_daemon_has_no_huge_pages() {
+    mounted(|mount| {
+        let status = fs::read_to_string(format!("/proc/{}/status", mount.pid())).unwrap();
+        assert!(status.contains("THP_enabled:\t0\n"), "{status}");
+    });
+}
+
+#[test]
 fn the_same_work_again_and_again_takes_no_more_memory_and_no_more_descriptors() {
     mounted(|mount| {
         // The log and the space held back come with the first change.
