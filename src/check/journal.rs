@@ -170,6 +170,13 @@ pub(super) fn hit(recovery: &Recovery, scanned: &Scanned) -> Vec<Finding> {
             "its last changes are in the part of the journal that cannot be used"
         };
         paths.extend(names.path(file, node, 0).map(|path| (path, what)));
+        // Whatever the log calls it, it lay there.
+        let place = node.place.as_ref().filter(|_| node.is_passed);
+        paths.extend(
+            place
+                .and_then(|place| names.entry(place))
+                .map(|path| (path, what)),
+        );
     }
     let dropped = lost.dropped.iter().filter(|(_, one)| !one.was_made);
     for ((dir, name), _) in dropped {

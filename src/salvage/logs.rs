@@ -4,6 +4,7 @@
 //! more since: there the times tell. A guard that was changed after what the log says has it, or has what replaced it.
 use super::{
     plan::{Planner, joined, path_buf},
+    report::Missing,
     scan::{Evidence, Found},
 };
 use crate::{
@@ -38,6 +39,8 @@ struct InLog {
     unmade: BTreeSet<PathBuf>,
     /// What it makes that was perhaps removed since.
     since: BTreeSet<PathBuf>,
+    /// What it finds in the vault, and cannot be opened there.
+    gone: BTreeSet<PathBuf>,
 }
 
 /// Those that are not told yet.
@@ -73,6 +76,13 @@ impl Planner<'_> {
         add(&mut self.report.older, told.older);
         add(&mut self.report.unmade, told.unmade);
         add(&mut self.report.gone_since, told.since);
+        let missing = &mut self.report.missing;
+        let known: BTreeSet<PathBuf> = missing.iter().map(|one| one.path.clone()).collect();
+        let gone = told.gone.into_iter().filter(|path| !known.contains(path));
+        missing.extend(gone.map(|path| Missing {
+            path,
+            why: "its guard is gone, or does not open".to_owned(),
+        }));
     }
 
     fn tell_unpromised(&mut self, told: InLog) {
@@ -113,7 +123,9 @@ impl Planner<'_> {
                 Some((at, _)) => told.older.extend(self.planned_path(&places, at)),
                 None => {
                     let path = self.lost_path(&places, file, node);
-                    if is_aside && !self.is_newer_than_its_dir(&places, node) {
+                    if node.is_passed && !node.is_new {
+                        told.gone.extend(path);
+                    } else if is_aside && !self.is_newer_than_its_dir(&places, node) {
                         told.since.insert(path.unwrap_or_else(|| unnamed(file)));
                     } else {
                         told.unborn += 1;

@@ -26,10 +26,13 @@ struct Killed {
     objects: Objects,
     /// Where the guards of what was stored before lie.
     guards: BTreeMap<String, String>,
-    /// Backing directories, likewise.
+    /// Backing directories, and where their entries lie, likewise.
     dirs: BTreeMap<String, String>,
+    entries: BTreeMap<String, String>,
     /// Index of `d/long`.
     index: String,
+    /// Content of `d/goes`.
+    goes: String,
     /// What a mount shows.
     truth: BTreeMap<String, Found>,
 }
@@ -82,6 +85,9 @@ fn fill(vault: &Vault) {
     for dir in ["d", "e", "e/sub"] {
         make(vault, dir, NewKind::Directory);
     }
+    file(vault, "d/both", 90, 700);
+    file(vault, "e/both", 91, 700);
+    file(vault, "d/goes", 92, 60_000);
     for (seed, path) in ["top", "d/small", "d/other", "e/sub/x", "e/y", "e/z"]
         .into_iter()
         .enumerate()
@@ -126,6 +132,15 @@ fn log(vault: &Vault) {
     vault
         .unlink(look(vault, "e"), b"z")
         .expect("a healthy vault");
+    let d = look(vault, "d");
+    vault.unlink(d, b"goes").expect("a healthy vault");
+    write(vault, "d/both", 10, 93, 10);
+    write(vault, "e/both", 10, 94, 10);
+    rename(vault, "e/both", "e/both moved");
+    vault
+        .link(look(vault, "d/both"), ROOT_INO, b"linked")
+        .expect("a healthy vault");
+    rename(vault, "e/alias", "e/alias, too");
     file(vault, "last", 72, 100);
 }
 
@@ -148,7 +163,9 @@ fn killed(image: Image) -> Killed {
         objects,
         guards: BTreeMap::new(),
         dirs: BTreeMap::new(),
+        entries: BTreeMap::new(),
         index: String::new(),
+        goes: String::new(),
     };
     killed.place(&map, ROOT_INO, "");
     killed
@@ -162,11 +179,16 @@ impl Killed {
             MappedBody::Payload(payload) if path == "/d/long" => {
                 self.index.clone_from(&payload.objects[1]);
             }
+            MappedBody::Payload(payload) if path == "/d/goes" => {
+                self.goes.clone_from(&payload.objects[0]);
+            }
             MappedBody::Dir(dir) => {
                 for (name, entry) in &dir.entries {
                     let (backing, _) = entry.path.rsplit_once('/').expect("a path");
                     self.dirs.insert(path.to_owned(), backing.to_owned());
                     let name = String::from_utf8_lossy(name);
+                    self.entries
+                        .insert(format!("{path}/{name}"), entry.path.clone());
                     self.place(map, entry.ino, &format!("{path}/{name}"));
                 }
             }
@@ -177,11 +199,13 @@ impl Killed {
     /// Paths of one node, as they were stored, and as the log has them.
     fn paths_of(&self, stored: &str) -> Vec<&str> {
         match stored {
-            "/d/other" | "/e/alias" => vec!["/d/other", "/e/alias"],
+            "/d/other" | "/e/alias" => vec!["/d/other", "/e/alias, too"],
+            "/d/both" => vec!["/d/both", "/linked"],
+            "/e/both" => vec!["/e/both moved"],
             "/top" => vec!["/e/moved here"],
             "/e/y" => vec!["/moved away"],
             // Others have their names, or nobody.
-            "/d/small" | "/e/z" => vec![],
+            "/d/small" | "/e/z" | "/d/goes" => vec![],
             path => vec![path],
         }
         .into_iter()
@@ -230,10 +254,12 @@ enum Harm {
     /// In what is sealed.
     Last,
     Gone,
+    /// A directory lies there.
+    Covered,
 }
 
 impl Harm {
-    const ALL: [Harm; 3] = [Harm::First, Harm::Last, Harm::Gone];
+    const ALL: [Harm; 4] = [Harm::First, Harm::Last, Harm::Gone, Harm::Covered];
 
     fn of(self, objects: &Objects, object: &str) -> Objects {
         let mut objects = objects.clone();
@@ -243,6 +269,10 @@ impl Harm {
             Harm::First => bytes[60] ^= 1,
             Harm::Last => bytes[last] ^= 1,
             Harm::Gone => drop(objects.remove(object)),
+            Harm::Covered => {
+                objects.remove(object);
+                objects.insert(format!("{object}/"), Vec::new());
+            }
         }
         objects
     }
@@ -351,6 +381,111 @@ fn a_guard_that_does_not_open_takes_nothing_of_other_files_along() {
         }
         Ok(())
     });
+}
+
+/// All that is there afterwards but for what is hit, and nothing else but in `lost+found`.
+fn is_all_there(
+    killed: &Killed,
+    objects: &Objects,
+    is_hit: impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    let (report, after) = after_repair(objects)?;
+    let tell = |path: &str, what: &str| Err(format!("{path} {what}: {:#?}", told(&report)));
+    for (path, known) in killed.truth.iter().filter(|(path, _)| !is_hit(path)) {
+        if after.get(path) != Some(known) {
+            return tell(path, "is not as it was");
+        }
+    }
+    let others = after.keys().filter(|path| !path.starts_with("/lost+found"));
+    for path in others {
+        let is_known = killed.truth.contains_key(path) || is_hit(path);
+        if !is_known {
+            return tell(path, "is there again");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_directory_of_guards_that_is_gone_takes_nothing_of_others_along() {
+    for killed in vaults() {
+        for (path, dir) in &killed.dirs {
+            let mut objects = killed.objects.clone();
+            objects.retain(|name, _| !name.starts_with(&format!("{dir}/")));
+            // What lay in it when it was stored, or below it.
+            let hit: Vec<&str> = killed
+                .guards
+                .keys()
+                .filter(|stored| stored.starts_with(&format!("{path}/")))
+                .flat_map(|stored| killed.paths_of(stored).into_iter().chain([stored.as_str()]))
+                .collect();
+            // Guards that lie apart are still there, and make their entries anew.
+            let is_hit = |at: &str| {
+                let is_apart = !path.is_empty() && ["/d/other", "/e/alias, too"].contains(&at);
+                !is_apart
+                    && hit
+                        .iter()
+                        .any(|hit| at == *hit || at.starts_with(&format!("{hit}/")))
+            };
+            is_all_there(killed, &objects, is_hit)
+                .unwrap_or_else(|what| panic!("directory of {path:?}: {what}"));
+        }
+    }
+}
+
+#[test]
+fn what_covers_content_that_the_log_removes_is_in_nobodys_way() {
+    for killed in vaults() {
+        let objects = Harm::Covered.of(&killed.objects, &killed.goes);
+        let store = Arc::new(copy_of(&objects));
+        let vault = open(store, options(1 << 40)).expect("a vault that mounts");
+        assert!(all_of(&vault) == killed.truth);
+        let (_, store) = repaired(&objects).expect("a vault that opens");
+        assert!(all_of(&mounted(&objects_of(&store))) == killed.truth);
+    }
+}
+
+#[test]
+fn a_name_that_the_log_took_away_does_not_come_back_for_its_alias_is_damaged() {
+    for killed in vaults() {
+        for harm in Harm::ALL {
+            let objects = harm.of(&killed.objects, &killed.entries["/e/alias"]);
+            is_all_there(killed, &objects, |_| false)
+                .unwrap_or_else(|what| panic!("{harm:?}: {what}"));
+        }
+    }
+}
+
+#[test]
+fn of_two_directories_that_do_not_open_each_keeps_its_own() {
+    for killed in vaults() {
+        let one = Harm::Gone.of(&killed.objects, &killed.guards["/d"]);
+        let both = Harm::Gone.of(&one, &killed.guards["/e"]);
+        let (report, after) = after_repair(&both).unwrap();
+        for (path, name) in [
+            ("/d/both", "/both"),
+            ("/e/both moved", "/both moved"),
+            ("/linked", "/linked"),
+        ] {
+            let known = &killed.truth[path];
+            let there = after
+                .iter()
+                .filter(|(at, found)| at.ends_with(name) && *found == known);
+            assert_eq!(
+                there.count(),
+                1,
+                "{path}: {:#?} {:#?}",
+                after.keys(),
+                told(&report)
+            );
+        }
+        let other = &killed.truth["/e/both moved"];
+        assert!(
+            !after
+                .iter()
+                .any(|(path, found)| path.ends_with("/both") && found == other)
+        );
+    }
 }
 
 #[test]
