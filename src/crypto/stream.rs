@@ -167,6 +167,21 @@ impl StreamAead {
     ) -> Result<(), OpenError> {
         self.0.open(&part.nonce(), head, data, tag)
     }
+
+    /// Decrypts `sealed` into `out`, which is as long.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it is not this part of this stream; `out` is all zeros then.
+    pub fn open_into(
+        &self,
+        part: StreamPart,
+        head: &[u8],
+        sealed: &[u8],
+        tag: &Tag,
+        out: &mut [u8],
+    ) -> Result<(), OpenError> {
+        self.0.open_into(&part.nonce(), head, sealed, tag, out)
+    }
 }
 
 impl fmt::Debug for StreamAead {

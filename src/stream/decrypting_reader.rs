@@ -3,7 +3,7 @@
 use super::{
     access::{Access, Opened},
     error::StreamError,
-    forward::Forward,
+    forward::{Forward, Step},
     position::{read_full, resolve},
     random::Random,
 };
@@ -90,13 +90,15 @@ impl<R: Read> DecryptingReader<R> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             };
-            let opened = if len == 0 {
-                forward.finish()?
+            let step = if len == 0 {
+                forward.finish(into)?
             } else {
-                forward.advance(len)?
+                forward.advance(len, into)?
             };
-            if len == 0 && !opened {
-                return Ok(0);
+            match step {
+                Step::Given(len) => return Ok(len),
+                Step::Nothing if len == 0 => return Ok(0),
+                Step::Nothing | Step::Opened => {}
             }
         }
     }

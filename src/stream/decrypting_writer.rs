@@ -1,6 +1,10 @@
 //! Plaintext written out of a stream that is written.
 
-use super::{access::Access, error::StreamError, forward::Forward};
+use super::{
+    access::Access,
+    error::StreamError,
+    forward::{Forward, Step},
+};
 use crate::format::{ParsedStreamHeader, STREAM_PREFIX_LEN, StreamLayout};
 use std::io::{self, Write};
 
@@ -50,7 +54,7 @@ impl<'a, W: Write> DecryptingWriter<'a, W> {
                 return Err(refused.map_or(StreamError::Cut, StreamError::from).into());
             }
             State::Body(forward) => {
-                while forward.finish()? {
+                while forward.finish(&mut [])? != Step::Nothing {
                     self.inner.write_all(forward.plain())?;
                 }
             }
@@ -80,7 +84,7 @@ impl<'a, W: Write> DecryptingWriter<'a, W> {
                 let space = forward.space()?;
                 let len = space.len().min(data.len());
                 space[..len].copy_from_slice(&data[..len]);
-                if forward.advance(len)? {
+                if forward.advance(len, &mut [])? != Step::Nothing {
                     self.inner.write_all(forward.plain())?;
                 }
                 Ok(len)

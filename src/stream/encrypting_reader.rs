@@ -43,8 +43,16 @@ struct Anywhere<R> {
     base: u64,
     /// At the last seek; `None` if that failed.
     lens: Option<Lens>,
-    /// The chunk that is sealed.
+    /// The chunk that was read last.
     loaded: Option<u64>,
+}
+
+/// A chunk whose plaintext is there.
+struct Filled {
+    index: u64,
+    last: bool,
+    /// Where in the stream its frame begins.
+    at: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -104,22 +112,37 @@ impl<R: Read> EncryptingReader<R> {
         }
     }
 
-    /// Seals the next chunk; false at the end.
-    fn next_chunk(&mut self) -> Result<bool, StreamError> {
+    /// Seals the next chunk; `None` at the end. If all of its frame is asked for and `into` has space for it, it goes there, and this
+    /// gives its length; else 0.
+    fn next_chunk(&mut self, into: &mut [u8]) -> Result<Option<usize>, StreamError> {
+        let Some(Filled { index, last, at }) = self.next_filled()? else {
+            return Ok(None);
+        };
+        if at == self.position
+            && let Some(len) = self.sealer.seal_to(index, last, into)
+        {
+            self.sealed_at = at + len as u64;
+            return Ok(Some(len));
+        }
+        self.sealer.seal(index, last)?;
+        self.sealed_at = at;
+        Ok(Some(0))
+    }
+
+    /// Has the sealer get the plaintext of the next chunk.
+    fn next_filled(&mut self) -> Result<Option<Filled>, StreamError> {
         if let Some(anywhere) = &mut self.random {
-            let sealed_at = anywhere.load(&mut self.source, &mut self.sealer, self.position)?;
-            self.sealed_at = sealed_at.unwrap_or(self.sealed_at);
-            return Ok(sealed_at.is_some());
+            return anywhere.fill(&mut self.source, &mut self.sealer, self.position);
         }
         if self.done {
-            return Ok(false);
+            return Ok(None);
         }
         let last = self.fill()?;
-        self.sealed_at += self.sealer.sealed().len() as u64;
-        self.sealer.seal(self.index, last)?;
+        let index = self.index;
+        let at = self.sealed_at + self.sealer.sealed().len() as u64;
         self.index += 1;
         self.done = last;
-        Ok(true)
+        Ok(Some(Filled { index, last, at }))
     }
 
     /// Reads the plaintext of the next chunk and one byte more; gives whether there was none.
@@ -160,8 +183,13 @@ impl<R: Read> Read for EncryptingReader<R> {
             return Ok(0);
         }
         while self.ready().is_empty() {
-            if !self.next_chunk()? {
-                return Ok(0);
+            match self.next_chunk(into)? {
+                None => return Ok(0),
+                Some(0) => {}
+                Some(len) => {
+                    self.position += len as u64;
+                    return Ok(len);
+                }
             }
         }
         let ready = self.ready();
@@ -173,13 +201,13 @@ impl<R: Read> Read for EncryptingReader<R> {
 }
 
 impl<R: Read> Anywhere<R> {
-    /// Seals the chunk that has this position; gives where in the stream its frame begins, or `None` past the end.
-    fn load(
+    /// Reads the plaintext of the chunk that has this position; `None` past the end.
+    fn fill(
         &mut self,
         source: &mut R,
         sealer: &mut Sealer,
         position: u64,
-    ) -> Result<Option<u64>, StreamError> {
+    ) -> Result<Option<Filled>, StreamError> {
         let layout = sealer.layout();
         let Some((index, _)) = layout.frame_of(position) else {
             return Ok(None);
@@ -205,9 +233,9 @@ impl<R: Read> Anywhere<R> {
             return Err(StreamError::Shrunk);
         }
         sealer.advance(len);
-        sealer.seal(index, last)?;
         self.loaded = Some(index);
-        Ok(layout.frame_at(index))
+        let filled = |at| Filled { index, last, at };
+        Ok(layout.frame_at(index).map(filled))
     }
 }
 

@@ -61,6 +61,11 @@ impl<W: Write> EncryptingWriter<W> {
             return Err(StreamError::Failed.into());
         }
         self.sealer.seal(self.index, last)?;
+        self.write_sealed()
+    }
+
+    fn write_sealed(&mut self) -> io::Result<()> {
+        self.failed = true;
         self.inner.write_all(self.sealer.sealed())?;
         self.index += 1;
         self.failed = false;
@@ -76,6 +81,11 @@ impl<W: Write> Write for EncryptingWriter<W> {
         // A full chunk is sealed when it is known not to be the last.
         if self.failed || self.sealer.space().is_empty() {
             self.write_chunk(false)?;
+        }
+        // More comes after it, so it is not the last.
+        let chunk = self.sealer.layout().chunk().len();
+        if data.len() > chunk && self.sealer.seal_from(self.index, &data[..chunk]) {
+            return self.write_sealed().map(|()| chunk);
         }
         let space = self.sealer.space();
         let len = space.len().min(data.len());

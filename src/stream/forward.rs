@@ -25,6 +25,17 @@ pub(super) struct Forward {
     expected: Option<Index>,
 }
 
+/// What came of bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// No chunk was opened.
+    Nothing,
+    /// One was; its plaintext holds until more bytes come.
+    Opened,
+    /// One was, and its plaintext, so long, is where it was wanted.
+    Given(usize),
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Chunks,
@@ -102,51 +113,63 @@ impl Forward {
         Ok(STREAM_FRAME_HEAD_LEN + self.frames.head()?.len + TAG_LEN)
     }
 
-    /// So many bytes were put there. Gives whether a chunk was opened; its plaintext holds until more bytes come.
-    pub fn advance(&mut self, len: usize) -> Result<bool, StreamError> {
+    /// So many bytes were put there. Plaintext goes into `out` if it fits there.
+    pub fn advance(&mut self, len: usize, out: &mut [u8]) -> Result<Step, StreamError> {
         self.filled += len;
         if len > 0 && self.state == State::Ended {
             return Err(StreamError::Trailing);
         }
         // The length of a frame is known when its head is.
         if self.filled < self.wanted()? {
-            return Ok(false);
+            return Ok(Step::Nothing);
         }
         if self.frames.compress() {
             self.open_framed()
         } else {
             let frame_len = self.filled - 1;
             let ahead = self.frames.buffer()[frame_len];
-            let opened = self.open_bare(false, frame_len)?;
+            let step = self.open_bare(false, frame_len, out)?;
             self.ahead = Some(ahead);
-            Ok(opened)
+            Ok(step)
         }
     }
 
-    /// No more bytes come. Gives whether a chunk was opened by that; if not, the end was verified.
-    pub fn finish(&mut self) -> Result<bool, StreamError> {
+    /// No more bytes come. If no chunk is opened by that, the end was verified.
+    pub fn finish(&mut self, out: &mut [u8]) -> Result<Step, StreamError> {
         match self.state {
-            State::Ended if self.filled == 0 => Ok(false),
+            State::Ended if self.filled == 0 => Ok(Step::Nothing),
             State::Chunks if !self.frames.compress() => {
                 if self.ahead.is_some() {
                     self.space()?;
                 }
                 self.state = State::Ended;
-                self.open_bare(true, self.filled)
+                self.open_bare(true, self.filled, out)
             }
             _ => Err(StreamError::Cut),
         }
     }
 
-    fn open_bare(&mut self, last: bool, frame_len: usize) -> Result<bool, StreamError> {
-        self.frames.open_bare(self.index, last, frame_len)?;
-        self.plaintext_len += self.frames.plain().len() as u64;
+    fn open_bare(
+        &mut self,
+        last: bool,
+        frame_len: usize,
+        out: &mut [u8],
+    ) -> Result<Step, StreamError> {
+        let (frames, index) = (&mut self.frames, self.index);
+        let given = frames.open_bare_into(index, last, frame_len, out)?;
+        let (len, step) = if let Some(len) = given {
+            (len, Step::Given(len))
+        } else {
+            frames.open_bare(index, last, frame_len)?;
+            (frames.plain().len(), Step::Opened)
+        };
+        self.plaintext_len += len as u64;
         self.pass(frame_len)?;
         self.index += 1;
-        Ok(true)
+        Ok(step)
     }
 
-    fn open_framed(&mut self) -> Result<bool, StreamError> {
+    fn open_framed(&mut self) -> Result<Step, StreamError> {
         let expected = self.expected.as_mut().expect("it is compressed");
         let (at, frame_len) = (self.position, self.filled);
         if let Some(due) = expected.due(self.state == State::Ending) {
@@ -161,7 +184,7 @@ impl Forward {
             }
             expected.placed(due, at);
             self.pass(frame_len)?;
-            return Ok(false);
+            return Ok(Step::Nothing);
         }
         if self.state == State::Ending {
             let end = self.frames.open_end(at)?;
@@ -170,7 +193,7 @@ impl Forward {
             }
             self.pass(frame_len)?;
             self.state = State::Ended;
-            return Ok(false);
+            return Ok(Step::Nothing);
         }
         if self.frames.open_chunk(self.index)? {
             self.state = State::Ending;
@@ -179,7 +202,7 @@ impl Forward {
         self.plaintext_len += self.frames.plain().len() as u64;
         self.pass(frame_len)?;
         self.index += 1;
-        Ok(true)
+        Ok(Step::Opened)
     }
 
     /// The next frame begins.

@@ -100,12 +100,34 @@ impl<R: Read> Random<R> {
             return Ok(0);
         }
         let chunk = self.frames.layout().chunk();
+        if let Some(count) = self.read_whole(source, into, len)? {
+            self.position += count as u64;
+            return Ok(count);
+        }
         self.load(source, chunk.chunk_of(self.position), len)?;
         let plain = &self.frames.plain()[chunk.within(self.position)..];
         let count = plain.len().min(into.len());
         into[..count].copy_from_slice(&plain[..count]);
         self.position += count as u64;
         Ok(count)
+    }
+
+    /// Opens a chunk that is wanted from its first byte on into `into`, if all of it fits there. Gives its length then. Saves a copy.
+    fn read_whole(
+        &mut self,
+        source: &mut R,
+        into: &mut [u8],
+        len: u64,
+    ) -> Result<Option<usize>, StreamError> {
+        let layout = self.frames.layout();
+        let (chunk, last) = (layout.chunk(), layout.last_chunk(len));
+        let index = chunk.chunk_of(self.position);
+        let is_whole = chunk.within(self.position) == 0 && into.len() >= chunk.len();
+        if !is_whole || index == last || self.loaded == Some(index) || self.end.is_some() {
+            return Ok(None);
+        }
+        let frame_len = self.read_bare(source, index, chunk.len())?;
+        self.frames.open_bare_into(index, false, frame_len, into)
     }
 
     fn load(&mut self, source: &mut R, index: u64, len: u64) -> Result<(), StreamError> {
@@ -141,11 +163,22 @@ impl<R: Read> Random<R> {
         last: bool,
         plain_len: usize,
     ) -> Result<(), StreamError> {
+        let frame_len = self.read_bare(source, index, plain_len)?;
+        self.frames.open_bare(index, last, frame_len)
+    }
+
+    /// Reads a frame into the buffer; gives how long it is.
+    fn read_bare(
+        &mut self,
+        source: &mut R,
+        index: u64,
+        plain_len: usize,
+    ) -> Result<usize, StreamError> {
         self.loaded = None;
         let at = self.frames.layout().frame_at(index);
         let len = plain_len + TAG_LEN;
         self.read_at(source, at.ok_or(StreamError::TooLong)?, 0, len)?;
-        self.frames.open_bare(index, last, len)
+        Ok(len)
     }
 
     fn load_framed(

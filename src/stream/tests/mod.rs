@@ -6,3 +6,4 @@ mod lengths;
 mod locks;
 mod round;
 mod sources;
+mod space;
