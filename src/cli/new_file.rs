@@ -2,17 +2,18 @@
 //!
 //! It has no name until then, where the file system can do that (`O_TMPFILE`): then not even a process that is killed leaves
 //! anything behind. Elsewhere it has another name beside, which is removed on errors and signals. What is no regular file, such
-//! as a device or a pipe, is written as it is.
+//! as a device or a pipe, is written as it is; and so is what is named as an open file of this process (`/dev/stdout`,
+//! `/dev/fd/3`), from where it stands on: replacing it would destroy what others have written there.
 
 use super::{
     error::CliError,
     exit::Exit,
     signals::{Event, Signals},
 };
-use crate::crypto::fill_random;
+use crate::{crypto::fill_random, sys};
 use data_encoding::HEXLOWER;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, openat},
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, linkat, openat},
     io::Errno,
 };
 use std::{
@@ -20,10 +21,13 @@ use std::{
     io::{self, ErrorKind, Write},
     os::{
         fd::AsRawFd,
-        unix::fs::{OpenOptionsExt, PermissionsExt},
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
+
+/// Links that the system follows on one way.
+const LINKS_MAX: usize = 40;
 
 /// A file on its way to its name.
 pub struct NewFile {
@@ -35,7 +39,7 @@ pub struct NewFile {
 
 /// How it gets its name.
 enum Way {
-    /// It has it already: it is something else than a regular file.
+    /// It has it already: it is something else than a regular file, or open for others.
     There,
     /// It has none.
     Nameless { target: PathBuf },
@@ -65,7 +69,7 @@ impl NewFile {
         &self.file
     }
 
-    /// May it have holes? What is something else than a regular file may not.
+    /// May it have holes? What is something else than a regular file, or open for others, may not.
     pub fn is_regular(&self) -> bool {
         !matches!(self.way, Way::There)
     }
@@ -131,6 +135,10 @@ impl Drop for NewFile {
 
 fn begin(path: &Path, mode: u32) -> io::Result<NewFile> {
     let named = path.to_owned();
+    if let Some(file) = open_already(path)? {
+        let way = Way::There;
+        return Ok(NewFile { file, named, way });
+    }
     let old = match fs::metadata(path) {
         Ok(old) if old.is_dir() => return Err(ErrorKind::IsADirectory.into()),
         Ok(old) if !old.is_file() => {
@@ -152,9 +160,43 @@ fn begin(path: &Path, mode: u32) -> io::Result<NewFile> {
     };
     let (file, way) = open_new(target, mode)?;
     if let Some(old) = old {
+        // Root gives it to whom it was; others may not, and have it themselves.
+        let (uid, gid) = (Uid::from_raw(old.uid()), Gid::from_raw(old.gid()));
+        if fchown(&file, Some(uid), Some(gid)).is_err() {
+            let _ = fchown(&file, None, Some(gid));
+        }
         fchmod(&file, Mode::from_raw_mode(old.permissions().mode() & 0o777))?;
     }
     Ok(NewFile { file, named, way })
+}
+
+/// The file that a path names as an open one, by a link or several: as it was opened, so that its position counts, and whether it
+/// appends.
+fn open_already(path: &Path) -> io::Result<Option<File>> {
+    let own = Path::new("/proc/self").canonicalize();
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let (Ok(dir), Some(name)) = (dir_of(&path).canonicalize(), path.file_name()) else {
+            return Ok(None);
+        };
+        if dir.ends_with("fd") && dir.starts_with("/proc") {
+            let number = name.to_str().and_then(|name| name.parse().ok());
+            let is_own = own.as_ref().is_ok_and(|own| dir.starts_with(own));
+            return match number {
+                Some(number) if is_own => Ok(Some(sys::inherited(number)?.into())),
+                _ if fs::metadata(&path)?.is_file() => Err(io::Error::new(
+                    ErrorKind::Unsupported,
+                    "another process has it open; name the file itself",
+                )),
+                _ => Ok(None),
+            };
+        }
+        match fs::read_link(dir.join(name)) {
+            Ok(to) => path = dir.join(to),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(None)
 }
 
 fn open_new(target: PathBuf, mode: u32) -> io::Result<(File, Way)> {
@@ -162,17 +204,17 @@ fn open_new(target: PathBuf, mode: u32) -> io::Result<(File, Way)> {
     if let Ok(file) = openat(CWD, dir_of(&target), flags, Mode::from_raw_mode(mode)) {
         return Ok((file.into(), Way::Nameless { target }));
     }
+    // What cannot be there needs nobody who waits for signals.
+    fs::metadata(dir_of(&target))?;
     let temporary = temporary_beside(&target);
+    // Before it is there: no signal may come in between.
+    remove_at_signals(temporary.clone())?;
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .open(&temporary)?;
-    let way = Way::Beside {
-        target,
-        temporary: temporary.clone(),
-    };
-    remove_at_signals(temporary)?;
+    let way = Way::Beside { target, temporary };
     Ok((file, way))
 }
 

@@ -1,10 +1,12 @@
-//! Receiving an open file over a Unix socket, as `fusermount3` hands over `/dev/fuse`.
+//! Open files that come from others: over a Unix socket, as `fusermount3` hands over `/dev/fuse`, or from who started the process.
+
+#![allow(unsafe_code)]
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use std::{
     io::{self, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, FromRawFd, OwnedFd},
 };
 
 /// Waits for one message on a connected Unix socket and takes the descriptor that comes with it
@@ -46,6 +48,30 @@ pub fn recv_fd(socket: impl AsFd) -> io::Result<OwnedFd> {
     }
 }
 
+/// Another descriptor of the open file that this process was given under this number by who started it: with the same position and
+/// the same flags, close-on-exec.
+///
+/// # Errors
+/// `EBADF` for a number without one, and for descriptors of its own: these are all close-on-exec, and no such descriptor comes from
+/// outside.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointer, and says of a number that is no descriptor that it is none.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    if flags == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(rustix::io::Errno::BADF.into());
+    }
+    // SAFETY: as above; it changes nothing about the descriptor that is there.
+    let fd = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if fd == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the system has just made it, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,7 +79,10 @@ mod tests {
     use std::{
         fs::File,
         io::{IoSlice, Read, Write},
-        os::{fd::BorrowedFd, unix::net::UnixStream},
+        os::{
+            fd::{AsRawFd, BorrowedFd},
+            unix::net::UnixStream,
+        },
     };
 
     fn send(socket: &UnixStream, files: &[BorrowedFd<'_>]) {
@@ -113,6 +142,28 @@ mod tests {
             // No writer is left, or this would wait forever.
             assert_eq!(io::BufReader::new(read_end).bytes().count(), 0);
         }
+    }
+
+    #[test]
+    fn what_is_inherited_has_the_position_of_the_other_and_own_descriptors_are_none() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"first").unwrap();
+        let number = file.as_raw_fd();
+        let refused = |number| inherited(number).unwrap_err().raw_os_error();
+        let none = Some(rustix::io::Errno::BADF.raw_os_error());
+        assert_eq!(
+            (refused(number), refused(-1), refused(1 << 20)),
+            (none, none, none)
+        );
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+        File::from(inherited(number).unwrap())
+            .write_all(b", second")
+            .unwrap();
+        file.write_all(b", third").unwrap();
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "first, second, third");
     }
 
     #[test]

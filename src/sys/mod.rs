@@ -13,7 +13,7 @@ mod process;
 mod scheduling;
 mod secret;
 
-pub use descriptor::recv_fd;
+pub use descriptor::{inherited, recv_fd};
 pub use fuse::clone_fuse;
 pub use memory::{advise_huge_pages, available_memory, can_hold};
 pub use mount::{MountFlags, mount_fuse, unmount};
