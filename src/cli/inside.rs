@@ -31,6 +31,8 @@ use std::{
 
 /// What is read at once, in bytes: enough for several cores.
 const PIECE_LEN: usize = 1 << 20;
+/// The same where it is damaged: the least that a chunk has.
+const LEAST_LEN: u64 = 4096;
 
 /// Something in a vault, for messages.
 #[derive(Clone, Copy)]
@@ -165,11 +167,20 @@ pub fn copy(
 ) -> Result<(), CliError> {
     let mut piece = vec![0; PIECE_LEN];
     let mut at = range.start;
+    let mut most = PIECE_LEN as u64;
     while at < range.end {
-        let left = usize::try_from(range.end - at).unwrap_or(PIECE_LEN);
-        let len = left.min(PIECE_LEN);
-        let read = vault.read(ino, at, &mut piece[..len]);
-        let len = read.map_err(|error| named.failed(error))?;
+        // Up to a border of the least chunks, which is one of all others at times.
+        let end = at.saturating_add(most) / LEAST_LEN * LEAST_LEN;
+        let len = usize::try_from(end.min(range.end) - at).unwrap_or(PIECE_LEN);
+        let len = match vault.read(ino, at, &mut piece[..len]) {
+            Ok(len) => len,
+            // What is before the damage comes first.
+            Err(error) if error.is_damage() && most > LEAST_LEN => {
+                most /= 2;
+                continue;
+            }
+            Err(error) => return Err(named.failed(error)),
+        };
         if len == 0 {
             break;
         }
