@@ -200,6 +200,52 @@ fn ciphertext_is_not_written_to_a_terminal() {
     }
 }
 
+/// On a terminal, with an input that takes longer than nothing is shown. Gives all that is shown.
+fn slow_session(name: &str, arguments: &[&str], input: &[u8]) -> String {
+    let directory = Directory::new();
+    std::fs::write(directory.path().join("key"), [7; 32]).unwrap();
+    let fifo = directory.path().join("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let arguments = [&[name, "--key-file", "key", "fifo"], arguments].concat();
+    let session = Session::start_in(directory, "", &arguments);
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+    let (head, tail) = input.split_at(input.len() - 1);
+    writer.write_all(head).unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    writer.write_all(tail).unwrap();
+    drop(writer);
+    let (status, shown) = session.end();
+    assert!(status.success(), "{shown}");
+    shown
+}
+
+#[test]
+fn progress_is_shown_where_it_takes_nothing_away() {
+    let plain = "a line of text\n".repeat(5000);
+    let shown = slow_session("encrypt", &["out"], plain.as_bytes());
+    assert!(shown.contains("encrypting: 7"), "{shown:?}");
+    let directory = Directory::new();
+    std::fs::write(directory.path().join("key"), [7; 32]).unwrap();
+    std::fs::write(directory.path().join("plain"), &plain).unwrap();
+    let encrypted = Command::new(env!("CARGO_BIN_EXE_wardfs"))
+        .args(["encrypt", "--key-file", "key", "plain"])
+        .current_dir(directory.path())
+        .output();
+    let stream = encrypted.unwrap().stdout;
+    let shown = slow_session("decrypt", &["out"], &stream);
+    assert!(shown.contains("decrypting: 7"), "{shown:?}");
+    // Nothing but the plaintext where that is shown itself.
+    let shown = slow_session("decrypt", &[], &stream);
+    assert!(shown == plain.replace('\n', "\r\n"), "{shown:?}");
+}
+
 #[test]
 fn the_passphrase_of_a_stream_is_asked_for_where_the_data_does_not_come_from() {
     let directory = Directory::new();

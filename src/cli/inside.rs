@@ -296,7 +296,7 @@ pub fn get(args: &GetArgs) -> Result<(), CliError> {
     }
     let out = into_directory(&args.out, names(&args.path).last());
     let file = NewFile::begin(&out, u32::from(stat.mode) & 0o777)?;
-    let _progress = follow(&done, stat.size);
+    let _progress = (!file.file().is_terminal()).then(|| follow(&done, stat.size));
     if file.is_regular() {
         sparse::copy_out(&vault, &stat, named, &done, &file)?;
     } else {

@@ -75,7 +75,8 @@ pub fn decrypt(args: &DecryptArgs) -> Result<(), CliError> {
     let mut input = Input::open(args.way.input.as_ref())?;
     let output = Output::begin(args.way.output.as_ref(), PLAINTEXT_MODE)?;
     let lock = Lock::read(&args.lock, Purpose::Existing, input.is_stdin())?;
-    let _progress = input.progress("decrypting");
+    // A line there would take away lines of what is shown.
+    let _progress = (!output.is_terminal()).then(|| input.progress("decrypting"));
     let (named, count) = (input.named(), input.count());
     let told = |error: io::Error| match error.downcast::<StreamError>() {
         Ok(source) => failed("decrypt", &named, source),
