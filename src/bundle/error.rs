@@ -37,6 +37,9 @@ pub enum BundleError {
         /// What is wrong.
         source: Box<BundleError>,
     },
+    /// Of the bundle nothing is left when devices are left out.
+    #[error("all that is in it are devices, which only root may make")]
+    OnlyDevices,
     /// What has the name stays.
     #[error("something has that name in the vault already")]
     Exists,

@@ -110,8 +110,10 @@ pub fn import<R: Read>(
     let finished = build.all(*top, records, stop);
     let imported = build.imported;
     build.let_go();
-    let done = finished
-        .and_then(|()| publish(vault, (staging.dir(), &own), (dir, &name), options.replace));
+    let done = finished.and_then(|()| match imported {
+        Imported { nodes: 0, .. } => Err(BundleError::OnlyDevices),
+        _ => publish(vault, (staging.dir(), &own), (dir, &name), options.replace),
+    });
     // What this cannot remove goes at the next opening; it keeps nobody from what is there, or is not.
     if let Err(error) = staging.end().and_then(|()| vault.sync_all()) {
         log::warn!("what an import has left is still there: {error}");
@@ -141,10 +143,6 @@ fn publish(vault: &Vault, from: (u64, &[u8]), to: (u64, &[u8]), replace: bool) -
                 Err(error) => return Err(error.into()),
             },
             Err(VaultError::Exists) => return Err(BundleError::Exists),
-            // All there was to take in were devices.
-            Err(VaultError::NotFound) => {
-                return Err(BundleError::Damaged("there is nothing to take in"));
-            }
             Err(error) => return Err(error.into()),
         }
     }

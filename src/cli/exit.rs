@@ -276,7 +276,7 @@ pub fn of_bundle(error: &BundleError) -> Exit {
         BundleError::Damaged(_) | BundleError::Chunk(_) | BundleError::TooDeep => Exit::Damaged,
         BundleError::Entry { source, .. } | BundleError::After { source, .. } => of_bundle(source),
         BundleError::Vault(error) => of_vault(error),
-        BundleError::Exists | BundleError::Stopped => Exit::Other,
+        BundleError::Exists | BundleError::Stopped | BundleError::OnlyDevices => Exit::Other,
         BundleError::Io(_) => Exit::Io,
     }
 }

@@ -243,6 +243,30 @@ fn a_name_that_an_import_needs_is_refused_and_nothing_of_it_is_lost() {
 }
 
 #[test]
+fn a_bundle_of_devices_alone_is_not_damaged_for_who_may_make_none() {
+    let stream = stream(&[
+        node("null", BundleContent::CharDevice(0x0103)),
+        BundleRecord::End { nodes: 1 },
+    ]);
+    let to = gcm();
+    let vault = open(&to);
+    let mine = ImportOptions {
+        owners: Owners::All(1000, 100),
+        ..KEPT
+    };
+    let place = Destination::Into(ROOT_INO);
+    let refused = import_as(&vault, &stream[..], &place, &mine);
+    assert!(
+        matches!(refused, Err(BundleError::OnlyDevices)),
+        "{refused:?}"
+    );
+    assert_eq!(tree(&vault, ROOT_INO).len(), 1);
+    import(&vault, &stream).unwrap();
+    vault.close().unwrap();
+    assert_eq!(damage(&to), "[]");
+}
+
+#[test]
 fn the_mark_of_an_import_is_nobody_elses() {
     let mark = b"wardfs.import";
     let vault = open(&gcm());
