@@ -19,7 +19,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// a stream that was cut or extended is an error there, and the length is known; afterwards every chunk is verified when it
 /// is read, and one that is damaged is an error at its bytes alone.
 ///
-/// The stream begins where the source stands, and goes up to its end.
+/// The stream begins where the source stands, and goes up to its end. Nobody else may move the source.
 pub struct DecryptingReader<R> {
     source: R,
     header: StreamHeader,

@@ -13,10 +13,15 @@ use std::io::{self, Read, Seek, SeekFrom};
 ///
 /// Over a plain [`Read`] it goes forward. Over [`Read`] and [`Seek`] it also seeks, unless the stream is compressed: a chunk is
 /// then read and sealed again. The same content gives the same bytes; where the source was changed, other bytes come that show
-/// no more than that (and a stream that was read partly before and partly after may not open). The length is the one that the
-/// source has at a seek.
+/// no more than that. The length is the one that the source has at a seek.
 ///
-/// The plaintext begins where the source stands, and goes up to its end.
+/// All that one reader gives has one header. A stream that was read partly before and partly after a change has chunks of both, each
+/// at its own place, and may open; so may what somebody puts together who has both. Where versions must not be mixed, make a new
+/// reader, and with it a new header, for each.
+///
+/// The plaintext begins where the source stands, and goes up to its end. Nobody else may move the source: it is read on from where it
+/// stands, and where it stands at the first seek, less what was read, is where the plaintext begins. (Two readers over one open file
+/// move each other's; each needs a file that it has opened itself.)
 pub struct EncryptingReader<R> {
     source: R,
     header: Vec<u8>,

@@ -73,6 +73,39 @@ fn a_changed_source_shows_which_chunks_changed_and_nothing_else() {
     assert!(WAYS[0].1(&after).0 == *source.0.borrow());
 }
 
+/// Chunks stand at their places, and belong to their header: to no version of what was read under it.
+#[test]
+fn versions_under_one_header_can_be_mixed_at_their_places_and_those_of_two_headers_never() {
+    let key = key();
+    let old = plain(5 * 4096 + 100);
+    let source = Shared::new(old.clone());
+    let new_reader =
+        || EncryptingReader::new(source.clone(), &[Access::Key(&key)], &options(false)).unwrap();
+    let read = |reader: &mut EncryptingReader<Shared>| {
+        let mut stream = Vec::new();
+        reader.rewind().unwrap();
+        reader.read_to_end(&mut stream).unwrap();
+        stream
+    };
+    let mut reader = new_reader();
+    let one = read(&mut reader);
+    let new: Vec<u8> = old[..3 * 4096 + 9].iter().map(|byte| byte ^ 0x55).collect();
+    source.0.borrow_mut().clone_from(&new);
+    let other = read(&mut reader);
+    let of_two_headers = read(&mut new_reader());
+    // The beginning of the old one with the end of the new one, which is shorter.
+    let border = 161 + 2 * 4112;
+    let mixed = |tail: &[u8]| [&one[..border], &tail[border..]].concat();
+    let expected = [&old[..2 * 4096], &new[2 * 4096..]].concat();
+    for (way, read) in WAYS {
+        let (given, result) = read(&mixed(&other));
+        assert!(result.is_ok() && given == expected, "{way}");
+        assert!(read(&mixed(&of_two_headers)).1.is_err(), "{way}");
+        let moved = [&one[..border], &other[border - 4112..]].concat();
+        assert!(read(&moved).1.is_err(), "{way}: at another place");
+    }
+}
+
 #[test]
 fn a_source_that_becomes_shorter_is_an_error_and_no_end() {
     let key = key();
