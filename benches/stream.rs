@@ -2,14 +2,16 @@
 //!
 //! For each size of chunks, and for short contents, prints MiB a second and the share of the bare suite's, the best of many short
 //! rounds each, so that other work of the machine hits few of them. Ends with an error if a way falls below 80 % where a MiB or more
-//! goes through, whatever the size of chunks. Of shorter contents it tells what header and keys cost.
+//! goes through, whatever the size of chunks. Of shorter contents it tells what header and keys cost. With compression it is beside
+//! the suite with LZ4.
 
 use std::{
     io::{self, Cursor, Read, Seek, Write},
     time::{Duration, Instant},
 };
 use wardfs::{
-    crypto::{FileKey, LockKey, Nonce, Suite},
+    codec::Packer,
+    crypto::{Aead, FileKey, LockKey, Nonce, Suite, Tag},
     format::ChunkSize,
     stream::{
         Access, DecryptingReader, DecryptingWriter, EncryptingReader, EncryptingWriter, Options,
@@ -61,43 +63,98 @@ fn write(mut writer: impl Write, data: &[u8]) {
 fn main() {
     let mut slow = false;
     for log2 in [12, 14, 16, 18] {
-        slow |= compare(log2, ROUND_LEN);
+        slow |= compare(log2, ROUND_LEN, false);
     }
     for len in [64 << 10, 1 << 20] {
-        slow |= compare(16, len);
+        slow |= compare(16, len, false);
     }
+    slow |= compare(16, ROUND_LEN, true);
     assert!(
         !slow,
         "a stream has less than 80 % of the bare suite's throughput"
     );
 }
 
+/// The suite alone, or behind LZ4.
+struct Bare {
+    aead: Aead,
+    packer: Option<Packer>,
+}
+
+/// A chunk as the bare suite gives it.
+struct Sealed {
+    packed: bool,
+    len: usize,
+    tag: Tag,
+}
+
+/// It has the same bytes to pass, chunk by chunk.
+const NONCE: Nonce = Nonce([0; 12]);
+
+impl Bare {
+    fn new(compress: bool) -> Bare {
+        Bare {
+            aead: FileKey::from_bytes(&[1; 32]).chunk_aead(Suite::Aes256GcmSiv),
+            packer: compress.then(Packer::default),
+        }
+    }
+
+    fn seal(&self, plain: &[u8], into: &mut [u8]) -> Sealed {
+        let mut seal = |packed, text: &[u8]| {
+            let len = text.len();
+            let tag = self.aead.seal_into(&NONCE, &[], text, &mut into[..len]);
+            Sealed { packed, len, tag }
+        };
+        let packer = self.packer.as_ref();
+        let short = packer.and_then(|packer| packer.pack(plain, |text| seal(true, text)));
+        short.unwrap_or_else(|| seal(false, plain))
+    }
+
+    /// `text` gets the plaintext, or the compressed form of what `plain` gets.
+    fn open(&self, from: &[u8], sealed: &Sealed, text: &mut [u8], plain: &mut [u8]) {
+        let text = &mut text[..sealed.len];
+        let opened = (self.aead).open_into(&NONCE, &[], &from[..sealed.len], &sealed.tag, text);
+        opened.expect("it opens");
+        if sealed.packed {
+            Packer::unpack(text, plain).expect("it is unpacked");
+        }
+    }
+}
+
+/// Noise, or text over and over.
+fn content(len: usize, compress: bool) -> Vec<u8> {
+    let mut plain = vec![0; len];
+    if compress {
+        let text = include_bytes!("../docs/format.md");
+        let bytes = plain.iter_mut().zip(text.iter().cycle());
+        bytes.for_each(|(byte, text)| *byte = *text);
+    } else {
+        blake3::Hasher::new().finalize_xof().fill(&mut plain);
+    }
+    plain
+}
+
 /// Gives whether one of them is too slow.
-fn compare(log2: u8, len: usize) -> bool {
+fn compare(log2: u8, len: usize, compress: bool) -> bool {
     let key = LockKey::from_bytes(&[7; 32]);
     let access = Access::Key(&key);
     let options = Options {
         chunk: ChunkSize::from_log2(log2).expect("a chunk size"),
+        compress,
         ..Options::default()
     };
-    // Content that does not compress.
-    let mut plain = vec![0; len];
-    blake3::Hasher::new().finalize_xof().fill(&mut plain);
+    let plain = content(len, compress);
     let mut stream = Vec::new();
     EncryptingReader::new(&plain[..], &[access], &options)
         .and_then(|mut reader| Ok(reader.read_to_end(&mut stream)?))
         .expect("it is encrypted");
 
-    let aead = FileKey::from_bytes(&[1; 32]).chunk_aead(Suite::Aes256GcmSiv);
     let chunk = options.chunk.len();
-    // The bare suite has the same bytes to pass, chunk by chunk, into one buffer.
-    let nonce = Nonce([0; 12]);
-    let mut bare = vec![0; len];
-    let chunks = plain.chunks(chunk).zip(bare.chunks_mut(chunk));
-    let tags: Vec<_> = chunks
-        .map(|(plain, out)| aead.seal_into(&nonce, &[], plain, out))
-        .collect();
-    let (mut buffer, mut opened) = (vec![0; chunk], vec![0; chunk]);
+    let bare = Bare::new(compress);
+    let mut frames = vec![0; len];
+    let chunks = plain.chunks(chunk).zip(frames.chunks_mut(chunk));
+    let sealed: Vec<_> = chunks.map(|(plain, out)| bare.seal(plain, out)).collect();
+    let (mut buffer, mut text, mut opened) = (vec![0; chunk], vec![0; chunk], vec![0; chunk]);
     let pieces = std::cell::RefCell::new(vec![0; PIECE_LEN]);
     let reader = |plain| EncryptingReader::new(plain, &[access], &options).expect("made");
     let mut ways: Vec<Way<'_>> = vec![
@@ -105,7 +162,7 @@ fn compare(log2: u8, len: usize) -> bool {
             "bare suite, seal",
             Box::new(|| {
                 for plain in plain.chunks(chunk) {
-                    aead.seal_into(&nonce, &[], plain, &mut buffer[..plain.len()]);
+                    bare.seal(plain, &mut buffer);
                 }
             }),
         ),
@@ -129,9 +186,8 @@ fn compare(log2: u8, len: usize) -> bool {
         (
             "bare suite, open",
             Box::new(|| {
-                for (text, tag) in bare.chunks(chunk).zip(&tags) {
-                    aead.open_into(&nonce, &[], text, tag, &mut opened[..text.len()])
-                        .expect("it opens");
+                for (from, sealed) in frames.chunks(chunk).zip(&sealed) {
+                    bare.open(from, sealed, &mut text, &mut opened);
                 }
             }),
         ),
@@ -159,8 +215,11 @@ fn compare(log2: u8, len: usize) -> bool {
             }),
         ),
     ];
+    // What is compressed cannot be sought while it is encrypted.
+    ways.retain(|(name, _)| !compress || *name != "EncryptingReader, anywhere");
     let rounds = best(&mut ways, ROUND_LEN / len);
-    println!("{} KiB in chunks of {} KiB", len >> 10, chunk >> 10);
+    let how = if compress { ", compressed" } else { "" };
+    println!("{} KiB in chunks of {} KiB{how}", len >> 10, chunk >> 10);
     let (mut whole, mut slow) = (rounds[0], false);
     for ((name, _), time) in ways.iter().zip(&rounds) {
         if name.starts_with("bare") {
