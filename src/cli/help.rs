@@ -288,7 +288,8 @@ Encrypt the file IN, or standard input, to the file OUT, or to standard output.
 The result is a stream: it stands for itself, and needs nothing but the passphrase, the key file or the vault that it was locked \
 with. Whoever changes or cuts it makes it an error to decrypt.
 
-The file OUT is there when it is whole; after an error what was there before is as it was. A passphrase is asked for on the \
+The file OUT is there when it is whole; after an error what was there before is as it was. What is no file, or an open one \
+(`/dev/stdout`, `/dev/fd/3`), is written as it comes. A passphrase is asked for on the \
 terminal; it is the first line of standard input where that is no terminal and not what is encrypted.";
 
 /// Below the options of `wardfs encrypt --help`.
