@@ -9,7 +9,7 @@
 use super::{
     dir::StoredSums,
     error::{Result, VaultError},
-    file::{BlobSlot, INLINE_MAX, settle::Rendering},
+    file::{INLINE_MAX, IndexBlocks, OpenBlobs, settle::Rendering},
     header::Copies,
     hold::Holds,
     keyring::Keyring,
@@ -79,8 +79,10 @@ pub(super) struct Core {
     /// Payloads of files that no entry leads to but that are in use.
     pub orphans: Mutex<HashSet<PayloadId>>,
     pub contents: Mutex<ContentCache>,
-    /// Open payloads, the one opened first in front.
-    pub open_blobs: Mutex<VecDeque<Weak<BlobSlot>>>,
+    /// Payloads with open objects, the one opened first in front; once for each object.
+    pub open_blobs: Mutex<VecDeque<Weak<OpenBlobs>>>,
+    /// What is in memory of all indexes.
+    pub index_blocks: Arc<IndexBlocks>,
     /// The last segment whose checkpoint this mount has finished.
     pub applied: AtomicU64,
     /// Nodes that were read for a listing, oldest first.
@@ -211,6 +213,7 @@ impl Core {
             orphans: Mutex::default(),
             contents: Mutex::default(),
             open_blobs: Mutex::default(),
+            index_blocks: Arc::default(),
             applied: AtomicU64::new(0),
             listed: Mutex::default(),
             oldest_change: Mutex::new(None),

@@ -3,7 +3,7 @@
 //! Nothing is read or written here, and where an object belongs is not asked.
 use super::{
     error::{Result, in_object},
-    file::index::IndexSource,
+    file::index_source::IndexSource,
     guard::{self, ReadGuard},
 };
 use crate::{
@@ -161,6 +161,7 @@ impl Keyring {
         IndexSource {
             store,
             aead,
+            kept: None,
             vault: self.vault,
             file,
             payload,

@@ -44,7 +44,7 @@ mod unstored;
 mod zone;
 
 pub use error::{Result, VaultError};
-pub use file::{FILE_LEN_MAX, index::IndexSource};
+pub use file::{FILE_LEN_MAX, index_source::IndexSource};
 pub use guard::ReadGuard;
 pub use header::{Unlocker, change_passphrase, peek, stream_lock};
 pub use hold::Hold;

@@ -166,6 +166,7 @@ impl Core {
             let source = super::IndexSource {
                 store: &*self.store,
                 aead: &aead,
+                kept: None,
                 vault: self.keys.vault,
                 file: node.id,
                 payload: *id,

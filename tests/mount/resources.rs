@@ -30,8 +30,12 @@ const SETTLED: Duration = Duration::from_secs(120);
 const CHECKPOINT_AGE: Duration = Duration::from_millis(5500);
 
 fn resident(mount: &Mount) -> u64 {
+    memory(mount, "VmRSS:")
+}
+
+fn memory(mount: &Mount, which: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", mount.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
     let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
     kib.parse::<u64>().unwrap() * 1024
 }
@@ -157,6 +161,39 @@ fn a_directory_of_a_hundred_thousand_files_takes_little_memory() {
         modest(mount, "rm, and a checkpoint");
         mount.remount();
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn the_indexes_of_many_long_files_take_little_memory() {
+    const FILES: u64 = 50;
+    const PIECES: u64 = 400;
+    // A piece below each block of an index.
+    const APART: u64 = 4 * MIB;
+    mounted(|mount| {
+        let dir = mount.dir();
+        let file = |number: u64| dir.join(format!("file {number}"));
+        for number in 0..FILES {
+            let file = File::create(file(number)).unwrap();
+            for piece in 0..PIECES {
+                let bytes = noise(number * PIECES + piece, 512);
+                file.write_all_at(&bytes, piece * APART).unwrap();
+            }
+        }
+        mount.remount();
+        let before = resident(mount);
+        let mut bytes = vec![0; 512];
+        for number in 0..FILES {
+            let file = File::open(file(number)).unwrap();
+            for piece in 0..PIECES {
+                file.read_exact_at(&mut bytes, piece * APART).unwrap();
+                assert!(bytes == noise(number * PIECES + piece, 512));
+            }
+        }
+        let grown = resident(mount).saturating_sub(before);
+        println!("{} MiB, and {} MiB more", before / MIB, grown / MIB);
+        // All of them would take 120 MiB.
+        assert!(grown < 64 * MIB, "{} MiB", grown / MIB);
     });
 }
 

@@ -165,6 +165,7 @@ impl Core {
     /// Memory learns what is stored now.
     pub(super) fn complete(&self, snapshot: Snapshot, plan: Plan) {
         self.stored.fetch_add(1, SeqCst);
+        self.index_blocks.checkpoint_done();
         for done in &plan.dirs {
             let mut state = done.node.state.write();
             let Ok(dir) = state.dir_mut() else { continue };

@@ -18,8 +18,8 @@ use crate::{
         error::{Result, VaultError},
         file::{
             Birth,
-            index::IndexSource,
             index_snapshot::{IndexSnapshot, StoredBlock},
+            index_source::IndexSource,
             stored_bytes,
         },
     },
@@ -161,6 +161,7 @@ impl Core {
         let source = IndexSource {
             store: &*self.store,
             aead: &aead,
+            kept: None,
             vault: self.keys.vault,
             file: node.snap.node.id,
             payload: node.payload.id,

@@ -1,5 +1,5 @@
 //! Making holes of whole chunks, and what space that gives back.
-use super::FileData;
+use super::{FileData, slots::BlocksStay};
 use crate::{
     crypto::FileKey,
     vault::{core::Core, error::Result, node::Node},
@@ -10,18 +10,19 @@ use std::ops::Range;
 const BLOCKS_MAX: usize = 1024;
 
 impl Core {
-    /// Reads the index blocks that making holes of `chunks` will change, those around its ends. Afterwards it cannot fail:
-    /// what was done by half would be in no log.
+    /// Reads the index blocks that making holes of `chunks` will change, those around its ends. Afterwards it cannot fail, as long
+    /// as what this gives lives: what was done by half would be in no log.
     pub fn load_ends(
         &self,
         node: &Node,
         key: &FileKey,
         file: &FileData,
         chunks: &Range<u64>,
-    ) -> Result<()> {
+    ) -> Result<Option<BlocksStay>> {
         let Some(payload) = file.payload() else {
-            return Ok(());
+            return Ok(None);
         };
+        let stay = payload.slots.keep_blocks();
         // The first chunk is below every block that becomes the top when a file is cut.
         let ends = [
             0,
@@ -34,7 +35,8 @@ impl Core {
             let index = &mut payload.slots.map().index;
             ends.into_iter()
                 .try_for_each(|chunk| index.entry(source, chunk).map(drop))
-        })
+        })?;
+        Ok(Some(stay))
     }
 
     /// Makes holes of chunks. Readers see zeros at once; the slots stay as they are until the next checkpoint, for what the

@@ -7,41 +7,17 @@
 use super::{
     entries::Entries,
     index_snapshot::{IndexSnapshot, StoredBlock},
+    index_source::IndexSource,
 };
 use crate::{
-    crypto::Aead,
-    format::{
-        FileId, INDEX_FANOUT, IndexBlock, IndexEntry, IndexRoot, PayloadId, VaultId, index_path,
-    },
-    store::{ObjectPath, Store, StoreError},
-    vault::{
-        VaultError,
-        error::{Result, in_object},
-        file::stored_bytes,
-    },
+    format::{INDEX_FANOUT, IndexEntry, IndexRoot},
+    vault::{error::Result, file::stored_bytes},
 };
 use std::{collections::HashMap, ops::Range};
 
 pub(super) const FANOUT: u64 = INDEX_FANOUT as u64;
-/// Above this number half of the clean blocks are forgotten: 512 blocks are 2.6 MB and index 2 GiB in chunks of 16 KiB.
-const BLOCKS_MAX: usize = 512;
-
 /// Level and number.
 pub(super) type BlockId = (u8, u64);
-
-/// Where the blocks of one payload's index are read from.
-pub struct IndexSource<'a> {
-    /// Where they lie.
-    pub store: &'a dyn Store,
-    /// Gives what they are sealed with.
-    pub aead: &'a dyn Fn() -> Aead,
-    /// The vault.
-    pub vault: VaultId,
-    /// The file.
-    pub file: FileId,
-    /// The payload.
-    pub payload: PayloadId,
-}
 
 struct Block {
     entries: Entries,
@@ -53,6 +29,8 @@ struct Block {
 pub(in crate::vault) struct Index {
     top: u8,
     blocks: HashMap<BlockId, Block>,
+    /// A block was used since somebody looked.
+    used: bool,
 }
 
 impl Index {
@@ -72,6 +50,7 @@ impl Index {
         Index {
             top: root.height,
             blocks,
+            used: false,
         }
     }
 
@@ -95,7 +74,6 @@ impl Index {
             }
             at = until;
         }
-        self.forget_some();
         Ok(out)
     }
 
@@ -291,6 +269,7 @@ impl Index {
 
     /// A block, loaded if need be; `None`: all its entries are holes.
     fn block(&mut self, source: &IndexSource<'_>, id: BlockId) -> Result<Option<&Block>> {
+        self.used = true;
         if !self.blocks.contains_key(&id) {
             let Some(entries) = self.load(source, id)? else {
                 return Ok(None);
@@ -351,16 +330,26 @@ impl Index {
         Ok(())
     }
 
-    /// Every other one goes, as the map has them: reads here and there in a file with more blocks than may stay would find
-    /// nothing after all went at once.
-    fn forget_some(&mut self) {
-        if self.blocks.len() > BLOCKS_MAX {
-            let (top, mut goes) = (self.top, false);
-            self.blocks.retain(|&(level, _), block| {
-                goes = !goes;
-                block.changed != 0 || level == top || !goes
-            });
-        }
+    /// Blocks in memory, but for the top one.
+    pub fn below_top(&self) -> usize {
+        self.blocks.len() - 1
+    }
+
+    /// Was any block used since this was last asked?
+    pub fn was_used(&mut self) -> bool {
+        std::mem::take(&mut self.used)
+    }
+
+    /// Every other unchanged one goes, as the map has them: reads here and there in a file with more blocks than may stay would
+    /// find nothing after all went at once.
+    pub fn forget_half(&mut self) {
+        let (top, mut goes) = (self.top, false);
+        self.blocks.retain(|&(level, _), block| {
+            let may_go = block.changed == 0 && level != top;
+            goes ^= may_go;
+            !(may_go && goes)
+        });
+        self.blocks.shrink_to(2 * self.blocks.len());
     }
 
     /// What a checkpoint stores: all changed blocks. Those of the chunks it will fold must have been touched.
@@ -412,56 +401,6 @@ impl Index {
         if let Some(block) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
             block.entries.set(within(chunk), entry);
         }
-    }
-}
-
-impl IndexSource<'_> {
-    fn read(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<Entries> {
-        let block = self.block(level, number, entry)?;
-        Ok(Entries::from_slice(&block.entries[..]))
-    }
-
-    /// The block that the entry above speaks of.
-    ///
-    /// # Errors
-    /// `Damaged` and `Format` where it is not there or another; what the store says.
-    pub fn block(&self, level: u8, number: u64, entry: &IndexEntry) -> Result<IndexBlock> {
-        self.block_at(&index_path(&self.payload), level, number, entry)
-    }
-
-    /// The same of an index that lies elsewhere.
-    ///
-    /// # Errors
-    /// As for `block`.
-    pub fn block_at(
-        &self,
-        path: &ObjectPath,
-        level: u8,
-        number: u64,
-        entry: &IndexEntry,
-    ) -> Result<IndexBlock> {
-        let damaged = |what| VaultError::Damaged {
-            object: path.as_str().to_owned(),
-            what,
-        };
-        let blob = self.store.open(path, false).map_err(|error| match error {
-            StoreError::NotFound(_) => damaged("the index is missing"),
-            other => other.into(),
-        })?;
-        let mut bytes = vec![0; IndexBlock::STORED_LEN];
-        let got = blob.read_at(IndexBlock::offset(level, number), &mut bytes)?;
-        bytes.truncate(got);
-        let block = IndexBlock::open(
-            &bytes,
-            entry,
-            &(self.aead)(),
-            &self.vault,
-            &self.file,
-            &self.payload,
-            level,
-            number,
-        );
-        in_object(path.as_str(), block)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The changed blocks of an index, taken out of it and sealed by a checkpoint while the index goes on changing.
 use super::{
     entries::Entries,
-    index::{BlockId, FANOUT, IndexSource, within},
+    index::{BlockId, FANOUT, within},
+    index_source::IndexSource,
 };
 use crate::format::{IndexEntry, IndexRoot, ROOT_ENTRIES_MAX};
 use std::collections::BTreeMap;

@@ -4,14 +4,17 @@
 //! straight into the payload once it is whole; every other change becomes a patch, which the journal logs and a checkpoint
 //! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
 mod bind;
+mod blocks;
 mod clear;
 mod copy;
 mod early;
 mod entries;
 pub(super) mod index;
 pub(super) mod index_snapshot;
+pub(super) mod index_source;
 #[cfg(test)]
 mod index_tests;
+mod open;
 mod orphan;
 pub(super) mod overlay;
 mod punch;
@@ -27,6 +30,8 @@ mod straight;
 mod unlogged;
 mod write;
 
+pub(super) use blocks::IndexBlocks;
+pub(super) use open::OpenBlobs;
 pub(super) use straight::stored_bytes;
 pub(super) use unlogged::Unlogged;
 #[cfg(test)]
@@ -37,10 +42,8 @@ use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::FileKey,
     format::{ChunkSize, Origin, PayloadId},
-    store::Blob,
     vault::keyring,
 };
-use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
 
 /// Content up to this length lies in the guard. Most source files are shorter, and a guard with it still takes one read; 4
@@ -82,17 +85,12 @@ pub(super) enum FileBody {
 /// A payload and what is laid over it.
 pub(super) struct Payload {
     pub id: PayloadId,
-    pub blob: OpenBlob,
+    pub blobs: Arc<OpenBlobs>,
     pub birth: Birth,
     pub codec: LazyCodec,
     pub slots: Arc<Slots>,
     pub overlay: Overlay,
 }
-
-/// A payload's object while it is open; the vault closes the oldest when there are many.
-pub(super) type OpenBlob = Arc<BlobSlot>;
-/// What the vault's list of them refers to; it must not keep the object of a payload that is gone from being removed.
-pub(super) type BlobSlot = Mutex<Option<Arc<dyn Blob>>>;
 
 /// A payload's codec, made when it is first needed: its key schedule is long, and most files are only listed.
 pub(super) struct LazyCodec {
@@ -194,9 +192,9 @@ impl FileData {
     }
 }
 
-/// Its object is closed, though the list of open ones still names it: a removed file must give its space back.
+/// Its objects are closed, though the list of open ones still names them: a removed file must give its space back.
 impl Drop for Payload {
     fn drop(&mut self) {
-        self.blob.lock().take();
+        self.blobs.close();
     }
 }

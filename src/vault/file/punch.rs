@@ -105,7 +105,7 @@ impl Core {
         let key = Arc::clone(&state.key);
         let segment = self.journal.segment();
         let file = state.file_mut()?;
-        self.load_ends(
+        let _stay = self.load_ends(
             node,
             &key,
             file,

@@ -1,10 +1,10 @@
 //! Reading a file.
-use super::{FileBody, FileData, OpenBlob, Payload, index::IndexSource};
+use super::{FileBody, FileData, Payload};
 use crate::{
     codec::ChunkCodec,
     crypto::FileKey,
-    format::{FileId, IndexEntry, new_payload_path, payload_path},
-    store::{Blob, StoreError},
+    format::{IndexEntry, payload_path},
+    store::Blob,
     vault::{
         VaultError,
         core::Core,
@@ -13,11 +13,6 @@ use crate::{
     },
 };
 use std::{cell::RefCell, sync::Arc};
-
-/// Payloads kept open, unless the store lets us keep fewer: far below the 1,024 descriptors that a process gets by default.
-const OPEN_BLOBS_MAX: usize = 256;
-/// Of what the store lets us keep open, the part for those that wait for a sync (`journal/commit.rs`) and others.
-const OTHERS_SHARE: usize = 2;
 
 thread_local! {
     /// Frames as read, before they are opened. Kept, so that a read does not allocate.
@@ -63,24 +58,6 @@ impl Core {
         let content = Arc::new(self.read_inline_from_guard(node, state)?);
         self.keep_content(node.ino, Arc::clone(&content));
         Ok(content)
-    }
-
-    /// Where index blocks of a payload come from, for the length of `use_it`.
-    pub fn with_source<T>(
-        &self,
-        file: FileId,
-        key: &FileKey,
-        payload: &Payload,
-        use_it: impl FnOnce(&IndexSource<'_>) -> T,
-    ) -> T {
-        let aead = || key.index_aead(self.keys.suite);
-        use_it(&IndexSource {
-            store: &*self.store,
-            aead: &aead,
-            vault: self.keys.vault,
-            file,
-            payload: payload.id,
-        })
     }
 
     fn read_payload(
@@ -169,47 +146,6 @@ impl Core {
                 object: payload_path(&payload.id).as_str().to_owned(),
                 what: "the payload is missing",
             })
-    }
-
-    /// The payload's object, if it is there.
-    pub fn payload_blob(&self, payload: &Payload) -> Result<Option<Arc<dyn Blob>>> {
-        let mut blob = payload.blob.lock();
-        if blob.is_none() {
-            let mut opened_now = None;
-            let path = match payload.birth {
-                super::Birth::Unborn => return Ok(None),
-                super::Birth::New => new_payload_path(&payload.id),
-                super::Birth::Placing | super::Birth::Placed => payload_path(&payload.id),
-            };
-            match self.store.open(&path, false) {
-                Ok(opened) => opened_now = Some(opened),
-                Err(StoreError::NotFound(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-            blob.clone_from(&opened_now);
-            drop(blob);
-            if opened_now.is_some() {
-                self.note_open(&payload.blob);
-            }
-            return Ok(opened_now);
-        }
-        Ok(blob.clone())
-    }
-
-    /// Closes the payload that has been open longest, when there are many.
-    pub fn note_open(&self, blob: &OpenBlob) {
-        let oldest = {
-            let mut open = self.open_blobs.lock();
-            open.push_back(Arc::downgrade(blob));
-            if open.len() > OPEN_BLOBS_MAX.min(self.store.open_max() / OTHERS_SHARE) {
-                open.pop_front()
-            } else {
-                None
-            }
-        };
-        if let Some(oldest) = oldest.and_then(|oldest| oldest.upgrade()) {
-            oldest.lock().take();
-        }
     }
 }
 

@@ -63,14 +63,12 @@ impl Core {
         let key = Arc::clone(&state.key);
         let segment = self.journal.segment();
         let file = state.file_mut()?;
-        if 0 < size && size < file.size {
-            self.load_ends(
-                node,
-                &key,
-                file,
-                &(file.chunk.count(size)..file.chunk.count(file.size)),
-            )?;
-        }
+        let cut = file.chunk.count(size)..file.chunk.count(file.size);
+        let _stay = if 0 < size && size < file.size {
+            self.load_ends(node, &key, file, &cut)?
+        } else {
+            None
+        };
         let old = std::mem::replace(&mut file.size, size);
         let chunk = file.chunk;
         let (keep, had) = (chunk.count(size), chunk.count(old));

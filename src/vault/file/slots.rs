@@ -2,12 +2,15 @@
 //!
 //! A checkpoint replaces frames while programs read and write the file. So the slots have locks of their own, after the node's
 //! state: nobody who writes into memory waits for a frame on its way to the store.
-use super::{Index, stored_bytes};
+use super::{Index, IndexBlocks, stored_bytes};
 use crate::format::IndexEntry;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::{
     ops::Range,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// The slots of one payload.
@@ -20,7 +23,15 @@ pub(in crate::vault) struct Slots {
     allocated: AtomicU64,
     /// Some of what was written into it could not be stored.
     is_hurt: AtomicBool,
+    /// Blocks of the index that are counted among those of all files. Changed with the map alone.
+    counted: AtomicUsize,
+    all_blocks: Arc<IndexBlocks>,
+    /// How many need them to stay.
+    staying: AtomicUsize,
 }
+
+/// While it lives no block of the index is forgotten: what was read of them cannot fail to be there.
+pub(in crate::vault) struct BlocksStay(Arc<Slots>);
 
 /// What lies where.
 pub(in crate::vault) struct SlotMap {
@@ -39,13 +50,16 @@ pub(in crate::vault) struct Busy {
 }
 
 impl Slots {
-    pub fn new(index: Index) -> Slots {
+    pub fn new(index: Index, all_blocks: Arc<IndexBlocks>) -> Slots {
         let busy = Busy::default();
         Slots {
             frames: RwLock::new(()),
             map: Mutex::new(SlotMap { index, busy }),
             allocated: AtomicU64::new(0),
             is_hurt: AtomicBool::new(false),
+            counted: AtomicUsize::new(0),
+            all_blocks,
+            staying: AtomicUsize::new(0),
         }
     }
 
@@ -71,6 +85,37 @@ impl Slots {
         self.allocated.store(bytes, Relaxed);
     }
 
+    /// Counts the blocks of the index again; gives how many there were and are.
+    pub fn recount(&self) -> (usize, usize) {
+        self.recount_of(&self.map())
+    }
+
+    fn recount_of(&self, map: &SlotMap) -> (usize, usize) {
+        let now = map.index.below_top();
+        let before = self.counted.swap(now, Relaxed);
+        self.all_blocks.change(before, now);
+        (before, now)
+    }
+
+    /// See [`BlocksStay`]. To be asked for before they are read.
+    pub fn keep_blocks(self: &Arc<Slots>) -> BlocksStay {
+        // Whoever forgets looks at it with the map locked, and so does who reads a block.
+        self.staying.fetch_add(1, Relaxed);
+        BlocksStay(Arc::clone(self))
+    }
+
+    /// Forgets half of the unchanged blocks, unless some were used since this was last asked for, or somebody uses them now.
+    /// Gives whether any are left.
+    pub fn forget_blocks(&self) -> bool {
+        let Some(mut map) = self.map.try_lock() else {
+            return true;
+        };
+        if self.staying.load(Relaxed) == 0 && !map.index.was_used() {
+            map.index.forget_half();
+        }
+        self.recount_of(&map).1 > 0
+    }
+
     /// A checkpoint has put a frame into its slot. Nothing if the chunk was cleared since.
     pub fn put_frame(&self, chunk: u64, new: IndexEntry, old: &IndexEntry, segment: u64) {
         let mut map = self.map();
@@ -80,6 +125,18 @@ impl Slots {
         map.index.folded(chunk, new);
         let bytes = (self.allocated() + stored_bytes(&new)).saturating_sub(stored_bytes(old));
         self.set_allocated(&map, bytes);
+    }
+}
+
+impl Drop for BlocksStay {
+    fn drop(&mut self) {
+        self.0.staying.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.all_blocks.change(*self.counted.get_mut(), 0);
     }
 }
 

@@ -159,8 +159,7 @@ impl Core {
         let blob = self.store.open(&new_payload_path(&payload.id), true)?;
         self.journal.depends_on_names(&new_payload_dir());
         payload.birth = Birth::New;
-        *payload.blob.lock() = Some(Arc::clone(&blob));
-        self.note_open(&payload.blob);
+        self.keep_blob(payload, &blob);
         Ok(blob)
     }
 }

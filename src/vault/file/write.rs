@@ -4,7 +4,7 @@
 //! memory; a checkpoint stores it. Either is noted as unlogged, and logged later (`settle`). The same functions, without
 //! the straight way, replay the log.
 use super::{
-    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, OpenBlob, Payload,
+    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, Payload,
     index::Index,
     overlay::{Overlay, Patch},
     slots::Slots,
@@ -238,13 +238,13 @@ impl Core {
         };
         let origins = Arc::clone(&file.origins);
         let codec = LazyCodec::new(Arc::clone(key), place, file.chunk, file.compress, origins);
-        let (blob, slots) = (OpenBlob::default(), Arc::new(Slots::new(index)));
+        let slots = Slots::new(index, Arc::clone(&self.index_blocks));
         Payload {
             id,
-            blob,
+            blobs: Arc::default(),
             birth,
             codec,
-            slots,
+            slots: Arc::new(slots),
             overlay: Overlay::default(),
         }
     }
