@@ -174,7 +174,8 @@ impl Core {
             NodeContent::Symlink(target) => target.len() as u64,
             NodeContent::Dir(_) | NodeContent::Special(_) => 0,
         };
-        self.charge(GUARD_LEN + content + BLOCK_LEN / 2);
+        let xattrs = state.xattrs.len() as u64;
+        self.charge(GUARD_LEN + content + xattrs + BLOCK_LEN / 2);
     }
 
     /// Logs records, in order after everything that was acknowledged before, and writes the frame.

@@ -7,6 +7,7 @@
 //! the node states; else it is one of the small ones, which cannot clash, as settling holds the gate alone.
 //! None but the first two is held across a sync; the gate is not held while a change waits for a checkpoint.
 use super::{
+    cache::Cache,
     dir::StoredSums,
     error::{Result, VaultError},
     file::{INLINE_MAX, IndexBlocks, OpenBlobs, settle::Rendering},
@@ -18,17 +19,18 @@ use super::{
     table::Table,
     types::{OpenOptions, State},
     unstored::AllUnstored,
+    xattrs,
 };
 use crate::{
     crypto::{NameKey, Tag},
     engine::Pool,
-    format::{ChunkSize, DirId, FileId, PayloadId, Time},
+    format::{ChunkSize, DirId, FileId, PayloadId, Time, Xattrs},
     journal::{Journal, JournalError},
     store::Store,
 };
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc, OnceLock, Weak,
         atomic::{
@@ -78,7 +80,10 @@ pub(super) struct Core {
     pub dead_dirs: Mutex<Vec<DirId>>,
     /// Payloads of files that no entry leads to but that are in use.
     pub orphans: Mutex<HashSet<PayloadId>>,
-    pub contents: Mutex<ContentCache>,
+    /// Inline content of unchanged files.
+    pub contents: Mutex<Cache<Vec<u8>>>,
+    /// Long extended attributes of unchanged nodes.
+    pub long_xattrs: Mutex<Cache<Xattrs>>,
     /// Payloads with open objects, the one opened first in front; once for each object.
     pub open_blobs: Mutex<VecDeque<Weak<OpenBlobs>>>,
     /// What is in memory of all indexes.
@@ -96,7 +101,7 @@ pub(super) struct Core {
     pub tail_waits: AtomicBool,
     /// Some node was displaced: never in a vault that nobody tampered with.
     pub any_displaced: AtomicBool,
-    /// Bytes of inline content that changed nodes hold until the next checkpoint.
+    /// Bytes of inline content and long attributes that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
     pub read_only: AtomicBool,
     /// Files whose content stays as it is for a while.
@@ -139,16 +144,6 @@ pub(super) struct SignalState {
     pub log: bool,
     /// Checkpoints done.
     pub count: u64,
-}
-
-/// Inline contents of unchanged files, bounded in bytes; first in, first out.
-#[derive(Default)]
-pub(super) struct ContentCache {
-    /// By inode number, each with its place in `order`.
-    contents: HashMap<u64, (Arc<Vec<u8>>, u64)>,
-    order: BTreeMap<u64, u64>,
-    next: u64,
-    bytes: usize,
 }
 
 /// Everything `Core::new` is told.
@@ -211,7 +206,8 @@ impl Core {
             tail_waits: AtomicBool::new(false),
             any_displaced: AtomicBool::new(false),
             orphans: Mutex::default(),
-            contents: Mutex::default(),
+            contents: Mutex::new(Cache::new(CONTENT_CACHE_BYTES)),
+            long_xattrs: Mutex::new(xattrs::cache()),
             open_blobs: Mutex::default(),
             index_blocks: Arc::default(),
             applied: AtomicU64::new(0),
@@ -306,6 +302,7 @@ impl Core {
         if state.dirty < segment {
             state.dirty = segment;
             self.charge_guard(state);
+            self.held.fetch_add(state.xattrs.long_len(), Relaxed);
             self.dirty.lock().push(Arc::clone(node));
             self.note_change();
         }
@@ -352,35 +349,8 @@ impl Core {
 
     /// Keeps the inline content of a file for readers.
     pub fn keep_content(&self, ino: u64, content: Arc<Vec<u8>>) {
-        self.contents.lock().keep(ino, content);
-    }
-}
-
-impl ContentCache {
-    pub fn get(&self, ino: u64) -> Option<Arc<Vec<u8>>> {
-        self.contents
-            .get(&ino)
-            .map(|(content, _)| Arc::clone(content))
-    }
-
-    fn keep(&mut self, ino: u64, content: Arc<Vec<u8>>) {
-        self.remove(ino);
-        self.bytes += content.len();
-        self.contents.insert(ino, (content, self.next));
-        self.order.insert(self.next, ino);
-        self.next += 1;
-        while self.bytes > CONTENT_CACHE_BYTES
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.remove(oldest);
-        }
-    }
-
-    pub fn remove(&mut self, ino: u64) {
-        if let Some((content, place)) = self.contents.remove(&ino) {
-            self.order.remove(&place);
-            self.bytes -= content.len();
-        }
+        let len = content.len();
+        self.contents.lock().keep(ino, content, len);
     }
 }
 
@@ -402,26 +372,5 @@ pub(super) fn now() -> Time {
                 },
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn contents_kept_again_and_again_take_no_more_memory() {
-        let mut cache = ContentCache::default();
-        for round in 0..1000 {
-            cache.keep(round % 2, Arc::new(vec![0; 10]));
-            cache.remove(0);
-        }
-        assert_eq!(
-            (cache.contents.len(), cache.order.len(), cache.bytes),
-            (1, 1, 10)
-        );
-        (2..5000).for_each(|ino| cache.keep(ino, Arc::new(vec![0; 8192])));
-        assert!(cache.bytes <= CONTENT_CACHE_BYTES && cache.order.len() == cache.contents.len());
-        assert!(cache.get(2).is_none() && cache.get(4999).is_some());
     }
 }

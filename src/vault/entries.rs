@@ -149,13 +149,14 @@ impl Core {
         }
     }
 
-    /// Content that lies in the guard alone must come along when the guard moves or changes.
+    /// What lies in the guard alone, content and attributes, must come along when the guard moves or changes.
     pub fn hold_content(&self, locked: &mut Locked<'_>, node: &Node) -> Result<()> {
-        self.hold_inline(node, locked.of(node))
+        self.hold_guarded(node, locked.of(node))
     }
 
     /// The same for one locked node.
-    pub fn hold_inline(&self, node: &Node, state: &mut super::node::NodeState) -> Result<()> {
+    pub fn hold_guarded(&self, node: &Node, state: &mut super::node::NodeState) -> Result<()> {
+        self.load_xattrs(node, state)?;
         if let NodeContent::File(file) = &state.content
             && let FileBody::Inline(None) = file.body
         {

@@ -33,6 +33,7 @@ impl Core {
         drop(node);
         while let Some(gone) = self.table.evict(ino, idle) {
             self.contents.lock().remove(ino);
+            self.long_xattrs.lock().remove(ino);
             let Some(parent) = gone
                 .parent()
                 .filter(|parent| parent.lookups.load(Relaxed) == 0)

@@ -8,13 +8,14 @@ use super::{
     error::{Result, VaultError},
     file::{Birth, FileBody, FileData, index::Index},
     guard::{ReadGuard, TOO_LONG},
-    node::{Node, NodeContent, NodeState, Placed, shared},
+    node::{Node, NodeContent, NodeState, Placed},
+    xattrs::NodeXattrs,
 };
 use crate::{
     crypto::{FileKey, SetHash, Tag},
     format::{
         Alias, Content, Data, DirState, FileState, Kind, Link, Name, Origin, Place, dir_path,
-        guard_path, link_guard_path,
+        guard_path, link_guard_path, root_guard_path,
     },
     store::{ObjectPath, StoreError},
 };
@@ -270,11 +271,13 @@ impl Core {
         if let NodeContent::File(file) = &mut content {
             file.bound = body.bound;
         }
+        let mut xattrs = NodeXattrs::new(body.xattrs);
+        let long = xattrs.take_long();
         let state = NodeState {
             zone: head.zone,
             key,
             attrs: body.attrs,
-            xattrs: shared(body.xattrs),
+            xattrs,
             apart: place == Place::Links,
             // The same, and the name is not held twice.
             links: match &place {
@@ -310,10 +313,14 @@ impl Core {
             .table
             .insert_read(Arc::clone(&node), dir, fresh)
             .ok_or(VaultError::Stale)?;
-        if let Some(inline) = inline.filter(|_| Arc::ptr_eq(&kept, &node)) {
-            self.keep_content(ino, Arc::new(inline));
-        }
-        if !Arc::ptr_eq(&kept, &node) {
+        if Arc::ptr_eq(&kept, &node) {
+            if let Some(inline) = inline {
+                self.keep_content(ino, Arc::new(inline));
+            }
+            if let Some(long) = long {
+                self.keep_xattrs(ino, long);
+            }
+        } else {
             drop(locked);
             self.same_file(path, &kept, &here, parent, generation, stored)?;
         }
@@ -401,15 +408,16 @@ impl Core {
         }
     }
 
-    /// Inline content of an unchanged file, read from its guard again.
-    pub fn read_inline_from_guard(&self, node: &Node, state: &NodeState) -> Result<Vec<u8>> {
+    /// The guard of a node, read again for what is in it alone and unchanged since.
+    pub fn read_guard_again(&self, node: &Node, state: &NodeState) -> Result<ReadGuard> {
         let path = match node.place() {
+            Some(Place::Root) => root_guard_path(),
             Some(Place::Links) => link_guard_path(&node.id),
             Some(Place::Entry(link)) => {
                 let key = self.keys.name_key(&link.dir);
                 guard_path(&link.dir, &key.stored_name(link.name.as_bytes()))
             }
-            Some(Place::Root) | None => return Err(VaultError::Stale),
+            None => return Err(VaultError::Stale),
         };
         let guard = self.keys.open_guard(&path, self.get_guard(&path)?)?;
         if guard.head.file != node.id || Some(guard.tag) != state.stored {
@@ -418,14 +426,19 @@ impl Core {
                 what: "it is not the guard that was read before",
             });
         }
-        match guard.body.content {
+        Ok(guard)
+    }
+
+    /// Inline content of an unchanged file, read from its guard again.
+    pub fn read_inline_from_guard(&self, node: &Node, state: &NodeState) -> Result<Vec<u8>> {
+        match self.read_guard_again(node, state)?.body.content {
             Content::File(FileState {
                 data: Data::Inline(bytes),
                 ..
             }) => Ok(bytes),
             _ => Err(VaultError::Damaged {
-                object: path.as_str().to_owned(),
-                what: "it holds no content",
+                object: node.label(),
+                what: "its guard holds no content",
             }),
         }
     }

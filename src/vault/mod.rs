@@ -5,6 +5,7 @@
 //! knows of FUSE, of paths outside the vault, or of the terminal.
 mod attr;
 mod background;
+mod cache;
 mod change;
 mod checkpoint;
 mod clearing;
@@ -41,6 +42,7 @@ mod table;
 mod tree;
 mod types;
 mod unstored;
+mod xattrs;
 mod zone;
 
 pub use error::{Result, VaultError};

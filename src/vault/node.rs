@@ -5,14 +5,16 @@
 //!
 //! The state lock is taken after the gate and before the journal's; of two nodes, the one with the smaller inode number
 //! first. It may be held over reads and writes of this file's own payload, never over a sync.
-use super::{dir::DirData, error::Result, file::FileData, types::ROOT_INO, types::Stat};
+use super::{
+    dir::DirData, error::Result, file::FileData, types::ROOT_INO, types::Stat, xattrs::NodeXattrs,
+};
 use crate::{
     crypto::{FileKey, Tag},
-    format::{Attrs, DirId, FileId, Kind, Link, Name, Place, Xattrs, ZoneId},
+    format::{Attrs, DirId, FileId, Kind, Link, Name, Place, ZoneId},
 };
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
-    Arc, LazyLock,
+    Arc,
     atomic::{
         AtomicBool, AtomicU64,
         Ordering::{Relaxed, SeqCst},
@@ -40,7 +42,7 @@ pub(super) struct NodeState {
     pub zone: ZoneId,
     pub key: Arc<FileKey>,
     pub attrs: Attrs,
-    pub xattrs: Arc<Xattrs>,
+    pub xattrs: NodeXattrs,
     /// Every entry that leads here. Empty: the root, or nothing does any more (an orphan).
     pub links: Vec<Link>,
     /// The guard lies (or will lie) under `guards/links`: since the second link, for good.
@@ -126,16 +128,6 @@ impl Node {
 
     pub fn stat(&self) -> Stat {
         self.state.read().stat(self)
-    }
-}
-
-/// Extended attributes for a node; all nodes that have none share them.
-pub(super) fn shared(xattrs: Xattrs) -> Arc<Xattrs> {
-    static NONE: LazyLock<Arc<Xattrs>> = LazyLock::new(Arc::default);
-    if xattrs.is_empty() {
-        Arc::clone(&NONE)
-    } else {
-        Arc::new(xattrs)
     }
 }
 

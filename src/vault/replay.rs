@@ -132,7 +132,7 @@ impl Core {
 
     fn replay_content(&self, node: &Arc<Node>, record: &Record) -> Result<()> {
         let mut state = node.state.write();
-        self.hold_inline(node, &mut state)?;
+        self.hold_guarded(node, &mut state)?;
         let segment = self.journal.segment();
         match record {
             Record::Attrs { attrs, .. } => state.attrs = *attrs,

@@ -17,7 +17,7 @@ use std::sync::{Arc, atomic::Ordering::SeqCst};
 /// The name of the directory that holds them.
 const NAME: &[u8] = b".wardfs-import";
 /// The extended attribute that tells it from something of that name that somebody made.
-const MARK: &[u8] = b"wardfs.import";
+pub(super) const MARK: &[u8] = b"wardfs.import";
 /// Entries removed between two listings.
 const BATCH: usize = 256;
 
@@ -262,5 +262,5 @@ impl Drop for Staging<'_> {
 }
 
 fn is_marked(node: &Arc<Node>) -> bool {
-    node.kind == Kind::Directory && node.state.read().xattrs.contains_key(MARK)
+    node.kind == Kind::Directory && node.state.read().xattrs.contains_mark()
 }

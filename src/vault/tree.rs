@@ -6,9 +6,10 @@ use super::{
     error::{Result, VaultError},
     file::FileBody,
     lock::Locked,
-    node::{Node, NodeContent, NodeState, Placed, shared},
+    node::{Node, NodeContent, NodeState, Placed},
     staging::is_staging,
     types::{NewKind, Stat},
+    xattrs::NodeXattrs,
 };
 use crate::{
     crypto::FileKey,
@@ -178,7 +179,7 @@ impl Core {
             zone: new.zone,
             key,
             attrs: new.attrs,
-            xattrs: shared(new.xattrs.clone()),
+            xattrs: NodeXattrs::new(new.xattrs.clone()),
             links: Vec::new(),
             apart: false,
             description: Vec::new(),

@@ -5,6 +5,10 @@ use crate::{
     fixture::{Mount, mounted},
     tree::{assert_same, describe, noise},
 };
+use rustix::{
+    buffer::spare_capacity,
+    fs::{XattrFlags, getxattr, setxattr},
+};
 use std::{
     fs::{self, File},
     io,
@@ -31,6 +35,11 @@ const CHECKPOINT_AGE: Duration = Duration::from_millis(5500);
 
 fn resident(mount: &Mount) -> u64 {
     memory(mount, "VmRSS:")
+}
+
+/// The most that it held at once.
+fn peak(mount: &Mount) -> u64 {
+    memory(mount, "VmHWM:")
 }
 
 fn memory(mount: &Mount, which: &str) -> u64 {
@@ -161,6 +170,37 @@ fn a_directory_of_a_hundred_thousand_files_takes_little_memory() {
         modest(mount, "rm, and a checkpoint");
         mount.remount();
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
+    });
+}
+
+/// Sets them as long as they may be, and reads them all in the next mount.
+#[test]
+fn long_attributes_of_many_files_take_little_memory() {
+    const FILES: u64 = 1000;
+    mounted(|mount| {
+        let dir = mount.dir();
+        let file = |number: u64| dir.join(format!("file {number}"));
+        let name = |number: u64| format!("user.long{number}");
+        for number in 0..FILES {
+            File::create(file(number)).unwrap();
+            for attribute in 0..4 {
+                let value = noise(number * 4 + attribute, 60_000);
+                setxattr(file(number), name(attribute), &value, XattrFlags::CREATE).unwrap();
+            }
+        }
+        let set = peak(mount);
+        mount.remount();
+        let mut value = Vec::with_capacity(64 << 10);
+        for number in 0..FILES {
+            for attribute in 0..4 {
+                value.clear();
+                getxattr(file(number), name(attribute), spare_capacity(&mut value)).unwrap();
+                assert!(value == noise(number * 4 + attribute, 60_000));
+            }
+        }
+        let read = peak(mount);
+        println!("set: {} MiB, read: {} MiB", set / MIB, read / MIB);
+        assert!(set < RESIDENT_MAX && read < RESIDENT_MAX / 2);
     });
 }
 

@@ -222,6 +222,9 @@ impl Core {
             return;
         }
         state.dirty = 0;
+        if let Some(long) = state.xattrs.take_long() {
+            self.keep_xattrs(node.ino, long);
+        }
         if let NodeContent::File(file) = &mut state.content
             && file.unlogged.is_empty()
             && let FileBody::Inline(content @ Some(_)) = &mut file.body

@@ -15,6 +15,8 @@
 mod apply;
 mod fold;
 mod frames;
+#[cfg(test)]
+mod guarded_tests;
 mod seal;
 mod snapshot;
 #[cfg(test)]

@@ -186,17 +186,17 @@ impl Core {
     fn snap(&self, node: &Arc<Node>, place: Place, segment: u64) -> Result<NodeSnap> {
         let mut state = node.state.write();
         // A directory above a changed node, or a node that only another's change concerns.
-        self.hold_inline(node, &mut state)?;
+        self.hold_guarded(node, &mut state)?;
         let content = self.snap_content(node, &mut state, segment)?;
         let (origins, bound) = match &state.content {
             NodeContent::File(file) => (Arc::clone(&file.origins), file.bound),
             _ => (Origins::default(), false),
         };
+        let xattrs = self.xattrs(node, &state)?;
         let NodeState {
             zone,
             key,
             attrs,
-            xattrs,
             links,
             description,
             generation,
@@ -209,7 +209,7 @@ impl Core {
             zone: *zone,
             key: Arc::clone(key),
             attrs: *attrs,
-            xattrs: Arc::clone(xattrs),
+            xattrs,
             links: links.clone(),
             description: description.clone(),
             origins,

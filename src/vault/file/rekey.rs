@@ -158,7 +158,7 @@ impl Core {
         } = renewed;
         self.touch(node)?;
         let mut state = node.state.write();
-        self.hold_inline(node, &mut state)?;
+        self.hold_guarded(node, &mut state)?;
         // The records of content set times of their own.
         records.push(Record::Attrs {
             file: node.id,

@@ -211,7 +211,7 @@ impl Core {
         let _change = self.change_alone(Room::Usual)?;
         self.touch(node)?;
         let mut state = node.state.write();
-        self.hold_inline(node, &mut state)?;
+        self.hold_guarded(node, &mut state)?;
         let file = state.file()?;
         if file.size != 0 || !file.origins.is_empty() || size > super::FILE_LEN_MAX {
             return Err(VaultError::Invalid("not a new file, or too long a one"));
