@@ -109,7 +109,9 @@ impl Core {
                     .try_for_each(|first| self.ensure_listed(first))?;
                 let mut nodes = vec![&dir, &node];
                 nodes.extend(&first);
-                self.apply_link(&mut Locked::all(&nodes), &dir, name, &node, *time)
+                let mut locked = Locked::all(&nodes);
+                self.hold_content(&mut locked, &node)?;
+                self.apply_link(&mut locked, &dir, name, &node, *time)
             }
             Record::Unlink { dir, name, time } => {
                 let dir = self.replayed_dir(dir)?;

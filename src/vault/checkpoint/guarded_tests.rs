@@ -7,7 +7,10 @@ use crate::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Files and directories whose attributes together are more than is kept of such in memory.
+/// Of the longest content that lies in a guard: above what is kept of such in memory.
+const FILES: u64 = 3500;
+const INLINE: usize = 8192;
+/// Of long attributes, as above.
 const LABELLED: u64 = 100;
 const VALUE: usize = 60_000;
 
@@ -72,6 +75,32 @@ fn assert_labelled(vault: &Vault, prefix: char) {
             let value = vault.get_xattr(ino, &name('a', attribute)).unwrap();
             assert!(value == noise(number * 3 + attribute, len), "{number}");
         }
+    }
+}
+
+#[test]
+fn links_of_more_short_files_than_stay_in_memory_are_recovered() {
+    let store = new_vault(MemoryStore::new());
+    let vault = open(&store);
+    for number in 0..FILES {
+        let ino = make(&vault, &name('f', number), NewKind::File);
+        vault.write(ino, 0, &noise(number, INLINE), false).unwrap();
+    }
+    vault.close().unwrap();
+    let vault = open(&store);
+    for number in 0..FILES {
+        let ino = lookup(&vault, &name('f', number));
+        vault.link(ino, ROOT_INO, &name('g', number)).unwrap();
+    }
+    vault.sync(ROOT_INO, false).unwrap();
+    drop(vault);
+    let vault = open(&store);
+    let mut read = vec![0; INLINE];
+    for number in 0..FILES {
+        vault
+            .read(lookup(&vault, &name('g', number)), 0, &mut read)
+            .unwrap();
+        assert!(read == noise(number, INLINE), "{number}");
     }
 }
 
