@@ -21,8 +21,22 @@ impl ChunkCodec {
         plain: &[u8],
         slots: &mut Vec<u8>,
     ) -> Vec<IndexEntry> {
+        let mut entries = Vec::new();
+        self.seal_run_into(pool, first, plain, slots, &mut entries);
+        entries
+    }
+
+    /// The same into a list that is used again, too.
+    pub fn seal_run_into(
+        &self,
+        pool: &Pool,
+        first: u64,
+        plain: &[u8],
+        slots: &mut Vec<u8>,
+        entries: &mut Vec<IndexEntry>,
+    ) {
         let chunks = self.sealing.chunks_per_piece(plain.len(), self.chunk.len());
-        self.seal_pieces(pool, chunks, first, plain, slots)
+        self.seal_pieces(pool, chunks, first, plain, slots, entries);
     }
 
     /// Opens consecutive chunks out of a buffer laid out by stride from the slot of chunk `first`;
@@ -54,10 +68,19 @@ impl ChunkCodec {
         first: u64,
         plain: &[u8],
         slots: &mut Vec<u8>,
-    ) -> Vec<IndexEntry> {
+        entries: &mut Vec<IndexEntry>,
+    ) {
         let count = plain.len().div_ceil(self.chunk.len());
-        let mut entries = vec![IndexEntry::HOLE; count];
+        entries.clear();
+        entries.resize(count, IndexEntry::HOLE);
         slots.resize(count * self.chunk.stride(), 0);
+        // As for opening.
+        if count <= chunks {
+            let seal = || self.seal_piece(first, plain, slots, entries);
+            self.sealing.measure(plain.len(), seal);
+            slots.truncate(self.frames_end(entries));
+            return;
+        }
         let plains = plain.chunks(chunks * self.chunk.len());
         let slot_pieces = slots.chunks_mut(chunks * self.chunk.stride());
         let pieces = plains.zip(slot_pieces).zip(entries.chunks_mut(chunks));
@@ -66,8 +89,7 @@ impl ChunkCodec {
             let seal = || self.seal_piece(first, plain, slots, entries);
             self.sealing.measure(plain.len(), seal);
         });
-        slots.truncate(self.frames_end(&entries));
-        entries
+        slots.truncate(self.frames_end(entries));
     }
 
     /// [`ChunkCodec::open_run`] in pieces of so many chunks.

@@ -431,7 +431,8 @@ fn runs_are_the_same_in_line_in_parallel_and_chunk_by_chunk() {
         let (len, stride) = (codec.chunk().len(), codec.chunk().stride());
         let plain = mixed(len, chunks, len.min(1 + 500 * chunks));
         for pool in &pools {
-            let entries = codec.seal_pieces(pool, piece, 1000, &plain, &mut slots);
+            let mut entries = Vec::new();
+            codec.seal_pieces(pool, piece, 1000, &plain, &mut slots, &mut entries);
             assert_eq!(entries.len(), chunks);
             for (n, (entry, plain)) in entries.iter().zip(plain.chunks(len)).enumerate() {
                 assert_eq!(entry.present, !is_zero(plain));
@@ -492,7 +493,8 @@ fn a_run_names_its_first_damaged_chunk_and_gives_nothing_false() {
     let (codec, pool) = (codec(12, false), Pool::new(Some(4)));
     let (plain, stride) = (noise(100 * 4096, 1), codec.chunk().stride());
     let mut slots = Vec::new();
-    let entries = codec.seal_pieces(&pool, 8, 7, &plain, &mut slots);
+    let mut entries = Vec::new();
+    codec.seal_pieces(&pool, 8, 7, &plain, &mut slots, &mut entries);
     for (first_damaged, piece) in [0, 1, 50, 99].into_iter().flat_map(|n| [(n, 8), (n, 100)]) {
         let mut damaged = slots.clone();
         for at in (first_damaged..100).step_by(30) {

@@ -9,6 +9,7 @@ use std::{
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static ASKED: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
@@ -18,6 +19,7 @@ static COUNTING: Counting = Counting;
 fn taken(len: usize) {
     let live = LIVE.fetch_add(len, Relaxed) + len;
     PEAK.fetch_max(live, Relaxed);
+    ASKED.fetch_add(1, Relaxed);
 }
 
 // SAFETY: every call goes to the system's allocator as it is.
@@ -51,4 +53,11 @@ pub fn peak(work: impl FnOnce()) -> usize {
     PEAK.store(before, Relaxed);
     work();
     PEAK.load(Relaxed) - before
+}
+
+/// How often `work` asks for memory.
+pub fn count(work: impl FnOnce()) -> usize {
+    let before = ASKED.load(Relaxed);
+    work();
+    ASKED.load(Relaxed) - before
 }

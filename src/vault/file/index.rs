@@ -62,19 +62,35 @@ impl Index {
         count: usize,
     ) -> Result<Vec<IndexEntry>> {
         let mut out = Vec::with_capacity(count);
+        self.each(source, first, count, &mut |_, entry| {
+            out.push(entry);
+            true
+        })?;
+        Ok(out)
+    }
+
+    /// Calls `each` with the entries of `count` chunks from `first` on, until it says false.
+    pub fn each(
+        &mut self,
+        source: &IndexSource<'_>,
+        first: u64,
+        count: usize,
+        each: &mut dyn FnMut(u64, IndexEntry) -> bool,
+    ) -> Result<()> {
         let end = first + count as u64;
         let mut at = first;
         while at < end {
             let leaf = at / FANOUT;
             let until = end.min((leaf + 1) * FANOUT);
-            let within = within(at)..within(at) + span(at, until);
-            match self.block(source, (0, leaf))? {
-                Some(block) => out.extend(within.map(|at| block.entries.get(at))),
-                None => out.resize(out.len() + within.len(), IndexEntry::HOLE),
+            let block = self.block(source, (0, leaf))?;
+            let entry =
+                |chunk| block.map_or(IndexEntry::HOLE, |block| block.entries.get(within(chunk)));
+            if !(at..until).all(|chunk| each(chunk, entry(chunk))) {
+                break;
             }
             at = until;
         }
-        Ok(out)
+        Ok(())
     }
 
     /// The entry of one chunk.

@@ -1,7 +1,17 @@
 //! Bytes that were written but whose chunks have not been stored: patches over the chunks of a payload.
 //!
 //! Readers lay them over what the payload holds. A checkpoint folds them into whole chunks.
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, btree_map::Entry},
+    ops::Range,
+    sync::Arc,
+};
+
+thread_local! {
+    /// The patch that was removed last, empty. Of a file that is written in order in small pieces each chunk takes it again.
+    static SPARE: Cell<Option<Arc<Patch>>> = const { Cell::new(None) };
+}
 
 /// All patches of one payload, by chunk.
 #[derive(Default)]
@@ -17,6 +27,8 @@ pub(in crate::vault) struct Patch {
     spans: Vec<Span>,
     /// Segment of the last change.
     pub changed: u64,
+    /// Memory of a span that is gone, for the first one.
+    spare: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -57,7 +69,13 @@ impl Overlay {
 
     /// Lays bytes over one chunk.
     pub fn write(&mut self, chunk: u64, start: usize, bytes: &[u8], segment: u64) {
-        let patch = Arc::make_mut(self.chunks.entry(chunk).or_default());
+        let patch = match self.chunks.entry(chunk) {
+            Entry::Occupied(there) => there.into_mut(),
+            // Only what is written in order fills it.
+            Entry::Vacant(free) if start == 0 => free.insert(SPARE.take().unwrap_or_default()),
+            Entry::Vacant(free) => free.insert(Arc::default()),
+        };
+        let patch = Arc::make_mut(patch);
         let before = patch.len();
         patch.write(start, bytes);
         patch.changed = segment;
@@ -65,15 +83,19 @@ impl Overlay {
     }
 
     pub fn remove(&mut self, chunk: u64) {
-        if let Some(patch) = self.chunks.remove(&chunk) {
+        if let Some(mut patch) = self.chunks.remove(&chunk) {
             self.bytes -= patch.len() as u64;
+            // A checkpoint may have it, too.
+            if let Some(gone) = Arc::get_mut(&mut patch) {
+                gone.empty();
+                SPARE.set(Some(patch));
+            }
         }
     }
 
     /// Removes the patches of a range of chunks.
     pub fn remove_range(&mut self, chunks: Range<u64>) {
-        let found: Vec<u64> = self.chunks.range(chunks).map(|(chunk, _)| *chunk).collect();
-        for chunk in found {
+        while let Some((&chunk, _)) = self.chunks.range(chunks.clone()).next() {
             self.remove(chunk);
         }
     }
@@ -85,18 +107,25 @@ impl Patch {
         self.spans.iter().map(|span| span.bytes.len()).sum()
     }
 
+    fn empty(&mut self) {
+        if let Some(first) = self.spans.first_mut() {
+            self.spare = std::mem::take(&mut first.bytes);
+            self.spare.clear();
+        }
+        self.spans.clear();
+    }
+
     fn write(&mut self, start: usize, bytes: &[u8]) {
         let end = start + bytes.len();
         let first = self.spans.partition_point(|span| span.end() < start);
         let last = self.spans.partition_point(|span| span.start <= end);
         if first == last {
-            self.spans.insert(
-                first,
-                Span {
-                    start,
-                    bytes: bytes.to_vec(),
-                },
-            );
+            let mut own = match start {
+                0 => std::mem::take(&mut self.spare),
+                _ => Vec::new(),
+            };
+            own.extend_from_slice(bytes);
+            self.spans.insert(first, Span { start, bytes: own });
             return;
         }
         let tail = self.spans[last - 1].split_after(end);

@@ -12,7 +12,10 @@ use crate::{
         node::{Node, NodeState},
     },
 };
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 thread_local! {
     /// Frames as read, before they are opened. Kept, so that a read does not allocate.
@@ -20,6 +23,8 @@ thread_local! {
     /// Whole chunks of which a part was asked for. Kept for the same reason: a new buffer is cleared first, and above
     /// 128 KiB it is mapped and faulted in page by page.
     static CHUNKS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// What the index says of the chunks of a read.
+    static ENTRIES: Cell<Vec<IndexEntry>> = const { Cell::new(Vec::new()) };
 }
 
 impl Core {
@@ -75,8 +80,14 @@ impl Core {
         );
         let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
         let _unchanged = payload.slots.frames.read();
-        let entries = self.with_source(node.id, key, payload, |source| {
-            payload.slots.map().index.entries(source, first, count)
+        let mut entries = ENTRIES.take();
+        entries.clear();
+        self.with_source(node.id, key, payload, |source| {
+            let mut map = payload.slots.map();
+            map.index.each(source, first, count, &mut |_, entry| {
+                entries.push(entry);
+                true
+            })
         })?;
         let skip = file.chunk.within(offset);
         if skip == 0 && into.len() == count * file.chunk.len() {
@@ -90,6 +101,7 @@ impl Core {
             })?;
         }
         lay_over(file, payload, offset, into);
+        ENTRIES.set(entries);
         Ok(())
     }
 

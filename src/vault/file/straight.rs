@@ -1,6 +1,6 @@
 //! Writing whole chunks that were never stored straight into the payload, sealed: no log has to hold them, only that
 //! they are there.
-use super::{Birth, FileData, Payload, unlogged::Unlogged, write::INDEX_COST};
+use super::{Birth, FileData, Payload, slots::SlotMap, unlogged::Unlogged, write::INDEX_COST};
 use crate::{
     codec::write_pieces,
     crypto::FileKey,
@@ -16,8 +16,26 @@ use crate::{
 use std::{cell::Cell, sync::Arc};
 
 thread_local! {
-    /// Frames before they are written. Kept, as fresh memory for each write costs more than sealing.
-    static SLOTS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Kept, as fresh memory for each write costs more than sealing.
+    static BUFFERS: Cell<Buffers> = const { Cell::new(Buffers::new()) };
+    /// A chunk that patches have made whole.
+    static PLAIN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Frames before they are written, and their entries.
+#[derive(Default)]
+struct Buffers {
+    slots: Vec<u8>,
+    entries: Vec<IndexEntry>,
+}
+
+impl Buffers {
+    const fn new() -> Buffers {
+        Buffers {
+            slots: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
 }
 
 impl Core {
@@ -37,12 +55,14 @@ impl Core {
             return Ok(0);
         };
         self.with_source(node.id, key, payload, |source| {
-            let mut map = payload.slots.map();
-            let entries = map.index.entries(source, first, most)?;
-            let free = (first..)
-                .zip(&entries)
-                .take_while(|(chunk, entry)| !entry.present && !map.busy.contains(*chunk));
-            Ok(free.count())
+            let SlotMap { index, busy } = &mut *payload.slots.map();
+            let mut free = 0;
+            index.each(source, first, most, &mut |chunk, entry| {
+                let is_free = !entry.present && !busy.contains(chunk);
+                free += usize::from(is_free);
+                is_free
+            })?;
+            Ok(free)
         })
     }
 
@@ -72,9 +92,14 @@ impl Core {
         if self.free_run(node, key, file, chunk, 1)? == 0 {
             return Ok(());
         }
-        let mut plain = vec![0; len];
+        let mut plain = PLAIN.take();
+        plain.resize(len, 0);
         patch.apply(0, &mut plain);
-        self.write_straight(node, state, chunk, &plain)
+        // Else it could not be used again.
+        drop(patch);
+        let written = self.write_straight(node, state, chunk, &plain);
+        PLAIN.set(plain);
+        written
     }
 
     /// Seals whole chunks, writes them into their slots, and notes the claim.
@@ -93,22 +118,21 @@ impl Core {
         let Some(payload) = file.payload_mut() else {
             return Err(VaultError::Invalid("no payload"));
         };
-        let mut slots = SLOTS.take();
-        let entries = payload
-            .codec
-            .get()
-            .seal_run(&self.pool, first, plain, &mut slots);
+        let mut buffers = BUFFERS.take();
+        let Buffers { slots, entries } = &mut buffers;
+        let codec = payload.codec.get();
+        codec.seal_run_into(&self.pool, first, plain, slots, entries);
         if entries.iter().any(|entry| entry.present) {
             let blob = self.born(payload)?;
-            write_frames(&blob, chunk, first, &entries, &slots)?;
+            write_frames(&blob, chunk, first, entries, slots)?;
             self.journal.depends_on(payload.id, &blob);
         }
-        SLOTS.set(slots);
-        self.claim(node.id, &key, file, first, &entries)?;
+        self.claim(node.id, &key, file, first, entries)?;
         if !orphan {
-            self.note_claim(file, first, &entries, plain.len());
+            self.note_claim(file, first, entries, plain.len());
         }
         state.seals += entries.len() as u64;
+        BUFFERS.set(buffers);
         Ok(())
     }
 

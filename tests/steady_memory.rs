@@ -1,0 +1,94 @@
+//! In the steady state more chunks ask for no more memory: buffers are used again, whatever a file's length.
+mod counting;
+
+use std::{path::Path, sync::Arc};
+use wardfs::{
+    crypto::{KdfParams, Suite},
+    format::ChunkSize,
+    store::{DirectoryStore, Store},
+    vault::{InitOptions, NewKind, OpenOptions, ROOT_INO, Vault, init},
+};
+
+const CHUNK: usize = 16 << 10;
+const MIB: usize = 1 << 20;
+
+fn new_vault(dir: &Path) -> Vault {
+    let store: Arc<dyn Store> = Arc::new(DirectoryStore::open(dir).unwrap());
+    let options = InitOptions {
+        suite: Suite::Aes256Gcm,
+        compress: true,
+        chunk: ChunkSize::from_log2(14).unwrap(),
+        kdf: KdfParams::checked(KdfParams::MEMORY_KIB_MIN.into(), 1, 1).unwrap(),
+        uid: 0,
+        gid: 0,
+    };
+    init(&*store, b"secret", &options).unwrap();
+    let options = OpenOptions {
+        // What other threads ask for would be counted, too.
+        background: false,
+        threads: Some(1),
+        ..OpenOptions::default()
+    };
+    Vault::open(store, b"secret", options).unwrap()
+}
+
+fn file(vault: &Vault, name: &[u8]) -> u64 {
+    let made = vault.make(ROOT_INO, name, NewKind::File, 0o600, 0, 0);
+    made.unwrap().ino
+}
+
+/// How often memory is asked for by as many calls of `work` as it takes for so many MiB.
+fn asked(from: usize, mib: usize, len: usize, work: &mut dyn FnMut(u64)) -> usize {
+    counting::count(|| {
+        for at in (from * MIB..(from + mib) * MIB).step_by(len) {
+            work(at as u64);
+        }
+    })
+}
+
+/// One test, since the whole program has one counter.
+#[test]
+fn more_chunks_ask_for_no_more_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let vault = new_vault(dir.path());
+    let noise: Vec<u8> = (0..MIB as u64)
+        .map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()[0])
+        .collect();
+    let chunks = |mib: usize| mib * MIB / CHUNK;
+
+    let ino = file(&vault, b"straight");
+    let mut write = |at| {
+        assert_eq!(vault.write(ino, at, &noise, false).unwrap(), MIB);
+    };
+    asked(0, 32, MIB, &mut write);
+    let straight = asked(32, 16, MIB, &mut write);
+    println!("straight: {straight} times for {} chunks", chunks(16));
+
+    let ino = file(&vault, b"small");
+    let mut write = |at| {
+        let piece = usize::try_from(at).unwrap() % MIB;
+        let piece = &noise[piece..piece + 4096];
+        assert_eq!(vault.write(ino, at, piece, false).unwrap(), 4096);
+    };
+    asked(0, 32, 4096, &mut write);
+    let small = asked(32, 16, 4096, &mut write);
+    println!("small: {small} times for {} chunks", chunks(16));
+
+    while vault.checkpoint().unwrap() {}
+    let ino = vault.lookup(ROOT_INO, b"straight").unwrap().ino;
+    let mut buffer = vec![0; 128 << 10];
+    let messages = 16 * MIB / buffer.len();
+    let mut read = |at| {
+        vault.read(ino, at, &mut buffer).unwrap();
+        assert!(buffer[..] == noise[usize::try_from(at).unwrap() % MIB..][..buffer.len()]);
+    };
+    asked(0, 32, 128 << 10, &mut read);
+    let sequential = asked(32, 16, 128 << 10, &mut read);
+    println!("read: {sequential} times for {} chunks", chunks(16));
+
+    // Where a run is cut into pieces for other cores, two lists of them for each message, however many chunks it has.
+    assert!(sequential <= 2 * messages + 16, "{sequential}");
+    // Blocks of the index, lists that grow, frames of the log: a few for many chunks.
+    assert!(straight <= chunks(16) / 8, "{straight}");
+    assert!(small <= chunks(16) / 8, "{small}");
+}
