@@ -237,6 +237,34 @@ fn the_indexes_of_many_long_files_take_little_memory() {
     });
 }
 
+/// The log holds most just before a checkpoint has stored it.
+#[test]
+fn small_writes_anywhere_by_four_at_once_take_little_memory() {
+    const WRITES: u64 = 14_000;
+    const LEN: u64 = 1 << 30;
+    mounted(|mount| {
+        let file = File::create(mount.path("file")).unwrap();
+        file.set_len(LEN).unwrap();
+        let start = Instant::now();
+        let write = |writer: u64| {
+            for number in 0..WRITES {
+                let seed = writer * WRITES + number;
+                let at = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (LEN / 4096) * 4096;
+                file.write_all_at(&noise(seed, 4096), at).unwrap();
+            }
+        };
+        thread::scope(|scope| {
+            for writer in 0..4 {
+                let write = &write;
+                scope.spawn(move || write(writer));
+            }
+        });
+        let took = start.elapsed();
+        println!("{took:?}: {} MiB", peak(mount) / MIB);
+        assert!(peak(mount) < RESIDENT_MAX, "{} MiB", peak(mount) / MIB);
+    });
+}
+
 #[test]
 fn a_daemon_that_may_open_few_files_loses_nothing() {
     const COUNT: u64 = 300;

@@ -16,7 +16,10 @@ use crate::{
     },
 };
 use parking_lot::RwLockWriteGuard;
-use std::sync::{Arc, atomic::Ordering::SeqCst};
+use std::{
+    ptr,
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
 
 /// So many frames are written while nobody may read the file; then whoever waits for it has its turn.
 const BATCH: usize = 8;
@@ -53,7 +56,8 @@ fn forget_patches(snap: &NodeSnap, payload: &PayloadSnap, frames: &[(usize, Fram
     };
     for (_, frame) in frames {
         let patch = present.overlay.get(frame.chunk);
-        if patch.is_some_and(|patch| Arc::ptr_eq(patch, &frame.patch)) {
+        // Had it been added to, there would be another.
+        if patch.is_some_and(|patch| ptr::eq(Arc::as_ptr(patch), frame.patch.as_ptr())) {
             present.overlay.remove(frame.chunk);
         }
     }

@@ -14,7 +14,11 @@ use crate::{
         unstored::Unfolded,
     },
 };
-use std::{borrow::Cow, cell::RefCell, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    sync::{Arc, Weak},
+};
 
 /// Chunks sealed at a time, in bytes of content.
 const BATCH_BYTES: usize = 4 << 20;
@@ -47,8 +51,8 @@ pub(super) struct Frame {
     pub entry: IndexEntry,
     /// What it replaces.
     pub old: IndexEntry,
-    /// What it holds, so that the patch can go when nothing was added to it since.
-    pub patch: Arc<Patch>,
+    /// What it holds, so that the patch can go when nothing was added to it since. It keeps nobody from adding to it.
+    pub patch: Weak<Patch>,
 }
 
 /// Frames, and what is to be done for them.
@@ -234,7 +238,7 @@ impl Core {
                 chunk,
                 entry,
                 old,
-                patch: Arc::clone(patch),
+                patch: Arc::downgrade(patch),
             },
             bytes,
         )))

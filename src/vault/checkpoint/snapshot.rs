@@ -102,6 +102,17 @@ pub(super) struct ChildSnap {
     pub apart: bool,
 }
 
+impl Snapshot {
+    /// All patches are sealed: from here on each is in memory until it is stored, and no longer.
+    pub(super) fn forget_patches(&mut self) {
+        for snap in &mut self.nodes {
+            if let ContentSnap::Payload { payload, .. } = &mut snap.content {
+                payload.patches = Vec::new();
+            }
+        }
+    }
+}
+
 impl Core {
     /// Switches the log and notes what changed; `None` when nothing did. Where there is no space for the next segment,
     /// nothing has happened.
