@@ -134,7 +134,7 @@ impl Core {
                 self.forget_entry(dir, name)?;
                 if self.unlink_apart(dir, name, *time, passed)?
                     || self.unlink_linked(dir, name, *time)?
-                    || self.unlink_alone(dir, name, at, rest, passed)
+                    || self.unlink_alone(dir, name, at, rest, passed)?
                 {
                     return Ok(());
                 }
@@ -203,7 +203,9 @@ impl Core {
             .try_for_each(|first| self.ensure_listed(first))?;
         let mut nodes = vec![&dir, node];
         nodes.extend(&first);
-        self.apply_link(&mut Locked::all(&nodes), &dir, name, node, time)
+        let mut locked = Locked::all(&nodes);
+        self.hold_content(&mut locked, node)?;
+        self.apply_link(&mut locked, &dir, name, node, time)
     }
 
     /// Removes an entry of a stand-in; false if there is none.
@@ -260,9 +262,9 @@ impl Core {
         at: (usize, usize),
         rest: &[Record],
         passed: &mut PassedOver,
-    ) -> bool {
+    ) -> Result<bool> {
         if self.table.find(dir).is_some() {
-            return false;
+            return Ok(false);
         }
         let id = passed.dirs.get(dir).copied();
         let is_moved = |node: &Node| {
@@ -275,17 +277,18 @@ impl Core {
                 && id.map_or_else(|| is_moved(&alone.node), |id| alone.link.dir == id)
         };
         let Some(alone) = passed.alone.iter_mut().find(is_it) else {
-            return false;
+            return Ok(false);
         };
         passed.dirs.insert(*dir, alone.link.dir);
         alone.unlinked = Some(at);
         let mut state = alone.node.state.write();
+        self.hold_guarded(&alone.node, &mut state)?;
         state.links.retain(|link| *link != alone.link);
         if state.links.is_empty() {
             alone.node.set_place(None, None);
         }
         self.mark_dirty(&alone.node, &mut state);
-        true
+        Ok(true)
     }
 
     /// Removes an entry that does not open of a file with several names, which knows of it; false if none does.
