@@ -7,16 +7,19 @@
 use super::{JournalError, journal_path};
 use crate::store::{Blob, ObjectPath, Store, StoreError};
 use parking_lot::{Condvar, Mutex};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 /// The file grows by this many bytes at a time, at least.
 const STEP: u64 = 4 << 20;
 /// Of the reserve, what the checkpoint needs first of all: a new log segment, while the old one is still there.
 const NEXT_SEGMENT: u64 = 1 << 20;
-/// Of the reserve, what only removals may use: on a full disk they are the way out. Enough for two at a time.
+/// Of the reserve, what only removals may use: on a full disk they are the way out. Enough for two at a time; others wait.
 const FOR_REMOVALS: u64 = 256 << 10;
 /// While this much is free beyond four times what is needed, nothing is held back: to allocate is not free (tmpfs clears
 /// every page), and somebody else would have to take gigabytes between two looks.
@@ -27,6 +30,8 @@ const LOOK_STEP: u64 = 16 << 20;
 const AMPLE: u64 = 256 << 20;
 /// A reserve as large as this share of what is free makes a checkpoint due.
 const CROWDED_SHARE: u64 = 4;
+/// Removals wait for changes that are being made at most so long.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The reserve of one journal.
 pub struct Reserve {
@@ -34,6 +39,8 @@ pub struct Reserve {
     state: Mutex<State>,
     released: Condvar,
     drained: Condvar,
+    /// A change is made or given up.
+    left: Condvar,
     crowded: AtomicBool,
 }
 
@@ -102,6 +109,7 @@ impl Reserve {
             state: Mutex::default(),
             released: Condvar::new(),
             drained: Condvar::new(),
+            left: Condvar::new(),
             crowded: AtomicBool::new(false),
         }
     }
@@ -112,13 +120,25 @@ impl Reserve {
     /// ENOSPC when the disk cannot hold it; then nothing is held back.
     pub fn admit(&self, bytes: u64, room: Room) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        while state.tight {
-            self.released.wait(&mut state);
-        }
-        let rest = if room == Room::Usual { FOR_REMOVALS } else { 0 };
-        let needed = state.needed() + bytes + rest;
-        if needed > state.size && needed > state.spacious_up_to {
-            self.look_or_grow(&mut state, needed)?;
+        let mut until = None;
+        loop {
+            while state.tight {
+                self.released.wait(&mut state);
+            }
+            let rest = if room == Room::Usual { FOR_REMOVALS } else { 0 };
+            let needed = state.needed() + bytes + rest;
+            if needed <= state.size || needed <= state.spacious_up_to {
+                break;
+            }
+            let Err(full) = self.look_or_grow(&mut state, needed) else {
+                break;
+            };
+            // What changes that are being made may need is free again in a moment. None of them waits for this one.
+            let until = *until.get_or_insert_with(|| Instant::now() + WAIT_MAX);
+            if room == Room::Usual || state.admitted == 0 || Instant::now() >= until {
+                return Err(full);
+            }
+            self.left.wait_until(&mut state, until);
         }
         state.admitted += bytes;
         Ok(())
@@ -128,6 +148,7 @@ impl Reserve {
     pub fn leave(&self, bytes: u64) {
         let mut state = self.state.lock();
         state.admitted = state.admitted.saturating_sub(bytes);
+        self.left.notify_all();
         if state.tight && state.admitted == 0 {
             self.drained.notify_all();
         }
@@ -276,5 +297,37 @@ impl Reserve {
 
     pub(super) fn remove(&self) -> Result<(), StoreError> {
         self.store.remove(&reserve_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+    use std::{sync::Barrier, thread};
+
+    #[test]
+    fn removals_on_a_full_disk_wait_for_each_other() {
+        let removal = FOR_REMOVALS / 2;
+        let disk = MemoryStore::with_capacity(NEXT_SEGMENT + FOR_REMOVALS + 4096);
+        disk.make_dir(&super::super::journal_dir()).unwrap();
+        let reserve = Reserve::none(Arc::new(disk));
+        reserve.end();
+        assert!(reserve.admit(removal, Room::Usual).is_err());
+        let all = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    all.wait();
+                    reserve.admit(removal, Room::ForRemoval).unwrap();
+                    thread::sleep(Duration::from_millis(5));
+                    reserve.leave(removal);
+                });
+            }
+        });
+        // Alone it does not wait for nothing.
+        let begun = Instant::now();
+        assert!(reserve.admit(2 * FOR_REMOVALS, Room::ForRemoval).is_err());
+        assert!(begun.elapsed() < WAIT_MAX);
     }
 }
