@@ -351,7 +351,7 @@ impl Inspected {
             Ok(())
         };
         let real = self.opening(Arc::clone(&self.store));
-        let cause = match self.recovered(&real, &mut |_, _| keep()) {
+        let cause = match self.recovered(&real, &mut |lost, _| real.keep_segments(lost)) {
             Ok(lost) => return Ok(Recovery::Done { lost }),
             Err(cause) if is_damage(&cause) => cause,
             Err(cause) => return Err(cause),

@@ -125,6 +125,7 @@ pub(super) fn changes(store: &dyn Store, context: &JournalContext, logs: &[Stray
     // Of copies of one the longest; in the order in which they were written.
     logs.sort_by_key(|log| (log.number, log.len));
     let (mut frames, mut unpromised) = (Vec::new(), Vec::new());
+    let aside = Why::Unpromised.dir();
     for (at, log) in logs.iter().enumerate() {
         if logs
             .get(at + 1)
@@ -136,6 +137,14 @@ pub(super) fn changes(store: &dyn Store, context: &JournalContext, logs: &[Stray
                 behind,
                 is_damaged,
             } = read.unwrap_or_default();
+            // What counted of it was done before it was kept.
+            let is_unpromised = aside
+                .as_ref()
+                .is_ok_and(|aside| log.path.as_str().starts_with(&format!("{aside}/")));
+            if is_unpromised {
+                unpromised.extend(used.into_iter().chain(behind));
+                continue;
+            }
             frames.extend(used);
             let rest = if is_damaged {
                 &mut frames
@@ -151,11 +160,28 @@ pub(super) fn changes(store: &dyn Store, context: &JournalContext, logs: &[Stray
     }
 }
 
+/// Why a log is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Frames in it do not count, and nothing says that they were durable.
+    Unpromised,
+    /// It has bytes that cannot be stored.
+    Unstored,
+}
+
+impl Why {
+    /// Where in the quarantine.
+    fn dir(self) -> Result<ObjectPath, StoreError> {
+        quarantine_path().join(match self {
+            Why::Unpromised => "recovery",
+            Why::Unstored => "unstored",
+        })
+    }
+}
+
 /// Copies a segment to the quarantine. One that is there already is the same, or was cut short by a crash.
-pub(super) fn keep(store: &dyn Store, segment: &ObjectPath) -> Result<(), StoreError> {
-    let dir = quarantine_path()
-        .join("recovery")?
-        .join(segment.parent().as_str())?;
+pub(super) fn keep(store: &dyn Store, segment: &ObjectPath, why: Why) -> Result<(), StoreError> {
+    let dir = why.dir()?.join(segment.parent().as_str())?;
     store.make_dir(&dir)?;
     let mut to = dir.join(segment.name())?;
     let mut number = 1;

@@ -6,7 +6,7 @@ use super::{
     guard::{ReadGuard, TOO_LONG},
     header::{self, Copies, Unlocked},
     keyring::Keyring,
-    logs,
+    logs::{self, Why},
     lost::LostChanges,
     passed::PassedOver,
     types::{InitOptions, OpenOptions},
@@ -417,13 +417,18 @@ impl Opening {
         if LostChanges::of([], lost.iter().copied()).are_of(unproven) {
             return;
         }
-        let segments: BTreeSet<u64> = lost.iter().map(|frame| frame.segment).collect();
-        for number in segments {
-            let kept = logs::keep(&*self.store, &journal::segment_path(number));
-            if let Err(error) = kept {
-                log::warn!("a part of the log that does not count could not be kept: {error}");
-            }
+        if let Err(error) = self.keep_segments(lost) {
+            log::warn!("a part of the log that does not count could not be kept: {error}");
         }
+    }
+
+    /// Keeps the segments with these frames, which nothing says were durable.
+    pub fn keep_segments(&self, lost: &[&LoggedFrame]) -> Result<()> {
+        let segments: BTreeSet<u64> = lost.iter().map(|frame| frame.segment).collect();
+        segments.into_iter().try_for_each(|number| {
+            let segment = journal::segment_path(number);
+            Ok(logs::keep(&*self.store, &segment, Why::Unpromised)?)
+        })
     }
 
     fn journal(&self, recovered: &Recovered) -> Result<Journal> {

@@ -10,7 +10,7 @@ use super::{
     core::Core,
     error::Result,
     file::{Payload, overlay::Patch, slots::Slots},
-    logs,
+    logs::{self, Why},
     node::Node,
 };
 use crate::{
@@ -119,7 +119,7 @@ impl Core {
             let mut segments = (first..=segment).map(journal::segment_path);
             let keep = |path| {
                 if self.store.exists(&path)? {
-                    logs::keep(&*self.store, &path)?;
+                    logs::keep(&*self.store, &path, Why::Unstored)?;
                 }
                 Ok::<_, StoreError>(())
             };

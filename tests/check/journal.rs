@@ -222,20 +222,19 @@ fn frames_behind_a_hole_that_were_not_durable_are_a_note_and_are_kept() {
     let (report, store) = repaired(&cut).expect("it opens");
     assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
     assert_eq!(of_all(&report), 1);
-    let after = objects_of(&store);
-    assert_eq!(
-        after["quarantine/now/journal/log.0000000000000001"],
-        cut[LOG]
-    );
+    let is_kept = |store: &MemoryStore| {
+        let after = objects_of(store);
+        let kept = &after["quarantine/recovery/journal/log.0000000000000001"];
+        assert_eq!(kept[..], cut[LOG][..kept.len()]);
+        assert!(cut[LOG][kept.len()..].iter().all(|byte| *byte == 0));
+    };
+    is_kept(&store);
     // What was written into the second file was logged with the third.
     assert_eq!(there(&store), [0]);
     // A mount keeps it, too; without space for it, it mounts all the same.
     let store = copy_of(&cut);
     assert_eq!(there(&store), [0]);
-    let after = objects_of(&store);
-    let kept = &after["quarantine/recovery/journal/log.0000000000000001"];
-    assert_eq!(kept[..], cut[LOG][..kept.len()]);
-    assert!(cut[LOG][kept.len()..].iter().all(|byte| *byte == 0));
+    is_kept(&store);
     // A torn end with nothing behind it is what every crash leaves.
     let mut torn = objects.clone();
     torn.get_mut(LOG).expect("a log")[starts[2] + 40..].fill(0);
@@ -324,7 +323,7 @@ fn what_is_cut_off_a_log_for_want_of_content_is_named_and_kept() {
         let (store, kept) = if is_repair {
             let (report, store) = repaired(&gone).expect("it opens");
             assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
-            (store, "quarantine/now/journal/log.0000000000000001")
+            (store, "quarantine/recovery/journal/log.0000000000000001")
         } else {
             let kept = "quarantine/recovery/journal/log.0000000000000001";
             (copy_of(&gone), kept)

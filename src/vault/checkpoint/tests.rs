@@ -302,7 +302,7 @@ fn bytes_for_a_damaged_chunk_are_kept_and_told_and_no_more_are_taken() {
         .unwrap();
     vault.sync(file, false).unwrap();
     vault.close().unwrap();
-    let kept = ObjectPath::new("quarantine/recovery/journal").unwrap();
+    let kept = ObjectPath::new("quarantine/unstored/journal").unwrap();
     assert_eq!(store.list(&kept).unwrap().len(), 1);
     let shown = content(&open(&store), b"file");
     assert_eq!(shown[7..17], *b"more bytes");
@@ -333,7 +333,7 @@ fn an_opening_keeps_the_log_with_bytes_that_cannot_be_stored_and_tells() {
         assert_eq!(vault.sync(file, false).unwrap_err().errno(), libc::EIO);
         vault.sync(file, false).unwrap();
         vault.close().unwrap();
-        let kept = ObjectPath::new(format!("quarantine/recovery/{log}")).unwrap();
+        let kept = ObjectPath::new(format!("quarantine/unstored/{log}")).unwrap();
         let kept = store.get(&kept).unwrap();
         assert!(bytes.starts_with(&kept) && kept.len() > 100);
     }
