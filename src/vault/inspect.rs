@@ -331,8 +331,8 @@ impl Inspected {
         Ok((store, self.cut(cause, &Longest::default(), Vec::new())))
     }
 
-    /// Does to the store what the journal says, as far as that can be done. `keep` is called before anything in the journal is
-    /// dropped that was not done.
+    /// Does to the store what the journal says, as far as that can be done. `keep` is called before damage makes anything in the
+    /// journal go that was not done. (What nothing says was durable is kept as a mount keeps it.)
     ///
     /// # Errors
     /// What the store says; what is damaged is no error.

@@ -56,6 +56,7 @@ pub use logs::{InAside, StrayLog};
 pub use lost::{Dropped, LostChanges, LostNode};
 pub use needed::{Claim, Needed};
 pub use open::{has_journal, init};
+pub use passed::{LOST_FOUND, lost_found_attrs};
 pub use remains::{JournalState, JournalUse, Remains};
 pub use scrub::ScrubWatch;
 pub use staging::Staging;

@@ -23,10 +23,23 @@ use std::{
     sync::Arc,
 };
 
-/// Where stand-ins are.
-const LOST_FOUND: &[u8] = b"lost+found";
-/// For its owner alone: nobody knows who might see what is in it.
-const MODE: u16 = 0o700;
+/// The directory in the root for what has no place any more.
+pub const LOST_FOUND: &str = "lost+found";
+/// Its mode, and that of directories that are made in it. For its owner alone: nobody knows who might see what is in it.
+const LOST_FOUND_MODE: u16 = 0o700;
+
+/// Attributes of such a directory, whose owner is that of another one.
+pub fn lost_found_attrs(above: &Attrs) -> Attrs {
+    let time = now();
+    Attrs {
+        mode: LOST_FOUND_MODE,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        btime: time,
+        ..*above
+    }
+}
 
 /// Records that were passed over.
 #[derive(Default)]
@@ -356,7 +369,7 @@ impl Core {
         let root = self.node(ROOT_INO)?;
         self.ensure_listed(&root)?;
         let mut found = None;
-        let name = first_name(LOST_FOUND, |name| {
+        let name = first_name(LOST_FOUND.as_bytes(), |name| {
             if root.state.read().dir()?.listing()?.entry(name).is_none() {
                 found = None;
                 return Ok(true);
@@ -371,20 +384,12 @@ impl Core {
     }
 
     fn make_directory(&self, parent: &Arc<Node>, name: &Name) -> Result<Arc<Node>> {
-        let time = now();
-        let attrs = Attrs {
-            mode: MODE,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-            ..parent.state.read().attrs
-        };
+        let attrs = lost_found_attrs(&parent.state.read().attrs);
         let (node, _) = self.new_node(NewKind::Directory, attrs, Xattrs::new())?;
         let id = node.state.read().dir_id();
         let node = self.table.insert(node, id);
         let mut locked = Locked::all(&[parent, &node]);
-        self.apply_link(&mut locked, parent, name, &node, time)?;
+        self.apply_link(&mut locked, parent, name, &node, attrs.ctime)?;
         drop(locked);
         Ok(node)
     }

@@ -6,17 +6,11 @@ use super::{
 };
 use crate::{
     format::{
-        Alias, Attrs, Body, Content, DirId, FileId, Kind, Link, Name, Time, Xattrs, guard_path,
-        root_guard_path,
+        Alias, Body, Content, DirId, FileId, Kind, Link, Name, Xattrs, guard_path, root_guard_path,
     },
-    vault::VaultError,
+    vault::{LOST_FOUND, VaultError, lost_found_attrs},
 };
-use std::{sync::Arc, time::SystemTime};
-
-/// Where orphans go.
-const LOST_FOUND: &str = "lost+found";
-/// For its owner alone: nobody knows who might see what is in it.
-const MODE: u16 = 0o700;
+use std::sync::Arc;
 
 impl Plan<'_, '_> {
     /// Brings all orphans into `lost+found`.
@@ -130,15 +124,7 @@ impl Plan<'_, '_> {
     fn new_body(&self, link: Link, content: Content) -> Result<Body, VaultError> {
         let path = root_guard_path();
         let root = self.keys.open_guard(&path, self.store.get(&path)?)?;
-        let time = now();
-        let attrs = Attrs {
-            mode: MODE,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-            ..root.body.attrs
-        };
+        let attrs = lost_found_attrs(&root.body.attrs);
         Ok(Body {
             links: vec![link],
             attrs,
@@ -150,14 +136,5 @@ impl Plan<'_, '_> {
             origins: Vec::new(),
             bound: false,
         })
-    }
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let since = since.unwrap_or_default();
-    Time {
-        secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanos: since.subsec_nanos(),
     }
 }
