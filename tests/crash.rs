@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, Sender, channel},
     },
+    time::Duration,
 };
 use vaults::{
     between::{Between, BetweenStore},
@@ -27,7 +28,7 @@ use vaults::{
     mount::Mount,
     objects::{left_over, path, remove_everything},
     op::Op,
-    run::{Budget, caught, jobs, seeds},
+    run::{Budget, caught, try_seeds},
     settle::HalfDone,
     shrink::shrink,
 };
@@ -38,6 +39,9 @@ use wardfs::{
 
 /// Ends that are tried of each moment at which a mount is cut short, besides the one from which the run goes on.
 const OTHERS: u64 = 10;
+
+/// A run that does nothing for so long has come to a standstill.
+const RUN_MAX: Duration = Duration::from_secs(120);
 
 /// How a mount is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,39 +311,21 @@ fn run_round(
     Ok(None)
 }
 
-/// Runs from seeds on all cores until the time is over or one fails; gives what that says.
+/// Runs from seeds on all cores until the time is over or one fails; gives what that says, of the shortest plan.
 fn run_seeds(budget: &Budget, wrap: Wrap<'_>) -> Result<(), (Plan, String)> {
     log_to_stderr();
-    let runs = AtomicU64::new(0);
-    let failed: Mutex<Vec<(u64, Plan, String)>> = Mutex::new(Vec::new());
-    let go_on = vaults::run::number("WARDFS_TEST_GO_ON").is_some();
-    let source = Mutex::new(seeds());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs() {
-            scope.spawn(|| {
-                while !budget.is_spent() && (go_on || failed.lock().expect("no panic").is_empty()) {
-                    let seed = source.lock().expect("no panic").next().expect("endless");
-                    let plan = Plan::draw(&mut Seeded::new(seed));
-                    if let Err(what) = caught(|| run(&plan, wrap).map(|count| budget.count(count)))
-                    {
-                        failed.lock().expect("no panic").push((seed, plan, what));
-                    }
-                    runs.fetch_add(1, Relaxed);
-                }
-            });
+    let drawn = |seed| Plan::draw(&mut Seeded::new(seed));
+    let failed = try_seeds(budget, RUN_MAX, |seed| run(&drawn(seed), wrap));
+    let mut failed: Vec<_> = failed
+        .into_iter()
+        .map(|(seed, what)| (seed, drawn(seed), what))
+        .collect();
+    let len = |plan: &Plan| -> usize { plan.rounds.iter().map(|round| round.ops.len()).sum() };
+    failed.sort_by_key(|(_, plan, _)| len(plan));
+    if vaults::run::number("WARDFS_TEST_GO_ON").is_some() {
+        for (seed, plan, what) in failed.iter().take(12) {
+            println!("seed {seed}: {what}\n{}\n", explain(plan));
         }
-    });
-    let runs = runs.into_inner();
-    println!("{runs} runs, {} crash points", budget.done());
-    let mut failed = failed.into_inner().expect("no panic");
-    failed.sort_by_key(|(_, plan, _)| {
-        plan.rounds
-            .iter()
-            .map(|round| round.ops.len())
-            .sum::<usize>()
-    });
-    for (seed, plan, what) in failed.iter().filter(|_| go_on).take(12) {
-        println!("seed {seed}: {what}\n{}\n", explain(plan));
     }
     match failed.into_iter().next() {
         None => Ok(()),

@@ -3,6 +3,8 @@
 //! covers of the others' work is there, too; and so is all that was answered to any thread before something began that is
 //! there. Runs of chunks are answered before they are written, and who wrote goes on, as programs in a mount do.
 //!
+//! Of each run some pictures of the disk are taken while the threads work, each a moment at which it could have ended.
+//!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they last. Threads meet otherwise in
 //! every run, so a seed repeats a failure seldom.
 mod vaults;
@@ -15,10 +17,11 @@ use std::{
     time::Duration,
 };
 use vaults::{
+    album::{Album, Picture},
     dawdle::dawdling,
     draw::{Seeded, Source, ops},
     dump::Dump,
-    history::{Floor, History},
+    history::{Floor, History, Reached},
     image::{Image, open, options},
     kernel::Kernel,
     liar::{Lie, lying},
@@ -26,7 +29,7 @@ use vaults::{
     model::Model,
     objects::{guards, left_over, path, remove_everything},
     op::Op,
-    run::{Budget, Watchdog, caught, seeds},
+    run::{Budget, try_seeds},
     settle::HalfDone,
     sums::check_sums,
     trail::{Answers, Beside, Scene, Trail},
@@ -38,8 +41,12 @@ use wardfs::{
 };
 
 const THREADS: u64 = 4;
-/// Ends that are tried of each run, of the disk as it was at one moment.
-const ENDS: u64 = 24;
+/// Moments of a run at which the power could have gone, beside the one at which it went.
+const MOMENTS: u64 = 7;
+/// Ends that are tried of the disk as it was at one moment.
+const ENDS: u64 = 8;
+/// A run that does nothing for so long has come to a standstill.
+const RUN_MAX: Duration = Duration::from_secs(120);
 
 /// How the vault sees its disk.
 type Wrap = fn(SimulatedStore) -> Arc<dyn Store>;
@@ -68,8 +75,23 @@ struct Walked {
 struct Told {
     answered: Vec<AtomicU64>,
     covered: Mutex<Covered>,
+    /// How far the history of each thread's home has come.
+    homes: Vec<Mutex<Reached>>,
     /// Answers that came before the write was done.
     early: AtomicU64,
+}
+
+/// What the threads know at some moment of what a disk must have then, or may.
+#[derive(Clone)]
+struct Known {
+    homes: Vec<Reached>,
+    covered: Covered,
+}
+
+/// A disk as it was at one moment, and what must be there of what was done.
+struct Moment {
+    disk: SimulatedStore,
+    known: Known,
 }
 
 /// The last step of each thread that must be there.
@@ -107,8 +129,23 @@ impl Told {
                 durable: none.clone(),
                 logged: none,
             }),
+            homes: (0..THREADS).map(|_| Mutex::default()).collect(),
             early: AtomicU64::new(0),
         }
+    }
+
+    fn known(&self) -> Known {
+        let home = |home: &Mutex<Reached>| *home.lock().expect("no panic");
+        Known {
+            homes: self.homes.iter().map(home).collect(),
+            covered: self.covered.lock().expect("no panic").clone(),
+        }
+    }
+
+    /// The history of a thread's home has come so far.
+    fn reached(&self, number: u64, reached: Reached) {
+        let home = &self.homes[usize::try_from(number).expect("small")];
+        *home.lock().expect("no panic") = reached;
     }
 
     fn now(&self) -> Vec<u64> {
@@ -157,7 +194,9 @@ fn homes(disk: &SimulatedStore) -> Result<Vec<Kernel>, String> {
     let mut kernels = Vec::new();
     for number in 0..THREADS {
         let dir = make(&home(number), NewKind::Directory).map_err(|error| error.to_string())?;
-        kernels.push(Kernel::below(dir.ino));
+        let mut kernel = Kernel::below(dir.ino);
+        kernel.history.keep_all();
+        kernels.push(kernel);
         make(&trail(number), NewKind::Directory).map_err(|error| error.to_string())?;
     }
     vault.close().map_err(|error| error.to_string())?;
@@ -190,6 +229,7 @@ impl Worker<'_, '_> {
                     running = Some(trouble.running);
                     break;
                 }
+                self.told.reached(self.number, kernel.history.reached());
                 if matches!(op, Op::Sync { .. } | Op::SyncAll | Op::Checkpoint) {
                     self.told.synced(&then);
                 }
@@ -243,21 +283,33 @@ impl Worker<'_, '_> {
     }
 }
 
-/// Works with all threads until the store stops. Gives how each found its part then, and what must be there of the trails.
+/// Works with all threads until the store stops. Gives how each found its part then, and the moments at which all could have
+/// ended, the last of which is the one at which it did.
 fn work_all(
     disk: &SimulatedStore,
     trial: &Trial,
     source: &mut Seeded,
     (kernels, chunk): (Vec<Kernel>, ChunkSize),
-) -> Result<(Vec<Part>, Covered), String> {
+) -> Result<(Vec<Part>, Vec<Moment>), String> {
     let count = usize::try_from(4 + source.below(60)).expect("small");
     let options = hard(source);
-    let mut store = (trial.wrap)(disk.clone());
+    let told = Arc::new(Told::new());
+    for (number, kernel) in (0..).zip(&kernels) {
+        told.reached(number, kernel.history.reached());
+    }
+    let steps = 20 + source.below(50 * count as u64);
+    let begun = disk.steps();
+    let moments = (0..MOMENTS).map(|_| begun + source.below(steps)).collect();
+    let album = Album::new(disk, moments, {
+        let told = Arc::clone(&told);
+        move || told.known()
+    });
+    let mut store = album.of((trial.wrap)(disk.clone()));
     if source.below(2) == 0 {
         store = dawdling(store, source.below(1 << 40));
     }
     let vault = open(store, options).map_err(|error| format!("open: {error}"))?;
-    disk.stop_after(disk.steps() + 20 + source.below(50 * count as u64));
+    disk.stop_after(disk.steps() + steps);
     // All homes are known to the kernel, as it came down to them.
     for number in 0..THREADS {
         let found = vault.lookup(ROOT_INO, &home(number));
@@ -267,7 +319,6 @@ fn work_all(
             return Err(format!("home {number}: {error}"));
         }
     }
-    let told = Told::new();
     let late = Mutex::new(Vec::new());
     let wrong = |what: String| {
         if !disk.stopped() {
@@ -318,21 +369,43 @@ fn work_all(
     if let Some(what) = late.first() {
         return Err(what.clone());
     }
-    Ok((parts, told.covered.into_inner().expect("no panic")))
+    let mut moments: Vec<Moment> = album.pictures().into_iter().map(Moment::of).collect();
+    let homes = parts.iter().map(|part| part.past.reached()).collect();
+    moments.push(Moment {
+        disk: disk.clone(),
+        known: Known {
+            homes,
+            ..told.known()
+        },
+    });
+    Ok((parts, moments))
+}
+
+impl Moment {
+    /// What was there before the picture was taken must be in it; what began after it cannot be.
+    fn of(picture: Picture<Known>) -> Moment {
+        let (before, after) = picture.known;
+        let homes = before.homes.iter().zip(after.homes);
+        let homes = homes.map(|(before, after)| before.until(after)).collect();
+        Moment {
+            disk: picture.disk,
+            known: Known { homes, ..before },
+        }
+    }
 }
 
 /// Does the vault show a moment of each thread's past, and all that came before it?
-fn check(vault: &Vault, parts: &[Part], covered: &Covered, floor: Floor) -> Result<(), String> {
-    for (number, part) in (0..).zip(parts) {
+fn check(vault: &Vault, parts: &[Part], known: &Known, floor: Floor) -> Result<(), String> {
+    for ((number, part), reached) in (0..).zip(parts).zip(&known.homes) {
         let home = vault
             .lookup(ROOT_INO, &home(number))
             .map_err(|error| format!("home {number}: {error}"))?;
         let dump = Dump::below(vault, home.ino)?;
         part.past
-            .find_below(home.ino, &dump, floor, part.running.as_ref())
+            .find_as_of(*reached, home.ino, &dump, floor, part.running.as_ref())
             .map_err(|what| format!("thread {number}: {what}"))?;
     }
-    let floors = covered.floor(floor);
+    let floors = known.covered.floor(floor);
     let found = (0..)
         .zip(parts)
         .zip(&floors)
@@ -399,16 +472,18 @@ fn run(seed: u64, trial: &Trial) -> Result<u64, String> {
     let image = Image::by(source.below(2));
     let disk = image.on_disk();
     let kernels = homes(&disk)?;
-    let (parts, covered) = work_all(&disk, trial, &mut source, (kernels, image.chunk()))?;
+    let (parts, moments) = work_all(&disk, trial, &mut source, (kernels, image.chunk()))?;
     let mut points = 0;
-    for number in 0..ENDS {
-        let (left, floor) = match number {
-            0 => (disk.crash_losing_all(), Floor::Durable),
-            1 => (disk.survivors(), Floor::Logged),
-            _ => (disk.crash(source.below(1 << 40)), Floor::Durable),
-        };
-        points += recover(&left, &parts, &covered, floor, &mut source)
-            .map_err(|what| format!("end {number}: {what}"))?;
+    for (at, moment) in moments.iter().enumerate() {
+        for end in 0..ENDS {
+            let (left, floor) = match end {
+                0 => (moment.disk.crash_losing_all(), Floor::Durable),
+                1 => (moment.disk.survivors(), Floor::Logged),
+                _ => (moment.disk.crash(source.below(1 << 40)), Floor::Durable),
+            };
+            points += recover(&left, &parts, &moment.known, floor, &mut source)
+                .map_err(|what| format!("moment {at}, end {end}: {what}"))?;
+        }
     }
     Ok(points)
 }
@@ -426,7 +501,7 @@ fn journal(left: &SimulatedStore) -> Vec<String> {
 fn recover(
     left: &SimulatedStore,
     parts: &[Part],
-    covered: &Covered,
+    known: &Known,
     floor: Floor,
     source: &mut Seeded,
 ) -> Result<u64, String> {
@@ -445,7 +520,7 @@ fn recover(
     }
     let vault = open(Arc::new(left.clone()), options(1 << 40))
         .map_err(|error| format!("recovery fails: {error}; {journals:?}"))?;
-    check(&vault, parts, covered, floor)?;
+    check(&vault, parts, known, floor)?;
     vault.close().map_err(|error| format!("close: {error}"))?;
     check_sums(&guards(&left))?;
     let vault = open(Arc::new(left.clone()), options(1 << 40))
@@ -460,18 +535,14 @@ fn recover(
     }
 }
 
+/// Until one fails; says why.
 fn run_seeds(budget: &Budget, trial: &Trial) -> Result<(), String> {
     log_to_stderr();
-    let watchdog = Watchdog::new(Duration::from_secs(120));
-    let mut runs = 0;
-    for seed in seeds().take_while(|_| !budget.is_spent()) {
-        watchdog.begin(format!("seed {seed}"));
-        caught(|| run(seed, trial).map(|count| budget.count(count)))
-            .map_err(|what| format!("seed {seed}: {what}"))?;
-        runs += 1;
+    let failed = try_seeds(budget, RUN_MAX, |seed| run(seed, trial));
+    match failed.first() {
+        None => Ok(()),
+        Some((seed, what)) => Err(format!("seed {seed}: {what}")),
     }
-    println!("{runs} runs, {} crash points", budget.done());
-    Ok(())
 }
 
 #[test]

@@ -6,21 +6,15 @@ use super::{
 use crate::{
     format::{zones_copy_path, zones_path},
     store::{ObjectPath, StoreError},
-    vault::{Inspected, VaultError},
+    vault::{Inspected, VaultError, finding::words},
 };
 
 /// What is wrong with them.
 pub(super) fn found(vault: &Inspected) -> Vec<Finding> {
     let header = vault.header_flaws().into_iter();
-    let header = header.map(|(path, flaw)| {
-        let what = format!("this copy of the header {flaw}");
-        Finding::new(Kind::Header, path.as_str(), what)
-    });
+    let header = header.map(|(path, flaw)| words::of_header(&path, flaw));
     let zone = vault.zone_flaws().into_iter();
-    let zone = zone.map(|(path, flaw)| {
-        let what = format!("this copy of the zone's key {flaw}");
-        Finding::new(Kind::Zone, path.as_str(), what)
-    });
+    let zone = zone.map(|(path, flaw)| words::of_zone(&path, flaw));
     header.chain(zone).collect()
 }
 

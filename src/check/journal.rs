@@ -6,7 +6,7 @@ use super::{
 use crate::{
     format::{DirId, FileId, Link, new_payload_dir, payload_path},
     journal::{Unread, segment_path},
-    vault::{LostChanges, LostNode, Recovery, StrayLog, Unstored},
+    vault::{LostChanges, LostNode, Recovery, StrayLog, Unstored, finding::words},
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -52,11 +52,8 @@ fn incomplete(missing: &str) -> Finding {
     let what = format!(
         "something that the journal needs is not there, or damaged ({missing}); what stands in it can be done but for that"
     );
-    let mut finding = Finding::new(Kind::Journal, "journal", what);
-    finding.advice = Some(
-        "a repair does as much as can be and sets a copy of the journal aside; put back what is missing before, if you know where it is",
-    );
-    finding
+    let finding = Finding::new(Kind::Journal, "journal", what);
+    finding.advised("a repair does as much as can be and sets a copy of the journal aside; put back what is missing before, if you know where it is")
 }
 
 /// Bytes in frames that count, for parts of files that cannot be read.
@@ -125,10 +122,7 @@ pub(super) fn is_no_loss(recovery: &Recovery, findings: &[Finding]) -> bool {
 pub(super) fn unread(recovery: &Recovery) -> Vec<Finding> {
     let places = recovery.left_out().map_or(&[][..], |lost| &lost.unread);
     let finding = |place: &Unread| {
-        let count = match place.frames {
-            1 => "1 frame of the log does".to_owned(),
-            count => format!("{count} frames of the log do"),
-        };
+        let count = words::unread(place.frames);
         let what = format!(
             "{count} not open here; what is changed in that place alone cannot be named: any file may be as it was some seconds \
              before"

@@ -307,6 +307,10 @@ pub struct ScrubArgs {
     #[arg(long, conflicts_with = "cancel")]
     pub background: bool,
 
+    /// Print the report as one JSON object, as `wardfs check --json` does
+    #[arg(long, conflicts_with_all = ["background", "cancel"])]
+    pub json: bool,
+
     /// End the one that is running
     #[arg(long)]
     pub cancel: bool,

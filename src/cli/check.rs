@@ -29,11 +29,14 @@ use std::{
 /// # Errors
 /// [`CliError`] when the vault cannot be opened, or not be written by a repair.
 pub fn run(args: &CheckArgs) -> Result<Exit, CliError> {
-    check_vault(args)?;
-    let source = args.passphrase.source();
-    let passphrase = source.read(Purpose::Existing, "Passphrase")?;
-    let report = look(args, &passphrase)?;
-    drop(passphrase);
+    let report = match report(args) {
+        Err(error) if args.json => {
+            // A program gets an object whatever happens.
+            output::print(&check_json::show_error(&args.vault, &error))?;
+            return Err(error);
+        }
+        report => report?,
+    };
     output::print(&if args.json {
         check_json::show(&args.vault, &report)
     } else {
@@ -44,6 +47,13 @@ pub fn run(args: &CheckArgs) -> Result<Exit, CliError> {
         Verdict::Repaired => Exit::Repaired,
         Verdict::Damaged => Exit::DamageLeft,
     })
+}
+
+fn report(args: &CheckArgs) -> Result<Report, CliError> {
+    check_vault(args)?;
+    let source = args.passphrase.source();
+    let passphrase = source.read(Purpose::Existing, "Passphrase")?;
+    look(args, &passphrase)
 }
 
 fn look(args: &CheckArgs, passphrase: &Passphrase) -> Result<Report, CliError> {

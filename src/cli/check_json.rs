@@ -1,12 +1,44 @@
 //! `wardfs check --json`: one object, for programs. Fields are added, never changed or taken away.
 
-use crate::check::{Finding, Report, Verdict};
+use super::{error::CliError, report};
+use crate::{
+    check::{Finding, Report, Verdict},
+    mount::ScrubStatus,
+};
 use serde_json::{Value, json};
 use std::{ops::Range, path::Path};
 
 /// The object, on lines of its own.
 pub fn show(vault: &Path, report: &Report) -> String {
+    format!("{:#}\n", object(vault, report))
+}
+
+/// What there is if nothing could be checked, or a repair did not come to its end: no verdict.
+pub fn show_error(vault: &Path, error: &CliError) -> String {
+    let error = report::Report::of(error);
     let object = json!({
+        "vault": vault.to_string_lossy(),
+        "verdict": null,
+        "error": error.message,
+        "hint": error.hint,
+        "exit": error.exit.code(),
+    });
+    format!("{object:#}\n")
+}
+
+/// The same of a scrub: how it ended, and how many findings were more than a mount keeps.
+pub fn show_scrub(dir: &Path, report: &Report, status: &ScrubStatus) -> String {
+    let mut object = object(dir, report);
+    object["state"] = json!(status.state);
+    object["left_out"] = json!(status.left_out);
+    if status.damaged > 0 {
+        object["verdict"] = json!(verdict(Verdict::Damaged));
+    }
+    format!("{object:#}\n")
+}
+
+fn object(vault: &Path, report: &Report) -> Value {
+    json!({
         "vault": vault.to_string_lossy(),
         "id": report.vault.to_string(),
         "verdict": verdict(report.verdict()),
@@ -21,8 +53,7 @@ pub fn show(vault: &Path, report: &Report) -> String {
         "nameless": report.nameless,
         "accepted": report.accepted(),
         "quarantine": report.kept_in,
-    });
-    format!("{object:#}\n")
+    })
 }
 
 /// The result in a word; never changed.

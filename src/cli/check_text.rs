@@ -1,17 +1,43 @@
 //! `wardfs check` for people. Programs use `--json`; this may change.
 
 use super::{progress, report::shown};
-use crate::check::{Finding, Kind, Outcome, Report, Seen, Verdict};
+use crate::{
+    check::{Finding, Kind, Outcome, Report, Seen, Verdict},
+    mount::ScrubStatus,
+};
 use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Path};
 
 /// A paragraph for each finding, and the result.
 pub fn show(vault: &Path, report: &Report, repaired: bool) -> String {
+    paragraphs(report) + &summary(vault, report, repaired)
+}
+
+/// The same of a scrub, which mends nothing.
+pub fn show_scrub(dir: &Path, report: &Report, status: &ScrubStatus) -> String {
+    let left_out = match status.left_out {
+        0 => String::new(),
+        count => format!("... and {count} more\n\n"),
+    };
+    let found = seen(dir, report);
+    let verdict = match report.verdict() {
+        Verdict::Damaged => {
+            let (mendable, stays) = open(report);
+            format!(
+                "damage: {mendable} can be repaired (unmount, then `wardfs check --repair`), {stays} not\n"
+            )
+        }
+        _ if status.damaged > 0 => "damage\n".to_owned(),
+        _ => "no damage\n".to_owned(),
+    };
+    paragraphs(report) + &left_out + &found + &verdict
+}
+
+fn paragraphs(report: &Report) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         text.push_str(&paragraph(finding));
         text.push('\n');
     }
-    text.push_str(&summary(vault, report, repaired));
     text
 }
 
@@ -65,22 +91,37 @@ fn name(bytes: &[u8]) -> String {
     shown(Path::new(OsStr::from_bytes(bytes)))
 }
 
-fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
+/// What was looked at.
+fn seen(vault: &Path, report: &Report) -> String {
     let Seen {
         dirs,
         files,
         others,
         bytes,
     } = report.seen;
-    let seen = format!(
+    format!(
         "{}: {dirs} directories, {files} files, {others} others, {} verified\n",
         shown(vault),
         progress::about(bytes)
-    );
-    let count = |outcome| {
-        let has = |finding: &&Finding| finding.outcome == outcome;
-        report.findings.iter().filter(has).count()
-    };
+    )
+}
+
+fn count(report: &Report, outcome: Outcome) -> usize {
+    let has = |finding: &&Finding| finding.outcome == outcome;
+    report.findings.iter().filter(has).count()
+}
+
+/// Damage that can be mended, and that cannot.
+fn open(report: &Report) -> (usize, usize) {
+    (
+        count(report, Outcome::Mendable),
+        count(report, Outcome::Stays),
+    )
+}
+
+fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
+    let seen = seen(vault, report);
+    let count = |outcome| count(report, outcome);
     let verdict = match report.verdict() {
         Verdict::Clean => "no damage\n".to_owned(),
         Verdict::Repaired => format!("damage: {} repaired, none left\n", count(Outcome::Mended)),
@@ -95,7 +136,7 @@ fn summary(vault: &Path, report: &Report, repaired: bool) -> String {
             format!("damage: {}\n", parts.join(", ")) + &losses(report)
         }
         Verdict::Damaged => {
-            let (mendable, stays) = (count(Outcome::Mendable), count(Outcome::Stays));
+            let (mendable, stays) = open(report);
             format!("damage: {mendable} can be repaired (--repair), {stays} not\n")
         }
     };

@@ -34,8 +34,8 @@ pub const CHECK: &str = "check the vault";
 pub const IMPORT: &str = "import to";
 
 /// For a mount that could not store.
-const KEPT: &str =
-    "what was acknowledged before lies in the vault's journal and is there again at the next mount";
+const KEPT: &str = "what was acknowledged before lies in the vault's journal, and a mount that can store it has it again; if the next one fails, \
+     too, `wardfs mount --ro` shows it, and `wardfs check` says what is wrong";
 
 /// The same, when nothing is left for the next mount.
 const NOT_KEPT: &str =

@@ -54,6 +54,7 @@ Options of -o:
   writeback            let the kernel collect writes; small ones are faster
   shared               the vault may change from outside: caches last one second
   strict               refuse directories in which a file was put back as it was
+  known=NUMBER         of how many files the kernel may know at once (100000)
   fsname=NAME          what the mount table shows instead of the vault's path
 
 Examples:
@@ -135,16 +136,19 @@ Examples:
 pub const SCRUB: &str = "\
 Verify every stored byte of the vault that is mounted on DIR, while it is used.
 
-The process that serves the mount does it, no faster than `--rate` allows. This command waits for the end, tells what is damaged, \
-and ends with exit code 16 if anything is; a scrub goes on if it is interrupted. `wardfs info DIR` tells how far it is.
+It finds what `wardfs check` finds, and tells it in the same words: damage, what was put back, what nobody leads to, and damage in \
+the log of this mount. The process that serves the mount does it, no faster than `--rate` allows. This command waits for the end, \
+tells what is damaged, and ends with exit code 16 if anything is; a scrub goes on if it is interrupted. `wardfs info DIR` tells how \
+far it is.
 
-It mends nothing: unmount, and use `wardfs check --repair`. A mount to read alone, or with `noxattr`, cannot be scrubbed; \
-`wardfs check` works on a vault that is mounted to read.";
+It mends nothing: unmount, and use `wardfs check --repair`. On a mount to read alone the vault is verified as that mount shows it, \
+and nothing is written.";
 
 /// Below the options of `wardfs scrub --help`.
 pub const SCRUB_EXAMPLES: &str = "\
 Examples:
   wardfs scrub ~/plain
+  wardfs scrub --json ~/plain
   wardfs scrub --background --rate 10 ~/plain
   wardfs scrub --cancel ~/plain";
 /// `wardfs salvage --help`
@@ -334,7 +338,8 @@ mod tests {
     #[test]
     fn every_mount_option_in_the_help_exists() {
         for option in listed() {
-            MountOptions::parse(option).unwrap_or_else(|error| panic!("{error}"));
+            let option = option.replace("NUMBER", "1000");
+            MountOptions::parse(&option).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 
@@ -353,8 +358,9 @@ mod tests {
             dev: _,
             no_exec: _,
             strict: _,
+            known: _,
             fs_name: _,
         } = MountOptions::default();
-        assert_eq!(listed().len(), 12);
+        assert_eq!(listed().len(), 13);
     }
 }

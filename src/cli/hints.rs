@@ -90,10 +90,7 @@ pub fn scrub_hint(refused: &io::Error) -> Option<String> {
         Errno::PERM | Errno::ACCESS => {
             "only the user who serves the mount, and root, may scrub it or ask about a scrub"
         }
-        Errno::ROFS => "a mount to read alone cannot be scrubbed; `wardfs check` works beside it",
-        Errno::OPNOTSUPP | Errno::NOSYS => {
-            "a mount with `-o noxattr` cannot be scrubbed; `wardfs check` can be used when it is unmounted"
-        }
+        Errno::NOTTY => "the process that serves it is of another version of wardfs: mount anew",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -37,7 +37,14 @@ fn mount(mount: &MountFacts) -> Value {
         scrub,
     } = mount;
     let scrub = scrub.as_ref().map(|scrub| {
-        json!({ "state": scrub.state, "nodes": scrub.nodes, "bytes": scrub.bytes, "damaged": scrub.damaged })
+        json!({
+            "state": scrub.state,
+            "nodes": scrub.seen.dirs + scrub.seen.files + scrub.seen.others,
+            "bytes": scrub.seen.bytes,
+            "damaged": scrub.damaged,
+            "done": scrub.done,
+            "total": scrub.total,
+        })
     });
     json!({ "scrub": scrub, "dir": path(&status.dir), "pid": status.pid, "state": status.state, "dead": status.dead, "options": options })
 }

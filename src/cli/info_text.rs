@@ -62,9 +62,13 @@ fn scrub_text(scrub: &ScrubStatus) -> String {
         count => format!("damage in {count} places"),
     };
     let state = shown(Path::new(&scrub.state));
+    let percent = (scrub.done * 100).checked_div(scrub.total);
+    // More may have come than there was in the beginning.
+    let percent = percent.filter(|_| scrub.state == "running");
+    let percent = percent.map_or(String::new(), |percent| format!(", {}%", percent.min(99)));
     format!(
-        "{state}, {} verified, {damage}",
-        progress::about(scrub.bytes)
+        "{state}{percent}, {} verified, {damage}",
+        progress::about(scrub.seen.bytes)
     )
 }
 

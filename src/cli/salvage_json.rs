@@ -18,6 +18,7 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
     let missing = report.missing.iter();
     let incomplete = report.incomplete.iter();
     let renamed = report.renamed.iter();
+    let aside = report.set_aside_missing.iter();
     let object = json!({
         "vault": path(vault),
         "out": path(out),
@@ -52,6 +53,7 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
             .collect::<Vec<_>>(),
         "brought_back": paths(&report.brought_back),
         "set_aside": report.set_aside.as_ref().map(|(at, count)| json!({ "path": path(at), "nodes": count })),
+        "set_aside_missing": aside.map(|one| json!({ "path": path(&one.path), "why": one.why })).collect::<Vec<_>>(),
         "copied": paths(&report.copied),
         "passed_over": report.passed_over,
         "unrestored": {

@@ -109,7 +109,7 @@ fn losses(text: &mut String, report: &Report) {
     );
     section(
         text,
-        "Stored objects that cannot be opened",
+        "Stored objects that cannot be opened, or name no place",
         &report.refused,
         String::clone,
     );
@@ -144,6 +144,12 @@ fn oddities(text: &mut String, report: &Report) {
             ),
         );
     }
+    section(
+        text,
+        "Set aside by a repair, and not made",
+        &report.set_aside_missing,
+        |one| format!("{}: {}", shown(&one.path), one.why),
+    );
     section(
         text,
         "Changed or made in frames of a log behind something that is not there, which nothing says were durable: a power cut \

@@ -1,8 +1,15 @@
-//! `wardfs scrub`: asks a mount to verify what is stored, and waits for it.
+//! `wardfs scrub`: asks a mount to verify what is stored, and waits for it. What it found is told as a check tells it.
 
-use super::{args::ScrubArgs, error::CliError, exit::Exit, output, progress, report::shown};
-use crate::mount::{self, ScrubStatus};
-use std::{ops::Range, path::Path, thread, time::Duration};
+use super::{
+    args::ScrubArgs, check_json, check_text, error::CliError, exit::Exit, output,
+    progress::WorkProgress,
+};
+use crate::{
+    check::{Report, Verdict},
+    format::VaultId,
+    mount::{self, ScrubStatus},
+};
+use std::{path::Path, thread, time::Duration};
 
 /// How often a scrub is asked how far it is.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -21,16 +28,18 @@ pub fn run(args: &ScrubArgs) -> Result<Exit, CliError> {
     if args.background {
         return Ok(Exit::Ok);
     }
-    let status = loop {
-        let status = mount::scrub_status(dir)?;
-        if status.state != "running" {
-            break status;
-        }
-        thread::sleep(PAUSE);
-    };
-    output::print(&show(dir, &status))?;
+    let status = wait(dir)?;
+    let report = report(dir, &status)?;
+    output::print(&if args.json {
+        check_json::show_scrub(dir, &report, &status)
+    } else {
+        check_text::show_scrub(dir, &report, &status)
+    })?;
     match status.state.as_str() {
-        "done" if status.damaged > 0 => Ok(Exit::DamageLeft),
+        // Damage that is only counted is damage.
+        "done" if status.damaged > 0 || report.verdict() == Verdict::Damaged => {
+            Ok(Exit::DamageLeft)
+        }
         "done" => Ok(Exit::Ok),
         state => Err(CliError::ScrubEnded {
             dir: dir.clone(),
@@ -39,28 +48,25 @@ pub fn run(args: &ScrubArgs) -> Result<Exit, CliError> {
     }
 }
 
-fn show(dir: &Path, status: &ScrubStatus) -> String {
-    let line = |(path, range, what): &(String, Option<Range<u64>>, String)| {
-        let range = range.as_ref().map_or(String::new(), |range| {
-            let last = range.end.saturating_sub(1).max(range.start);
-            format!(", bytes {}-{last}", range.start)
-        });
-        format!("{}{range}: {what}\n", shown(Path::new(path)))
-    };
-    let mut lines: Vec<String> = status.findings.iter().map(line).collect();
-    let told = status.findings.len() as u64;
-    if status.damaged > told {
-        lines.push(format!("... and {} more\n", status.damaged - told));
+fn wait(dir: &Path) -> Result<ScrubStatus, CliError> {
+    let progress = WorkProgress::start("scrubbing");
+    loop {
+        let status = mount::scrub_status(dir)?;
+        if status.state != "running" {
+            return Ok(status);
+        }
+        progress.is_at(status.done, status.total, status.seen.bytes);
+        thread::sleep(PAUSE);
     }
-    let damage = match status.damaged {
-        0 => "no damage".to_owned(),
-        1 => "damage in 1 place".to_owned(),
-        count => format!("damage in {count} places"),
-    };
-    let (dir, bytes) = (shown(dir), progress::about(status.bytes));
-    let nodes = status.nodes;
-    lines.push(format!(
-        "{dir}: {nodes} files and directories, {bytes} verified\n{damage}\n"
-    ));
-    lines.concat()
+}
+
+/// What the mount says was found.
+fn report(dir: &Path, status: &ScrubStatus) -> Result<Report, CliError> {
+    let vault = VaultId::from_hex(status.vault.as_bytes());
+    let findings = mount::scrub_findings(dir, status)?;
+    Ok(Report::of_scrub(
+        vault.unwrap_or(VaultId([0; 16])),
+        status.seen,
+        findings,
+    ))
 }

@@ -69,9 +69,9 @@ impl<'a> Executor<'a> {
                 bytes,
             } => self.open(path, true)?.write_at(*offset, bytes),
             RedoOp::SetLen { path, len } => self.open(path, true)?.set_len(*len),
-            // Where nothing lies there is nothing to give back.
+            // Where nothing lies, or something else, there is nothing to give back.
             RedoOp::Punch { path, offset, len } => match self.open(path, false) {
-                Err(StoreError::NotFound(_)) => Ok(()),
+                Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }) => Ok(()),
                 opened => opened?.punch(*offset, *len),
             },
         }

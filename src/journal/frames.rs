@@ -1,7 +1,7 @@
 //! One sealed frame of a journal file: length u32 LE | nonce 12 | ciphertext | tag 16.
 //!
-//! Associated data: purpose (`log` or `redo`), vault id, file number, frame index. So a frame opens at its own place alone,
-//! and what an earlier use of the file left behind is never taken for a frame of this one.
+//! Associated data: purpose (log, redo file, or what is stated of the log), vault id, file number, frame index. So a frame opens
+//! at its own place alone, and what an earlier use of the file left behind is never taken for a frame of this one.
 use super::JournalContext;
 use crate::{
     crypto::{NONCE_LEN, Nonce, TAG_LEN, Tag},
@@ -11,17 +11,24 @@ use std::sync::Arc;
 
 /// Bytes a frame adds to its content.
 pub(super) const FRAME_COST: usize = 4 + NONCE_LEN + TAG_LEN;
+/// Bytes of a frame's length, which it begins with.
+pub(super) const HEAD: usize = 4;
 /// No frame is longer than this, so that a damaged length takes no memory. Content is cut at 1 MiB plus one record.
 pub(super) const FRAME_LEN_MAX: usize = 64 << 20;
 
 /// Bytes read at a time.
 const READ_LEN: usize = 1 << 20;
+/// Where the disk does not read so many bytes: in pieces of these, the smallest that a system reads.
+const PIECE: usize = 4096;
+/// Pieces that the disk may refuse before the whole file counts as unreadable: each may take it seconds.
+const UNREADABLE_MAX: usize = 256;
 
 /// What a journal file is for; part of every frame's associated data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Log,
     Redo,
+    Stated,
 }
 
 fn associated(context: &JournalContext, purpose: Purpose, number: u64, index: u64) -> [u8; 40] {
@@ -29,6 +36,7 @@ fn associated(context: &JournalContext, purpose: Purpose, number: u64, index: u6
     data[..4].copy_from_slice(match purpose {
         Purpose::Log => b"WLOG",
         Purpose::Redo => b"WRDO",
+        Purpose::Stated => b"WDUR",
     });
     data[4..6].copy_from_slice(&crate::format::FORMAT_VERSION.to_le_bytes());
     data[8..24].copy_from_slice(&context.vault.0);
@@ -81,6 +89,16 @@ pub(super) enum Found {
     Nothing { next: Option<usize> },
 }
 
+/// What lies where a frame would end.
+pub(super) enum Border {
+    /// Nothing that could be its tag.
+    Untagged,
+    /// Something, and the end of the file behind it.
+    End,
+    /// Something, and behind it what would be the length of the next frame.
+    Before(usize),
+}
+
 /// Reads the frames of one file in order, a part of the file at a time: it may be longer than memory.
 pub(super) struct FrameReader {
     blob: Arc<dyn Blob>,
@@ -89,6 +107,9 @@ pub(super) struct FrameReader {
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were passed.
     passed: usize,
+    /// Pieces that the disk may refuse to read yet; none, if the first one is an error.
+    spared: usize,
+    was_unreadable: bool,
 }
 
 impl FrameReader {
@@ -98,7 +119,22 @@ impl FrameReader {
             start: 0,
             buffer: Vec::new(),
             passed: 0,
+            spared: 0,
+            was_unreadable: false,
         }
+    }
+
+    /// One that goes on behind what the disk does not read, with zeros for that.
+    pub fn of_any(blob: Arc<dyn Blob>) -> FrameReader {
+        FrameReader {
+            spared: UNREADABLE_MAX,
+            ..FrameReader::new(blob)
+        }
+    }
+
+    /// Was there something that the disk does not read?
+    pub fn was_unreadable(&self) -> bool {
+        self.was_unreadable
     }
 
     /// The frame at the present position, which does not move.
@@ -152,27 +188,49 @@ impl FrameReader {
 
     /// The length of a frame that would begin at this offset; none at the end of the file.
     pub fn length_at(&self, position: u64) -> Result<Option<usize>, StoreError> {
-        let head = self.bytes_at(position)?;
-        Ok(head.map(|head| u32::from_le_bytes(head) as usize))
+        let mut head = [0; HEAD];
+        let got = self.copy_at(position, &mut head)?;
+        Ok((got == HEAD).then(|| u32::from_le_bytes(head) as usize))
     }
 
-    /// Is there anything but zeros where the frame with this end would have its tag?
-    pub fn has_tag_before(&self, end: u64) -> Result<bool, StoreError> {
-        let tag: Option<[u8; TAG_LEN]> = self.bytes_at(end.saturating_sub(TAG_LEN as u64))?;
-        Ok(tag.is_some_and(|tag| tag != [0; TAG_LEN]))
+    /// What lies where a frame would end and the next one begin.
+    pub fn border_at(&self, position: u64) -> Result<Border, StoreError> {
+        let mut bytes = [0; TAG_LEN + HEAD];
+        let got = self.copy_at(position.saturating_sub(TAG_LEN as u64), &mut bytes)?;
+        let (tag, head) = bytes.split_at(TAG_LEN);
+        Ok(match head.first_chunk::<HEAD>() {
+            _ if got < TAG_LEN || tag == [0; TAG_LEN] => Border::Untagged,
+            Some(head) if got == bytes.len() => Border::Before(u32::from_le_bytes(*head) as usize),
+            _ => Border::End,
+        })
     }
 
-    fn bytes_at<const LEN: usize>(&self, position: u64) -> Result<Option<[u8; LEN]>, StoreError> {
-        let mut bytes = [0; LEN];
+    /// Copies what lies at an offset, without a step there; gives how many bytes there are.
+    pub fn copy_at(&self, position: u64, into: &mut [u8]) -> Result<usize, StoreError> {
         let at = position.checked_sub(self.start).map(usize::try_from);
-        match at {
-            Some(Ok(at)) if at + LEN <= self.buffer.len() => {
-                bytes.copy_from_slice(&self.buffer[at..at + LEN]);
-            }
-            _ if self.blob.read_at(position, &mut bytes)? < LEN => return Ok(None),
-            _ => {}
+        if let Some(Ok(at)) = at
+            && let Some(bytes) = self.buffer.get(at..at + into.len())
+        {
+            into.copy_from_slice(bytes);
+            return Ok(into.len());
         }
-        Ok(Some(bytes))
+        match self.blob.read_at(position, into) {
+            // Reading on tells it.
+            Err(error) if error.is_unreadable() && self.spared > 0 => Ok(0),
+            got => got,
+        }
+    }
+
+    /// Goes on to what is no hole behind the bytes in memory, but for so many before it. Gives `false` if nothing is there.
+    pub fn pass_hole(&mut self, before: usize) -> Result<bool, StoreError> {
+        let end = self.start + self.buffer.len() as u64;
+        let Some(next) = self.blob.next_data(end)? else {
+            return Ok(false);
+        };
+        if next > end {
+            self.seek(next - before as u64);
+        }
+        Ok(true)
     }
 
     fn rest(&self) -> &[u8] {
@@ -194,11 +252,38 @@ impl FrameReader {
         let wanted = len.max(READ_LEN) - have;
         let wanted = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
         self.buffer.resize(have + wanted, 0);
-        let got = self
-            .blob
-            .read_at(self.start + have as u64, &mut self.buffer[have..])?;
+        let at = self.start + have as u64;
+        let got = match self.blob.read_at(at, &mut self.buffer[have..]) {
+            Err(error) if error.is_unreadable() && self.spared > 0 => self.fill_pieces(at, have)?,
+            got => got?,
+        };
         self.buffer.truncate(have + got);
         Ok(())
+    }
+
+    /// Reads what can be read of the buffer from `have` on, which is what lies at `at`.
+    fn fill_pieces(&mut self, at: u64, have: usize) -> Result<usize, StoreError> {
+        let mut done = 0;
+        while have + done < self.buffer.len() {
+            let left = self.buffer.len() - have - done;
+            let position = at + done as u64;
+            let within = usize::try_from(position % PIECE as u64).unwrap_or(0);
+            let len = left.min(PIECE - within);
+            let piece = &mut self.buffer[have + done..have + done + len];
+            match self.blob.read_at(position, piece) {
+                Err(error) if error.is_unreadable() && self.spared > 0 => {
+                    piece.fill(0);
+                    self.spared -= 1;
+                    self.was_unreadable = true;
+                    done += len;
+                }
+                got => match got? {
+                    0 => break,
+                    got => done += got,
+                },
+            }
+        }
+        Ok(done)
     }
 }
 

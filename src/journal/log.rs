@@ -15,6 +15,7 @@ use super::{
     redo::RedoWriter,
     reserve::Reserve,
     segment::{Ahead, Segment, segment_path},
+    stated::stated_path,
     writing::Writer,
 };
 use crate::{
@@ -67,7 +68,7 @@ pub struct Journal {
     pub(super) durability: Durability,
     pub(super) reserve: Reserve,
     /// The segment after the current one, made ahead.
-    next: Mutex<Option<Segment>>,
+    pub(super) next: Mutex<Option<Segment>>,
     /// Copies of the current segment's number and length that are read without the lock.
     segment: AtomicU64,
     pub(super) segment_len: AtomicU64,
@@ -80,7 +81,7 @@ pub(super) struct Inner {
     /// Frame head and pushed records.
     pub batch: Vec<u8>,
     /// Segments of earlier mounts, which recovery read.
-    recovered: Vec<u64>,
+    pub recovered: Vec<u64>,
     /// Bytes promised to records that will come.
     pub promised: u64,
     /// Bytes held for records that will come if something fails.
@@ -133,6 +134,10 @@ impl Journal {
     ) -> Result<Journal, JournalError> {
         // First, as it removes the old one: on a full disk that is the space for the checkpoint to come.
         let reserve = Reserve::open(Arc::clone(&store))?;
+        if recovered.check_durable().is_err() {
+            // What is not there any more is given up.
+            store.remove(&stated_path())?;
+        }
         let number = recovered.next_segment();
         for unused in recovered.unused() {
             if unused == number {
@@ -381,6 +386,9 @@ impl Journal {
         }
         self.segment_len.store(inner.segment.len, Relaxed);
         self.write_batch(&mut writer, inner)?;
+        let mut inner = self.inner.lock();
+        let begun = inner.sequence;
+        inner.marks.state(begun);
         Ok(old.number)
     }
 
@@ -449,7 +457,9 @@ impl Journal {
         inner.check()?;
         inner.closed = true;
         self.reserve.remove()?;
-        // The last one first: a segment whose predecessor is missing counts as damage.
+        // First what says that there must be segments, then the last one first: a segment whose predecessor is missing counts
+        // as damage.
+        self.store.remove(&stated_path())?;
         let recovered = std::mem::take(&mut inner.recovered);
         let prepared = self.next.lock().take().map(|next| next.number);
         for number in prepared

@@ -23,10 +23,12 @@ mod redo;
 mod reserve;
 mod search;
 mod segment;
+mod stated;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod vectors_test;
+mod verify;
 mod writing;
 
 pub use error::JournalError;
@@ -34,14 +36,16 @@ pub use execute::{Executor, Missing};
 pub use frames::begins_as_a_frame;
 pub use log::Journal;
 pub use promises::Fullness;
-pub use read::{FramesOf, Unread, frames_of, is_segment, number_in_name};
+pub use read::{FramesOf, Unread, frames_of, is_replaced, is_segment, number_in_name};
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,
-    has_no_segment, is_empty, read_log, read_redo_file,
+    has_no_segment, is_empty, lacks_segment, read_log, read_redo_file,
 };
 pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
-pub use reserve::{Reserve, Room, is_reserved};
+pub use reserve::{Reserve, Room, is_reserved, reserve_path};
 pub use segment::{CutOff, segment_path};
+pub use stated::{is_stated, stated_path};
+pub use verify::{Owner, Verified};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};
 use std::sync::Arc;

@@ -4,11 +4,12 @@
 //! more was durable, and what it holds is lost.
 use super::{
     JournalContext, JournalError,
-    frames::{FRAME_COST, Found, FramePlace, FrameReader, Purpose},
+    frames::{FRAME_COST, FRAME_LEN_MAX, Found, FramePlace, FrameReader, Purpose},
     log::{FRAME_HEAD, FrameHead},
     recover::{Damage, LoggedFrame, Recovered},
     search::next_frame,
     segment::{CutOff, cut_off, segment_number, segment_path},
+    stated::Stated,
 };
 use crate::{
     format::Record,
@@ -18,6 +19,11 @@ use std::ops::Range;
 
 /// Bytes of a frame without records.
 const MARK_LEN: usize = FRAME_COST + FRAME_HEAD;
+
+/// What is said of a segment that is none.
+const SOMETHING_ELSE: &str = "something else lies in its place";
+/// Bytes that a crash takes or keeps as a whole, at least.
+const SECTOR: usize = 512;
 
 /// Places in a log that are told; a log that has more of them has nothing else.
 const UNREAD_MAX: usize = 100;
@@ -46,6 +52,7 @@ pub(super) struct Reader<'a> {
     /// Segment and index of the frame that is not there; nothing after it counts but what it says of durability.
     broken: Option<(u64, u64)>,
     damage: Option<Damage>,
+    is_unreadable: bool,
     cut_off: Option<CutOff>,
     unread: Vec<Unread>,
 }
@@ -61,6 +68,7 @@ impl<'a> Reader<'a> {
             durable: 0,
             broken: None,
             damage: None,
+            is_unreadable: false,
             cut_off: None,
             unread: Vec::new(),
         }
@@ -84,6 +92,16 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// What follows without a gap counts all the same.
+    fn unreadable(&mut self, segment: u64, frame: u64) {
+        self.is_unreadable = true;
+        self.damage.get_or_insert(Damage {
+            segment,
+            frame,
+            what: "the disk does not read a part of the log",
+        });
+    }
+
     fn unread(&mut self, segment: u64, bytes: Range<u64>, frames: u64) {
         if self.unread.len() < UNREAD_MAX {
             self.unread.push(Unread {
@@ -99,7 +117,7 @@ impl<'a> Reader<'a> {
     }
 
     fn read_segment_at(&mut self, path: &ObjectPath, number: u64) -> Result<(), JournalError> {
-        let mut file = FrameReader::new(self.store.open(path, false)?);
+        let mut file = FrameReader::of_any(self.store.open(path, false)?);
         let mut torn = None;
         let mut index = 0;
         let end = loop {
@@ -134,6 +152,12 @@ impl<'a> Reader<'a> {
                 }
             }
         };
+        if file.was_unreadable() {
+            self.unreadable(number, torn.unwrap_or(index));
+        }
+        if torn == Some(0) && is_something_else(&file)? {
+            self.damaged(number, 0, SOMETHING_ELSE);
+        }
         match cut_off(&file, number, end)? {
             Some(cut) if cut.is_certain() => self.damaged(number, index, "the segment was cut off"),
             cut => self.cut_off = self.cut_off.or(cut),
@@ -203,6 +227,19 @@ impl<'a> Reader<'a> {
         sequence == self.next_sequence()
     }
 
+    /// Outside of the log it says that so much was durable.
+    pub fn must_have(&mut self, stated: Stated) {
+        let Stated { segment, frames } = stated;
+        let is_of_it = |frame: &LoggedFrame| frame.segment == segment;
+        let there = self.frames.iter().filter(|frame| is_of_it(frame)).count() as u64;
+        if there < frames {
+            return self.damaged(segment, there, "frames that were durable are gone");
+        }
+        let before = self.frames.iter().take_while(|frame| !is_of_it(frame));
+        let durable = self.first.unwrap_or(0) + before.count() as u64 + frames;
+        self.durable = self.durable.max(durable);
+    }
+
     pub fn finish(self, found: Vec<u64>, applied: u64) -> Recovered {
         let first_sequence = self.first.unwrap_or(0);
         let durable =
@@ -215,6 +252,7 @@ impl<'a> Reader<'a> {
             applied,
             found,
             damage: self.damage,
+            is_unreadable: self.is_unreadable,
             cut_off: self.cut_off,
             unread: self.unread,
         }
@@ -263,7 +301,7 @@ pub fn is_segment(
     path: &ObjectPath,
     number: u64,
 ) -> Result<bool, StoreError> {
-    let mut file = FrameReader::new(store.open(path, false)?);
+    let mut file = FrameReader::of_any(store.open(path, false)?);
     let place = FramePlace {
         purpose: Purpose::Log,
         number,
@@ -276,6 +314,55 @@ pub fn is_segment(
         }
         Found::Nothing { .. } => false,
     })
+}
+
+/// Does something else lie in the place of the segment of this number, or nothing of it that opens where a crash has no part in
+/// that? One that is fresh has zeros, and one that was torn lacks whole sectors of its first frame.
+///
+/// # Errors
+/// What the store says.
+pub fn is_replaced(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+) -> Result<bool, StoreError> {
+    let path = segment_path(number);
+    if is_segment(store, context, &path, number)? {
+        return Ok(false);
+    }
+    let file = FrameReader::new(store.open(&path, false)?);
+    let cut = cut_off(&file, number, 0)?;
+    Ok(cut.is_some_and(|cut| cut.is_certain()) || is_something_else(&file)?)
+}
+
+/// Can its first bytes be no part of a frame? Then no crash has left them: it takes or keeps whole sectors, and what it takes are
+/// zeros.
+fn is_something_else(file: &FrameReader) -> Result<bool, StoreError> {
+    let Some(len) = file.length_at(0)?.filter(|len| *len > 0) else {
+        return Ok(false);
+    };
+    if len > FRAME_LEN_MAX {
+        return Ok(true);
+    }
+    let end = (len + FRAME_COST) as u64;
+    if end > file.len()? {
+        return Ok(false);
+    }
+    let mut sector = [0; SECTOR];
+    for at in (0..end).step_by(SECTOR) {
+        let part = usize::try_from(end - at).map_or(SECTOR, |left| left.min(SECTOR));
+        let got = file.copy_at(at, &mut sector[..part])?;
+        // The last bytes of a tag are none either.
+        let from = if part < SECTOR {
+            part.saturating_sub(4)
+        } else {
+            0
+        };
+        if got < part || sector[from..part].iter().all(|byte| *byte == 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The number in the name of a segment, or of a copy of it that a repair has kept (`.2` and so on at the end).

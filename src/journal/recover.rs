@@ -5,9 +5,10 @@
 use super::{
     JournalContext, JournalError,
     execute::{Missing, decode, execute_file},
-    read::{Reader, Unread},
+    read::{Reader, Unread, is_replaced},
     redo,
     segment::{CutOff, segment_number, segment_path},
+    stated::Stated,
 };
 use crate::{
     engine::Pool,
@@ -58,6 +59,8 @@ pub struct Recovered {
     pub(super) found: Vec<u64>,
     /// Something of it is gone that cannot have been cut off by a crash.
     pub(super) damage: Option<Damage>,
+    /// The disk has not read all of it: at another time there may be more.
+    pub(super) is_unreadable: bool,
     /// A segment that was cut off, or a full disk has left it so: whether there was more in it, nobody knows.
     pub cut_off: Option<CutOff>,
     /// Bytes in front of frames that do not open.
@@ -69,6 +72,11 @@ impl Recovered {
     pub fn cut(&mut self, count: usize) -> Vec<LoggedFrame> {
         self.durable = self.durable.min(count);
         self.frames.split_off(count.min(self.frames.len()))
+    }
+
+    /// Has the disk not read all of it? At another time there may be more.
+    pub fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     /// Were there any segments, used or not?
@@ -116,6 +124,24 @@ impl Recovered {
 /// What the store says.
 pub fn has_no_segment(store: &dyn Store) -> Result<bool, JournalError> {
     Ok(Files::list(store)?.segments.is_empty())
+}
+
+/// Does a segment after `applied` lie elsewhere for certain? A later one is there, or something else in its place.
+///
+/// # Errors
+/// What the store says.
+pub fn lacks_segment(
+    store: &dyn Store,
+    context: &JournalContext,
+    applied: u64,
+) -> Result<bool, JournalError> {
+    let segments = Files::list(store)?.segments.into_iter();
+    for (expected, number) in (applied + 1..).zip(segments.filter(|&number| number > applied)) {
+        if number != expected || is_replaced(store, context, number)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Is there neither a redo file nor a segment?
@@ -225,6 +251,9 @@ pub fn read_log(
         }
         reader.read_segment(number)?;
         expected = number + 1;
+    }
+    if let Some(stated) = Stated::read(store, context).filter(|stated| stated.segment > applied) {
+        reader.must_have(stated);
     }
     Ok(reader.finish(segments, applied))
 }

@@ -84,7 +84,8 @@ impl State {
     }
 }
 
-fn reserve_path() -> ObjectPath {
+/// Where space is held back: what lies there holds nothing.
+pub fn reserve_path() -> ObjectPath {
     journal_path("reserve")
 }
 

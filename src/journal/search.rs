@@ -6,7 +6,7 @@
 //! gone is not known either, so each index is tried that could lie there; a frame opens at its own alone.
 use super::{
     JournalContext,
-    frames::{FRAME_COST, Found, FramePlace, FrameReader},
+    frames::{Border, FRAME_COST, Found, FramePlace, FrameReader, HEAD},
     log::FRAME_HEAD,
 };
 use crate::store::StoreError;
@@ -55,7 +55,7 @@ fn search(
     file.pass(1);
     while let Some(len) = next_length(file)? {
         let at = file.position();
-        if is_len(len) && leads_on(file, len, end)? {
+        if leads_on(file, len, end)? {
             let gone = (at - start) / (LEN_MIN + FRAME_COST) as u64;
             let most = (WORK_EACH.min(work) / len) as u64;
             for index in (broken.index + 1..).take(to_usize(most.min(gone + 1))) {
@@ -72,20 +72,47 @@ fn search(
     Ok(None)
 }
 
-/// The length at the next position that has one; zeros are passed.
+/// Goes to the next position at which a frame could begin, by its length; zeros are passed, and holes are not even read.
 fn next_length(file: &mut FrameReader) -> Result<Option<usize>, StoreError> {
     loop {
-        let bytes = file.look(4)?;
-        let Some(first) = bytes.first_chunk::<4>() else {
+        let bytes = file.look(HEAD)?;
+        if bytes.len() < HEAD {
             return Ok(None);
-        };
-        let len = u32::from_le_bytes(*first) as usize;
-        if len > 0 {
+        }
+        if let Some((at, len)) = first_length(bytes) {
+            file.pass(at);
             return Ok(Some(len));
         }
-        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-        file.pass(zeros.saturating_sub(3).max(1));
+        // The last bytes may begin a length that goes on behind them.
+        let passed = bytes.len() - (HEAD - 1);
+        file.pass(passed);
+        if !file.pass_hole(HEAD - 1)? {
+            return Ok(None);
+        }
     }
+}
+
+/// Where the first length lies that a frame can have, and which it is.
+fn first_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut at = 0;
+    while let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEAD>) {
+        let len = u32::from_le_bytes(*head) as usize;
+        if is_len(len) {
+            return Some((at, len));
+        }
+        let zeros = if len == 0 { zeros(&bytes[at..]) } else { 0 };
+        at += zeros.saturating_sub(HEAD - 1).max(1);
+    }
+    None
+}
+
+/// So many zeros come first.
+fn zeros(bytes: &[u8]) -> usize {
+    const BLOCK: [u8; 256] = [0; 256];
+    let blocks = bytes.chunks_exact(BLOCK.len());
+    let whole = blocks.take_while(|block| **block == BLOCK).count() * BLOCK.len();
+    let rest = bytes[whole..].iter().take_while(|byte| **byte == 0);
+    whole + rest.count()
 }
 
 fn to_usize(count: u64) -> usize {
@@ -102,19 +129,15 @@ fn leads_on(file: &FrameReader, len: usize, end: u64) -> Result<bool, StoreError
     let mut len = len;
     for _ in 0..CHAIN {
         at += (len + FRAME_COST) as u64;
-        if at > end || !file.has_tag_before(at)? {
+        if at > end {
             return Ok(false);
         }
-        let Some(next) = file.length_at(at)? else {
-            return Ok(true);
-        };
-        if next == 0 {
-            return Ok(true);
+        match file.border_at(at)? {
+            Border::Untagged => return Ok(false),
+            Border::End | Border::Before(0) => return Ok(true),
+            Border::Before(next) if !is_len(next) => return Ok(false),
+            Border::Before(next) => len = next,
         }
-        if !is_len(next) {
-            return Ok(false);
-        }
-        len = next;
     }
     Ok(true)
 }

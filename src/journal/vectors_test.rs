@@ -6,6 +6,7 @@ use super::{
     journal_dir, read_log,
     redo::redo_path,
     segment::segment_path,
+    stated::{Stated, stated_path},
 };
 use crate::{
     crypto::{KdfParams, MasterKey, Nonce, SlotKey, Suite, WrappedKey},
@@ -113,6 +114,22 @@ fn sealed(context: &JournalContext, purpose: Purpose, block: &Block) -> Vec<u8> 
     bytes
 }
 
+fn check_stated(context: &JournalContext, store: &dyn Store, block: &Block) {
+    store.put(&stated_path(), &block.stored()).unwrap();
+    let stated = Stated::read(store, context);
+    let frames = stated.map_or(0, |stated| stated.frames);
+    assert_eq!(frames, block.number("stated"), "{}", block.name());
+    if let Some(stated) = stated {
+        assert_eq!(stated.segment, block.number("number"), "{}", block.name());
+    }
+    if block.text("misplaced").is_none() {
+        let number: u64 = block.number("number");
+        let mut whole = number.to_le_bytes().to_vec();
+        whole.extend(sealed(context, Purpose::Stated, block));
+        assert_eq!(block.stored(), whole, "{}", block.name());
+    }
+}
+
 #[test]
 fn journal_files_are_as_documented() {
     let (vault, master) = unlock();
@@ -127,7 +144,9 @@ fn journal_files_are_as_documented() {
         store
             .make_dir(&ObjectPath::new("guards/ab").unwrap())
             .unwrap();
-        if block.text("redo").is_some() {
+        if block.text("durable").is_some() {
+            check_stated(&context, &store, block);
+        } else if block.text("redo").is_some() {
             check_redo(&context, &store, block);
             if block.text("misplaced").is_none() {
                 assert_eq!(

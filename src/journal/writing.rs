@@ -9,9 +9,9 @@ use super::{
     log::{FRAME_HEAD, FrameHead, Inner},
     segment::Slot,
 };
-use crate::store::StoreError;
+use crate::store::{Blob, StoreError};
 use parking_lot::MutexGuard;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// With frames of this length, space is allocated ahead: others follow soon.
 const LONG: usize = 256 << 10;
@@ -25,6 +25,8 @@ pub(super) struct Writer {
     /// The frame's content. Changes place with `Inner::batch`, so it is only a head while no frame is written.
     plain: Vec<u8>,
     sealed: Vec<u8>,
+    /// Where `stated` writes.
+    pub stated: Option<Arc<dyn Blob>>,
 }
 
 impl Writer {
@@ -32,6 +34,7 @@ impl Writer {
         Writer {
             plain: vec![0; FRAME_HEAD],
             sealed: Vec::new(),
+            stated: None,
         }
     }
 

@@ -11,7 +11,7 @@
 //! fusermount  the same for ordinary users           activity    when was it last used
 //! mountinfo   what is mounted where                 holders     who keeps it busy
 //! status      what another process may ask          processes   who runs here, and who serves what
-//! scrub       verifying while it is used
+//! scrub/      verifying while it is used
 //! attention   which threads wait for messages, and how
 //! pages/      a process of its own for the kernel's pages
 //! adapter/    FUSE messages <-> vault calls
@@ -40,7 +40,7 @@ pub use holders::{Holder, holders};
 pub use mountinfo::{Device, MountInfo, find_mount, is_mounted, mounts, submounts};
 pub use options::{MountOptions, OptionError};
 pub use processes::is_ending;
-pub use scrub::{ScrubError, ScrubStatus, cancel_scrub, scrub_status, start_scrub};
+pub use scrub::{ScrubError, ScrubStatus, cancel_scrub, scrub_findings, scrub_status, start_scrub};
 pub use session::{Mounted, mount};
 pub use status::{MountStatus, status};
 

@@ -1,6 +1,13 @@
 //! What can be said with `-o`. Only parses and holds; what an option does is in the files that read
 //! it.
 
+/// Files that may be known if nothing else is said. See docs/performance.md, Memory: they and what else may be there at the same
+/// time take less than 256 MiB.
+const KNOWN_MAX: usize = 100_000;
+
+/// Fewer would be looked up again and again by whoever works in one directory.
+const KNOWN_MAX_LEAST: usize = 1000;
+
 /// How to mount. `Default` is what no `-o` at all means.
 ///
 /// Each flag is one word of `-o`, which is why there are so many of them.
@@ -32,6 +39,8 @@ pub struct MountOptions {
     /// `strict`: all guards of a directory are held against its own before anything in it is served. The vault is to be opened
     /// so.
     pub strict: bool,
+    /// `known=NUMBER`: of so many files the daemon may know before it has the kernel forget those that nobody uses.
+    pub known: Option<usize>,
     /// `fsname=NAME`: what the mount table shows as the source instead of the vault's path.
     pub fs_name: Option<String>,
 }
@@ -124,15 +133,25 @@ impl MountOptions {
         self.default_permissions || self.allow_other || self.acl || !is_root
     }
 
+    /// So many files may be known.
+    pub(crate) fn known_max(&self) -> usize {
+        self.known.unwrap_or(KNOWN_MAX)
+    }
+
     fn add_one(&mut self, item: &str) -> Result<(), OptionError> {
         let (name, value) = match item.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (item, None),
         };
-        if name == "fsname" {
-            self.fs_name = Some(fs_name(value)?);
-            return Ok(());
+        match name {
+            "fsname" => self.fs_name = Some(fs_name(value)?),
+            "known" => self.known = Some(known(value)?),
+            _ => self.flag_of(name, value)?,
         }
+        Ok(())
+    }
+
+    fn flag_of(&mut self, name: &str, value: Option<&str>) -> Result<(), OptionError> {
         let name_owned = || name.to_owned();
         let flag = self
             .flag(name)
@@ -169,6 +188,18 @@ fn fs_name(value: Option<&str>) -> Result<String, OptionError> {
         // The name goes through C strings and one-line tables.
         Some(value) if value.contains(['\0', '\n']) => Err(OptionError::BadValue { name: name() }),
         Some(value) => Ok(value.to_owned()),
+    }
+}
+
+fn known(value: Option<&str>) -> Result<usize, OptionError> {
+    let name = || "known".to_owned();
+    match value {
+        None | Some("") => Err(OptionError::NeedsValue { name: name() }),
+        Some(value) => value
+            .parse()
+            .ok()
+            .filter(|known| *known >= KNOWN_MAX_LEAST)
+            .ok_or_else(|| OptionError::BadValue { name: name() }),
     }
 }
 
@@ -247,6 +278,27 @@ mod tests {
         });
         assert_eq!(MountOptions::parse("fsname=a\nb"), bad);
         assert_eq!(MountOptions::parse("fsname=a\0b"), bad);
+    }
+
+    #[test]
+    fn known_needs_a_number_that_a_directory_fits_in() {
+        let known = |list: &str| MountOptions::parse(list).map(|options| options.known_max());
+        assert_eq!(known("known=1000"), Ok(1000));
+        assert_eq!(known("known=5000000,ro"), Ok(5_000_000));
+        assert_eq!(known(""), Ok(KNOWN_MAX));
+        let name = "known".to_owned();
+        let needs = OptionError::NeedsValue { name: name.clone() };
+        assert_eq!(known("known"), Err(needs.clone()));
+        assert_eq!(known("known="), Err(needs));
+        let bad = OptionError::BadValue { name };
+        for list in [
+            "known=999",
+            "known=-1",
+            "known=many",
+            "known=1000000000000000000000",
+        ] {
+            assert_eq!(known(list), Err(bad.clone()), "{list}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What another process may ask a mount: which vault it shows, who serves it, and whether it is
 //! well. The answers are extended attributes of the root directory that exist nowhere; `listxattr`
-//! does not show them and nobody can set them. (There is one more that can be set: `scrub`.)
+//! does not show them and nobody can set them.
 //!
 //! They hold nothing that the mount table and the process list do not show as well. Whoever reads
 //! them must know that the daemon of *that mount* wrote them, and any user can mount something that
@@ -18,7 +18,7 @@ use rustix::{fs::statfs, io::Errno};
 
 use crate::vault::{State, Vault};
 
-use super::{FSTYPE, find_mount, processes};
+use super::{FSTYPE, find_mount, processes, scrub};
 
 /// No attribute whose name starts so can be set.
 pub(crate) const RESERVED_PREFIX: &[u8] = b"user.wardfs.";
@@ -26,6 +26,8 @@ pub(crate) const RESERVED_PREFIX: &[u8] = b"user.wardfs.";
 const VAULT: &str = "user.wardfs.vault";
 const PID: &str = "user.wardfs.pid";
 const STATE: &str = "user.wardfs.state";
+/// How many files the daemon has in memory, used or not. For tests and for who measures.
+const KNOWN: &str = "user.wardfs.known";
 
 /// How long a mount may take to answer before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -45,7 +47,7 @@ pub struct MountStatus {
     /// and not others about a process that is closed to debuggers), else by that of the mount.
     pub pid: Option<u32>,
     /// `read-write`, `read-only` or `failed: ` and why. `None` when the mount did not answer: it is
-    /// hung or dead, closed to us, or mounted with `noxattr`.
+    /// hung or dead, or closed to us.
     pub state: Option<String>,
     /// The process that served it is gone. Nobody answers any more, and nobody has anything to store.
     pub dead: bool,
@@ -86,7 +88,8 @@ fn ask(dir: &Path) -> Option<Answers> {
         let answers = Answers {
             vault: read(&dir, VAULT),
             pid: read(&dir, PID),
-            state: read(&dir, STATE),
+            // Of a mount with `noxattr` there are no attributes.
+            state: read(&dir, STATE).or_else(|| scrub::state(&dir)),
             // Not by an attribute: of a mount with `noxattr` the kernel says itself that there are none.
             dead: statfs(&dir).is_err_and(|errno| errno == Errno::NOTCONN),
         };
@@ -113,11 +116,12 @@ pub(crate) fn answer(name: &[u8], vault_path: &Path, vault: &Vault) -> Option<Ve
         // Not remembered from the start: the program may have moved to the background since.
         PID => Some(std::process::id().to_string().into_bytes()),
         STATE => Some(describe(&vault.state()).into_bytes()),
+        KNOWN => Some(vault.node_count().to_string().into_bytes()),
         _ => None,
     }
 }
 
-fn describe(state: &State) -> String {
+pub(super) fn describe(state: &State) -> String {
     match state {
         State::ReadWrite => "read-write".to_owned(),
         State::ReadOnly => "read-only".to_owned(),
@@ -131,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_answer_has_a_reserved_name() {
-        for name in [VAULT, PID, STATE] {
+        for name in [VAULT, PID, STATE, KNOWN] {
             assert!(name.as_bytes().starts_with(RESERVED_PREFIX), "{name}");
         }
     }

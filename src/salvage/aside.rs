@@ -156,14 +156,9 @@ impl Planner<'_> {
         let top = self.add_dir(top, QUARANTINE, None);
         let path = path_buf(&self.dirs[top].path);
         self.report.set_aside = Some((path, aside.len() as u64));
-        let mut above: Vec<DirId> = self.children.keys().copied().collect();
-        above.retain(|dir| !self.by_dir.contains_key(dir));
-        above.sort_unstable();
-        for dir in above {
-            let at = self.add_dir(top, dir.hex().as_bytes(), None);
-            self.fill_with(at, &dir);
-        }
-        self.cut_cycles();
+        self.lost_in = Some(top);
+        self.lost.clear();
+        self.fill_lost();
     }
 
     /// What comes back to its place is told.

@@ -11,7 +11,7 @@
 //! plan      makes a tree of them                          restore   makes the nodes, in parallel
 //! content   what of a file can be read                    attrs     owner, mode, times, extended attributes
 //! aside     what repairs have set aside               logs      what stands in logs and was not done
-//! states    what was put back as it once was
+//! states    what was put back as it once was           stand     ways down it that do not begin at the top
 //! ```
 
 mod aside;
@@ -24,6 +24,7 @@ mod plan;
 mod report;
 mod restore;
 mod scan;
+mod stand;
 mod states;
 mod watch;
 

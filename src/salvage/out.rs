@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Only to stand on.
-const STAND: OFlags = OFlags::PATH
+pub(super) const STAND: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -77,22 +77,9 @@ impl Out {
         self.work.as_fd()
     }
 
-    /// A directory below, to stand on.
-    pub fn dir(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        let mut at = fs::openat(&self.root, ".", STAND, Mode::empty())?;
-        for name in path
-            .split(|byte| *byte == b'/')
-            .filter(|name| !name.is_empty())
-        {
-            at = retry_on_intr(|| fs::openat(&at, name, STAND, Mode::empty()))?;
-        }
-        Ok(at)
-    }
-
-    /// The same, opened so that its attributes can be set.
-    pub fn dir_to_change(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        fs::openat(self.dir(path)?, ".", flags, Mode::empty())
+    /// Its top, to stand on.
+    pub fn top(&self) -> Result<OwnedFd, Errno> {
+        fs::openat(&self.root, ".", STAND, Mode::empty())
     }
 
     /// A file to be filled. What lies under its name is of no matter.
@@ -135,6 +122,12 @@ impl Out {
     pub fn sync(&self) -> Result<(), SalvageError> {
         fs::syncfs(&self.root).map_err(|errno| self.failed("make everything durable", errno))
     }
+}
+
+/// The same directory, opened so that its attributes can be set.
+pub(super) fn to_change(dir: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fs::openat(dir, ".", flags, Mode::empty())
 }
 
 /// Makes a directory under its name, or the first free one with a suffix; gives that.

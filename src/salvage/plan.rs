@@ -58,6 +58,7 @@ pub(super) fn plan(remains: &Remains, mut evidence: Evidence, report: &mut Repor
     planner.tree();
     planner.tell(&evidence);
     planner.plan_aside();
+    planner.tell_unplanned();
     let Planner { dirs, names, .. } = planner;
     let nodes = names
         .into_iter()
@@ -81,8 +82,10 @@ pub(super) struct Planner<'a> {
     pub seen: HashSet<usize>,
     pub names: HashMap<usize, Vec<(usize, Vec<u8>)>>,
     lost_found: Option<usize>,
-    /// Directories below `lost+found`, by id.
-    lost: HashMap<DirId, usize>,
+    /// In what directories without a guard are made, if not in `lost+found` itself.
+    pub lost_in: Option<usize>,
+    /// These directories, by id.
+    pub lost: HashMap<DirId, usize>,
     /// Names in use.
     taken: HashMap<usize, BTreeSet<Vec<u8>>>,
 }
@@ -107,6 +110,7 @@ impl<'a> Planner<'a> {
             seen: aside.collect(),
             names: HashMap::new(),
             lost_found: None,
+            lost_in: None,
             lost: HashMap::new(),
             taken: HashMap::new(),
         };
@@ -143,17 +147,29 @@ impl<'a> Planner<'a> {
             }
             None => self.report.root_lost = true,
         }
-        let mut lost: Vec<DirId> = self.children.keys().copied().collect();
-        lost.retain(|dir| !self.by_dir.contains_key(dir));
+        self.fill_lost();
+    }
+
+    /// Plans what lies in directories that have no place: without a guard, or with one that names no other directory.
+    pub(super) fn fill_lost(&mut self) {
+        let has_none = |dir: &DirId| match self.by_dir.get(dir) {
+            Some(&at) => self.found[at].links.is_empty() && !self.seen.contains(&at),
+            None => true,
+        };
+        let mut lost: Vec<DirId> = self.children.keys().copied().filter(has_none).collect();
         lost.sort_unstable();
         for dir in lost {
             let at = self.lost_dir(&dir);
+            if let Some(&found) = self.by_dir.get(&dir) {
+                self.dirs[at].found = Some(found);
+                self.seen.insert(found);
+            }
             self.fill_with(at, &dir);
         }
         self.cut_cycles();
     }
 
-    pub(super) fn cut_cycles(&mut self) {
+    fn cut_cycles(&mut self) {
         while let Some(cut) = self.in_a_cycle() {
             self.move_up(cut);
         }
@@ -287,11 +303,11 @@ impl<'a> Planner<'a> {
     }
 
     /// `lost+found/<id>`, where all is that lay in a directory whose guard is gone.
-    fn lost_dir(&mut self, dir: &DirId) -> usize {
+    pub(super) fn lost_dir(&mut self, dir: &DirId) -> usize {
         if let Some(&at) = self.lost.get(dir) {
             return at;
         }
-        let top = self.lost_top();
+        let top = self.lost_in.unwrap_or_else(|| self.lost_top());
         let at = self.add_dir(top, dir.hex().as_bytes(), None);
         self.lost.insert(*dir, at);
         at
@@ -332,6 +348,18 @@ impl<'a> Planner<'a> {
         let passed_over = evidence.passed_over.iter();
         let passed_over = passed_over.map(ToString::to_string);
         self.report.passed_over.extend(passed_over);
+    }
+
+    /// Nothing that was found is left out without a word.
+    fn tell_unplanned(&mut self) {
+        let dirs = self.dirs.iter().filter_map(|dir| dir.found);
+        let planned: HashSet<usize> = dirs.chain(self.names.keys().copied()).collect();
+        for (at, node) in self.found.iter().enumerate() {
+            if !planned.contains(&at) {
+                let told = format!("{}: it names no place in the tree", node.path);
+                self.report.refused.push(told);
+            }
+        }
     }
 
     /// Each directory's guard knows the sum of its names.

@@ -40,7 +40,7 @@ pub struct Report {
     pub unpromised: Vec<PathBuf>,
     /// What a log that was set aside names, and is not there: lost with that log, or removed since. Nobody can tell.
     pub gone_since: Vec<PathBuf>,
-    /// Stored objects that should be guards and do not open, and whose names are not known.
+    /// Stored objects that should be guards and do not open, and whose names are not known; and guards that name no place.
     pub refused: Vec<String>,
     /// Stored guards that were passed over: a newer one of the same file was found.
     pub passed_over: Vec<String>,
@@ -49,6 +49,8 @@ pub struct Report {
     pub brought_back: Vec<PathBuf>,
     /// Where the rest of what only the quarantine had is, and how many nodes: it was removed or replaced before.
     pub set_aside: Option<(PathBuf, u64)>,
+    /// What of that is not made, most often because its content was removed with it.
+    pub set_aside_missing: Vec<Missing>,
     /// Further names that became copies, since the target makes no hard links.
     pub copied: Vec<PathBuf>,
     /// Attributes that the target did not take.
@@ -155,6 +157,7 @@ impl Report {
             passed_over: Vec::new(),
             brought_back: Vec::new(),
             set_aside: None,
+            set_aside_missing: Vec::new(),
             copied: Vec::new(),
             unrestored: Unrestored::default(),
         }
@@ -183,6 +186,7 @@ impl Report {
     pub(super) fn sort(&mut self) {
         self.damaged.sort_by(|a, b| a.path.cmp(&b.path));
         self.missing.sort_by(|a, b| a.path.cmp(&b.path));
+        self.set_aside_missing.sort_by(|a, b| a.path.cmp(&b.path));
         self.incomplete.sort_by(|a, b| a.path.cmp(&b.path));
         self.put_back.sort();
         self.renamed.sort_by(|a, b| a.path.cmp(&b.path));

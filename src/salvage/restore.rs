@@ -11,6 +11,7 @@ use super::{
     plan::{Plan, PlannedNode, joined, path_buf, suffixed},
     report::{Damaged, Missing, Renamed, Report},
     scan::{Found, Strewn},
+    stand::Stand,
 };
 use crate::{
     engine::Pool,
@@ -22,7 +23,10 @@ use rustix::{
     fs::{self, FileType, Mode},
     io::{Errno, retry_on_intr},
 };
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
 
 /// What a file is called that is there in part.
 const DAMAGED: &[u8] = b".damaged";
@@ -45,7 +49,7 @@ struct Made {
 
 /// Where a node was made.
 struct Placed {
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
     name: Vec<u8>,
     made: Made,
 }
@@ -58,6 +62,7 @@ struct Restorer<'a> {
     watch: &'a Watch,
     /// Where each planned directory is.
     dirs: Vec<Vec<u8>>,
+    stand: Mutex<Stand>,
     report: Mutex<&'a mut Report>,
 }
 
@@ -73,6 +78,7 @@ pub(super) fn restore(
     report: &mut Report,
     watch: &Watch,
 ) -> Result<(), SalvageError> {
+    let stand = Stand::at_top(out).map_err(|errno| out.failed("open a directory", errno))?;
     let mut restorer = Restorer {
         remains,
         strewn,
@@ -80,6 +86,7 @@ pub(super) fn restore(
         plan,
         watch,
         dirs: vec![Vec::new()],
+        stand: Mutex::new(stand),
         report: Mutex::new(report),
     };
     let made = restorer.make_dirs();
@@ -92,16 +99,11 @@ pub(super) fn restore(
 
 impl Restorer<'_> {
     fn make_dirs(&mut self) -> Result<(), SalvageError> {
-        let mut parent: Option<(usize, OwnedFd)> = None;
         for dir in &self.plan.dirs[1..] {
             self.watch.check()?;
-            let above = match parent.take().filter(|(at, _)| *at == dir.parent) {
-                Some((_, fd)) => fd,
-                None => self
-                    .out
-                    .dir(&self.dirs[dir.parent])
-                    .map_err(|errno| self.out.failed("open a directory", errno))?,
-            };
+            let above = self
+                .stand_on(dir.parent)
+                .map_err(|errno| self.out.failed("open a directory", errno))?;
             let made = named(
                 &dir.name,
                 dir.found.map(|at| &self.plan.found[at]),
@@ -114,7 +116,6 @@ impl Restorer<'_> {
             }
             self.dirs.push(path);
             self.report.get_mut().counts.directories += u64::from(dir.found.is_some());
-            parent = Some((dir.parent, above));
         }
         Ok(())
     }
@@ -135,17 +136,19 @@ impl Restorer<'_> {
             Ok(()) => Ok(()),
             Err(Fault::End(error)) => Err(error),
             Err(Fault::Missing(why)) => {
+                let missing = node.names.iter().map(|(dir, name)| Missing {
+                    path: path_buf(&joined(&self.dirs[*dir], name)),
+                    why: why.clone(),
+                });
                 let mut report = self.report.lock();
-                let found = &self.plan.found[node.found];
-                if found.apart {
-                    // It was removed, and its content with it.
-                    report.passed_over.push(found.path.to_string());
+                if !self.plan.found[node.found].apart {
+                    report.missing.extend(missing);
                     return Ok(());
                 }
-                for (dir, name) in &node.names {
-                    let path = path_buf(&joined(&self.dirs[*dir], name));
-                    let why = why.clone();
-                    report.missing.push(Missing { path, why });
+                // It was removed before, and its content with it.
+                report.set_aside_missing.extend(missing);
+                if let Some((_, count)) = &mut report.set_aside {
+                    *count -= 1;
                 }
                 Ok(())
             }
@@ -319,7 +322,7 @@ impl Restorer<'_> {
                 continue;
             };
             let guard = self.guard(found);
-            let opened = self.out.dir_to_change(&self.dirs[at]);
+            let opened = self.stand_on(at).and_then(|dir| out::to_change(&dir));
             match (guard, opened) {
                 (Ok(guard), Ok(fd)) => {
                     let restore = match at {
@@ -336,8 +339,18 @@ impl Restorer<'_> {
         Ok(())
     }
 
-    fn dir(&self, dir: usize) -> Result<OwnedFd, Fault> {
-        let opened = self.out.dir(&self.dirs[dir]);
+    /// A directory that was made, without the way from the top if one near it was asked for before.
+    fn stand_on(&self, dir: usize) -> Result<Arc<OwnedFd>, Errno> {
+        let above = |dir: usize| {
+            let path = &self.dirs[dir];
+            let name = path.rsplit(|byte| *byte == b'/').next();
+            (self.plan.dirs[dir].parent, name.unwrap_or_default())
+        };
+        self.stand.lock().on(dir, above)
+    }
+
+    fn dir(&self, dir: usize) -> Result<Arc<OwnedFd>, Fault> {
+        let opened = self.stand_on(dir);
         opened.map_err(|errno| Fault::End(self.out.failed("open a directory", errno)))
     }
 

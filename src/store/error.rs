@@ -67,6 +67,21 @@ impl StoreError {
         self.raw_os_error() == Errno::FBIG.raw_os_error()
     }
 
+    /// Whether the disk, or the file system on it, says that it cannot read what it has.
+    pub fn is_unreadable(&self) -> bool {
+        [
+            Errno::IO,
+            Errno::UCLEAN,
+            Errno::BADMSG,
+            Errno::NODATA,
+            Errno::REMOTEIO,
+            Errno::ILSEQ,
+        ]
+        .map(Errno::raw_os_error)
+        .contains(&self.raw_os_error())
+            && matches!(self, StoreError::Io { .. })
+    }
+
     /// Whether nothing lies there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, StoreError::NotFound(_))

@@ -4,7 +4,7 @@
 //! What fails does not reach the store below, so a failed sync synced nothing; only a short write
 //! reaches it in part.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -74,6 +74,8 @@ pub struct Fault {
     skip: u64,
     once: bool,
     short: bool,
+    /// Reads of a blob that touch none of these bytes pass.
+    bytes: Option<Range<u64>>,
 }
 
 impl Fault {
@@ -98,6 +100,7 @@ impl Fault {
             skip: 0,
             once: false,
             short: false,
+            bytes: None,
         }
     }
 
@@ -143,8 +146,19 @@ impl Fault {
         self
     }
 
+    /// A bad sector: only reads of a blob that touch these bytes.
+    #[must_use]
+    pub fn sector(mut self, bytes: Range<u64>) -> Fault {
+        self.bytes = Some(bytes);
+        self.on(Operation::BlobRead)
+    }
+
     /// Whether it hits now; counts down if it would.
-    fn hits(&mut self, operation: Operation, paths: &[&str]) -> bool {
+    fn hits(&mut self, operation: Operation, paths: &[&str], read: &Range<u64>) -> bool {
+        let is_beside = |bytes: &Range<u64>| read.end <= bytes.start || bytes.end <= read.start;
+        if self.bytes.as_ref().is_some_and(is_beside) {
+            return false;
+        }
         if !paths
             .iter()
             .any(|path| self.when.iter().all(|when| when(operation, path)))
@@ -182,6 +196,17 @@ enum Verdict {
     Fail(Errno),
     /// Does half of it, then fails.
     Short(Errno),
+}
+
+impl Verdict {
+    fn of(self, operation: Operation, path: &ObjectPath) -> Result<(), StoreError> {
+        match self {
+            Verdict::Pass => Ok(()),
+            Verdict::Fail(errno) | Verdict::Short(errno) => {
+                Err(StoreError::from_errno(operation.name(), path, errno))
+            }
+        }
+    }
 }
 
 impl FaultStore {
@@ -226,6 +251,12 @@ impl Faults {
         self.0.lock().check(operation, &[path.as_str()], path)
     }
 
+    fn read(&self, path: &ObjectPath, read: &Range<u64>) -> Result<(), StoreError> {
+        let operation = Operation::BlobRead;
+        let verdict = self.0.lock().judge_at(operation, &[path.as_str()], read);
+        verdict.of(operation, path)
+    }
+
     /// Lets `write` have what is to be written, if only half of it.
     fn write(
         &self,
@@ -249,11 +280,16 @@ impl Faults {
 
 impl Plan {
     fn judge(&mut self, operation: Operation, paths: &[&str]) -> Verdict {
+        self.judge_at(operation, paths, &(0..0))
+    }
+
+    /// `read`: what of a blob is to be read.
+    fn judge_at(&mut self, operation: Operation, paths: &[&str], read: &Range<u64>) -> Verdict {
         *self.counts.entry(operation).or_insert(0) += 1;
         let Some(index) = self
             .faults
             .iter_mut()
-            .position(|fault| fault.hits(operation, paths))
+            .position(|fault| fault.hits(operation, paths, read))
         else {
             return Verdict::Pass;
         };
@@ -277,12 +313,7 @@ impl Plan {
         paths: &[&str],
         path: &ObjectPath,
     ) -> Result<(), StoreError> {
-        match self.judge(operation, paths) {
-            Verdict::Pass => Ok(()),
-            Verdict::Fail(errno) | Verdict::Short(errno) => {
-                Err(StoreError::from_errno(operation.name(), path, errno))
-            }
-        }
+        self.judge(operation, paths).of(operation, path)
     }
 }
 
@@ -384,7 +415,8 @@ struct FaultBlob {
 
 impl Blob for FaultBlob {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError> {
-        self.faults.check(Operation::BlobRead, &self.path)?;
+        let read = offset..offset + into.len() as u64;
+        self.faults.read(&self.path, &read)?;
         self.inner.read_at(offset, into)
     }
 

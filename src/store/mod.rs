@@ -25,6 +25,7 @@ mod fault;
 mod memory;
 mod overlay;
 mod path;
+mod raw;
 mod tree;
 mod walk;
 
@@ -136,7 +137,8 @@ pub trait Store: Send + Sync {
     fn remove_dir(&self, path: &ObjectPath) -> Result<(), StoreError>;
 
     /// The names in a directory, in any order, without "." and ".." and the store's own temporary
-    /// files. Names are bytes: strays need not be UTF-8.
+    /// files. They are text, which an [`ObjectPath`] takes: one that is none, as strays may have, comes
+    /// as a name that stands for it (`.wardfs.raw.` and `%FF` for such bytes).
     fn list(&self, path: &ObjectPath) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Whether anything lies there, an object or a directory. No error if its parent is missing.
@@ -153,6 +155,11 @@ pub trait Store: Send + Sync {
     /// The names in this directory are durable on return: which exist, not what they hold. So are
     /// renames into and out of it. Whether its own name is, is up to its parent.
     fn sync_dir(&self, path: &ObjectPath) -> Result<(), StoreError>;
+
+    /// Whether an object may have so many bytes, most of them holes.
+    fn holds(&self, _len: u64) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 
     /// How much fits.
     fn space(&self) -> Result<Space, StoreError>;

@@ -3,9 +3,9 @@
 //! Everything below trusts an [`ObjectPath`], so no other way to make one may be added. It is made
 //! on every lookup: one pass over the bytes, no allocation beyond the string itself.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use super::StoreError;
+use super::{StoreError, raw};
 
 /// Longest component, in bytes: what Linux file systems take (`NAME_MAX`).
 pub const NAME_LEN_MAX: usize = 255;
@@ -19,7 +19,8 @@ pub(super) const TEMPORARY_PREFIX: &str = ".wardfs.tmp.";
 /// A relative path of plain components, such as `guards/ab/cdef/name`.
 ///
 /// No component is empty, ".", "..", over [`NAME_LEN_MAX`] bytes, has a NUL, or begins like the
-/// temporary files of a store (`.wardfs.tmp.`). The whole is at most [`PATH_LEN_MAX`] bytes.
+/// temporary files of a store (`.wardfs.tmp.`). One that begins with `.wardfs.raw.` stands for a name that
+/// is no text, and is that long. The whole is at most [`PATH_LEN_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectPath(String);
 
@@ -82,6 +83,11 @@ impl ObjectPath {
         ObjectPath(self.split().0.to_owned())
     }
 
+    /// What it is called where names are bytes.
+    pub(super) fn stored(&self) -> Cow<'_, [u8]> {
+        raw::unescaped_path(&self.0)
+    }
+
     /// For what needs a name in a directory.
     pub(super) fn refuse_root(&self) -> Result<(), StoreError> {
         if self.is_root() {
@@ -121,7 +127,7 @@ fn is_plain_component(name: &[u8]) -> bool {
     match name {
         [] | [b'.'] | [b'.', b'.'] => false,
         [b'.', ..] if name.starts_with(TEMPORARY_PREFIX.as_bytes()) => false,
-        _ => name.len() <= NAME_LEN_MAX,
+        _ => raw::unescaped(name).is_some_and(|name| name.len() <= NAME_LEN_MAX),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod arena;
 mod descriptor;
+mod exchange;
 mod fuse;
 mod memory;
 mod mount;
@@ -14,6 +15,7 @@ mod scheduling;
 mod secret;
 
 pub use descriptor::{inherited, recv_fd};
+pub use exchange::{EXCHANGE, EXCHANGE_LEN, exchange};
 pub use fuse::clone_fuse;
 pub use memory::{advise_huge_pages, available_memory, can_hold};
 pub use mount::{MountFlags, mount_fuse, unmount};

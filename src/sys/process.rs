@@ -33,7 +33,7 @@ pub fn harden() -> io::Result<()> {
             maximum: Some(0),
         },
     )?;
-    for resource in [Resource::Memlock, Resource::Nofile] {
+    for resource in [Resource::Memlock, Resource::Nofile, Resource::Fsize] {
         let limit = rustix::process::getrlimit(resource);
         let current = limit.maximum;
         rustix::process::setrlimit(resource, Rlimit { current, ..limit })?;

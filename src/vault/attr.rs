@@ -3,7 +3,7 @@ use super::{
     core::{Core, now},
     error::Result,
     file::RECORDS_COST,
-    node::{Node, NodeState},
+    node::{Node, NodeContent, NodeState},
     types::{SetAttr, SetTime, Stat},
 };
 use crate::{
@@ -28,13 +28,23 @@ pub(super) fn clear_privileges(attrs: &mut Attrs) -> bool {
 }
 
 impl Core {
+    /// Attributes. Of a write that has its answer they say all, once it is done.
+    pub fn stat(&self, ino: u64) -> Result<Stat> {
+        let node = self.node(ino)?;
+        let is_flying = matches!(&node.state.read().content, NodeContent::File(file) if file.unlogged.is_flying);
+        if is_flying {
+            drop(node.io.read());
+        }
+        Ok(node.stat())
+    }
+
     /// Sets attributes.
     pub fn set_attr(&self, ino: u64, set: &SetAttr) -> Result<Stat> {
         let node = self.node(ino)?;
         let _change = match set.size {
             None => self.change(0)?,
-            Some(0) => self.change_alone(Room::ForRemoval)?,
-            Some(_) => self.change_alone(Room::Usual)?,
+            Some(0) => self.change_alone(Room::ForRemoval, &node)?,
+            Some(_) => self.change_alone(Room::Usual, &node)?,
         };
         // Memory changes before the log does: what the log will need is set aside first.
         self.journal.promise(RECORDS_COST)?;

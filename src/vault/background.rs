@@ -132,7 +132,7 @@ impl Core {
 
     fn settle_now(&self) -> super::error::Result<()> {
         if self.has_tails() {
-            self.settle_all(&self.gate.write())?;
+            self.settle_all(&self.gate_alone())?;
         }
         Ok(())
     }

@@ -16,6 +16,9 @@ pub(super) struct Cache<T> {
     bytes_max: usize,
 }
 
+/// What one thing takes beside its own bytes: its places in both maps, and two allocations.
+const PLACE_LEN: usize = 160;
+
 struct Kept<T> {
     what: Arc<T>,
     bytes: usize,
@@ -38,9 +41,10 @@ impl<T> Cache<T> {
         self.kept.get(&ino).map(|kept| Arc::clone(&kept.what))
     }
 
-    /// Keeps it; `bytes`: what it takes.
+    /// Keeps it; `bytes`: what it takes by itself.
     pub fn keep(&mut self, ino: u64, what: Arc<T>, bytes: usize) {
         self.remove(ino);
+        let bytes = bytes + PLACE_LEN;
         self.bytes += bytes;
         let place = self.next;
         self.kept.insert(ino, Kept { what, bytes, place });
@@ -74,10 +78,17 @@ mod tests {
             cache.remove(0);
         }
         let sizes = |cache: &Cache<_>| (cache.kept.len(), cache.order.len(), cache.bytes);
-        assert_eq!(sizes(&cache), (1, 1, 10));
+        assert_eq!(sizes(&cache), (1, 1, 10 + PLACE_LEN));
         (2..500).for_each(|ino| cache.keep(ino, Arc::new(vec![0; 8192]), 8192));
         let (kept, order, bytes) = sizes(&cache);
         assert!(bytes <= MAX && bytes > MAX / 2 && kept == order);
         assert!(cache.get(2).is_none() && cache.get(499).is_some());
+    }
+
+    #[test]
+    fn things_of_no_length_are_bounded_too() {
+        let mut cache = Cache::new(1 << 20);
+        (0..100_000).for_each(|ino| cache.keep(ino, Arc::new(()), 0));
+        assert!(cache.kept.len() <= (1 << 20) / PLACE_LEN && cache.order.len() == cache.kept.len());
     }
 }

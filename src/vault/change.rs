@@ -6,7 +6,7 @@ use super::{
     core::Core,
     error::{Result, VaultError},
     file::FileBody,
-    node::{NodeContent, NodeState},
+    node::{Node, NodeContent, NodeState},
 };
 use crate::{
     engine::threads,
@@ -26,19 +26,29 @@ pub(super) const BLOCK_LEN: u64 = 4096;
 
 /// Keeps a checkpoint's snapshot out, and the space for the change reserved, until it is dropped.
 pub(super) struct Change<'a> {
+    _gate: Gate<'a>,
+    /// Of a change of content.
+    _io: Option<RwLockWriteGuard<'a, ()>>,
+    _space: Space<'a>,
+}
+
+/// Space for a change, reserved until it is dropped. A checkpoint may wait for that: whoever has it waits for none.
+pub(super) struct Space<'a> {
     core: &'a Core,
     bytes: u64,
-    _gate: Gate<'a>,
 }
 
 enum Gate<'a> {
     /// Beside other changes.
     Shared { _gate: RwLockReadGuard<'a, ()> },
     /// While nothing else changes.
-    Alone { _gate: RwLockWriteGuard<'a, ()> },
+    Alone { _gate: GateAlone<'a> },
 }
 
-impl Drop for Change<'_> {
+/// Nothing changes while this lives, and no write is under way that has its answer.
+pub(super) type GateAlone<'a> = RwLockWriteGuard<'a, ()>;
+
+impl Drop for Space<'_> {
     fn drop(&mut self) {
         self.core.journal.reserve().leave(self.bytes);
     }
@@ -61,32 +71,40 @@ impl Core {
         self.begin(0, Room::ForRemoval, Core::shared_gate)
     }
 
-    /// Begins a change that cuts into what other changes may just have written: nothing else changes meanwhile.
+    /// Begins a change of a file's content that cuts into what was just written: nothing else changes meanwhile, and nobody reads
+    /// or writes the file.
     ///
     /// # Errors
     /// As `change`.
-    pub fn change_alone(&self, room: Room) -> Result<Change<'_>> {
-        self.begin(0, room, |core| {
-            let gate = core.gate.write();
-            core.settle_all(&gate)?;
-            Ok(Gate::Alone { _gate: gate })
+    pub fn change_alone<'a>(&'a self, room: Room, node: &'a Node) -> Result<Change<'a>> {
+        let space = self.space(0, room)?;
+        let io = node.io.write();
+        let gate = self.gate_alone();
+        self.settle_all(&gate)?;
+        Ok(Change {
+            _gate: Gate::Alone { _gate: gate },
+            _io: Some(io),
+            _space: space,
         })
     }
 
-    /// Begins a write, which is logged later.
+    /// Begins a change of content that is logged later, while nobody reads or writes the file.
     ///
     /// # Errors
     /// As `change`.
-    pub fn writing(&self, bytes: u64) -> Result<Change<'_>> {
-        self.begin(bytes, Room::Usual, |core| {
-            Ok(Gate::Shared {
-                _gate: core.open_gate(),
-            })
+    pub fn writing<'a>(&'a self, bytes: u64, node: &'a Node) -> Result<Change<'a>> {
+        let space = self.space(bytes, Room::Usual)?;
+        Ok(Change {
+            _io: Some(node.io.write()),
+            _gate: Gate::Shared {
+                _gate: self.open_gate(),
+            },
+            _space: space,
         })
     }
 
     /// The gate beside other changes. What settles or takes a snapshot meanwhile takes a millisecond or more.
-    fn open_gate(&self) -> RwLockReadGuard<'_, ()> {
+    pub fn open_gate(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.try_read().unwrap_or_else(|| {
             let since = Instant::now();
             let gate = self.gate.read();
@@ -95,12 +113,17 @@ impl Core {
         })
     }
 
-    fn begin<'a>(
-        &'a self,
-        bytes: u64,
-        room: Room,
-        gate: impl FnOnce(&'a Core) -> Result<Gate<'a>>,
-    ) -> Result<Change<'a>> {
+    /// The gate alone, with no write under way that has its answer. Those are waited for with the gate open.
+    pub fn gate_alone(&self) -> GateAlone<'_> {
+        let _grounded = self.flights.ground();
+        self.gate.write()
+    }
+
+    /// Space for a change that is about to be made.
+    ///
+    /// # Errors
+    /// As `change`.
+    pub fn space(&self, bytes: u64, room: Room) -> Result<Space<'_>> {
         self.writable()?;
         self.make_room()?;
         let bytes = CHANGE_COST + 2 * bytes;
@@ -108,17 +131,21 @@ impl Core {
         if self.journal.reserve().is_crowded() {
             self.ask_for_checkpoint();
         }
-        match gate(self) {
-            Ok(gate) => Ok(Change {
-                core: self,
-                bytes,
-                _gate: gate,
-            }),
-            Err(error) => {
-                self.journal.reserve().leave(bytes);
-                Err(error)
-            }
-        }
+        Ok(Space { core: self, bytes })
+    }
+
+    fn begin<'a>(
+        &'a self,
+        bytes: u64,
+        room: Room,
+        gate: impl FnOnce(&'a Core) -> Result<Gate<'a>>,
+    ) -> Result<Change<'a>> {
+        let space = self.space(bytes, room)?;
+        Ok(Change {
+            _gate: gate(self)?,
+            _io: None,
+            _space: space,
+        })
     }
 
     fn shared_gate(&self) -> Result<Gate<'_>> {
@@ -127,7 +154,7 @@ impl Core {
                 _gate: self.gate.read(),
             });
         }
-        let gate = self.gate.write();
+        let gate = self.gate_alone();
         self.settle_all(&gate)?;
         Ok(Gate::Shared {
             _gate: RwLockWriteGuard::downgrade(gate),

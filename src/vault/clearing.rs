@@ -1,29 +1,55 @@
-//! A store for who stores as much of a journal as can be: what is in the way of an object is set aside, and a directory that is
-//! gone is made again.
+//! A store in which what is in the way of an object is set aside.
 //!
-//! For a repair and a salvage alone. A mount refuses such a vault, since what is missing may be put back.
+//! A repair and a salvage store as much of a journal as can be: they make a directory that is gone, too. A mount clears no more than
+//! the place of a single guard, payload or index, which is as good as missing when something else lies there. It is not for it to
+//! take a whole directory away: what is missing may be put back.
 use crate::{
     format::quarantine_path,
     store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError},
 };
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// What is cleared away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clears {
+    /// What lies in the place of an object of the tree.
+    Places,
+    /// That, and what is in the way to it; directories are made.
+    All,
+}
+
 /// Any store.
 pub(super) struct ClearingStore {
-    pub inner: Arc<dyn Store>,
+    inner: Arc<dyn Store>,
+    clears: Clears,
+    /// One at a time: what another one has just put there must not go.
+    one: Mutex<()>,
 }
 
 impl ClearingStore {
+    pub fn over(inner: Arc<dyn Store>, clears: Clears) -> Arc<dyn Store> {
+        Arc::new(ClearingStore {
+            inner,
+            clears,
+            one: Mutex::new(()),
+        })
+    }
+
     /// Makes something at a path, with all that it needs there.
     fn made<T>(&self, path: &ObjectPath, make: impl Fn(&dyn Store) -> Result<T>) -> Result<T> {
-        match make(&*self.inner) {
-            Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }) => {
+        match (make(&*self.inner), self.clears) {
+            (Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }), Clears::All) => {
                 self.clear_for(path)?;
                 make(&*self.inner)
             }
-            done => done,
+            (Err(StoreError::NotAnObject { .. }), Clears::Places) if is_of_the_tree(path) => {
+                self.clear_place(path)?;
+                make(&*self.inner)
+            }
+            (done, _) => done,
         }
     }
 
@@ -37,6 +63,14 @@ impl ClearingStore {
             }
         }
         self.inner.make_dir(&path.parent())?;
+        self.clear_place(path)
+    }
+
+    fn clear_place(&self, path: &ObjectPath) -> Result<()> {
+        let _one = self.one.lock();
+        if self.inner.list(&path.parent()).is_err() {
+            return Ok(());
+        }
         match self.inner.open(path, false) {
             Err(StoreError::NotAnObject { .. }) => self.set_aside(path),
             _ => Ok(()),
@@ -44,14 +78,14 @@ impl ClearingStore {
     }
 
     fn set_aside(&self, path: &ObjectPath) -> Result<()> {
-        log::warn!("{path} is in the way, and is set aside");
+        log::error!("{path} is not what the vault put there: it is in the way, and is set aside");
         let dir = quarantine_path()
             .join("recovery")?
             .join(path.parent().as_str())?;
         self.inner.make_dir(&dir)?;
         let mut to = dir.join(path.name())?;
         let mut number = 1;
-        while self.inner.exists(&to)? {
+        while is_taken(&*self.inner, &to)? {
             number += 1;
             to = dir.join(&format!("{}.{number}", path.name()))?;
         }
@@ -61,6 +95,20 @@ impl ClearingStore {
             done => done,
         }
     }
+}
+
+/// Does anything lie there, a link or the like included?
+fn is_taken(store: &dyn Store, path: &ObjectPath) -> Result<bool> {
+    match store.exists(path) {
+        Err(StoreError::NotAnObject { .. }) => Ok(true),
+        known => known,
+    }
+}
+
+fn is_of_the_tree(path: &ObjectPath) -> bool {
+    ["guards/", "payloads/"]
+        .iter()
+        .any(|dir| path.as_str().starts_with(dir))
 }
 
 impl Store for ClearingStore {
@@ -89,7 +137,7 @@ impl Store for ClearingStore {
 
     fn make_dir(&self, path: &ObjectPath) -> Result<()> {
         match self.inner.make_dir(path) {
-            Err(StoreError::NotAnObject { .. }) => {
+            Err(StoreError::NotAnObject { .. }) if self.clears == Clears::All => {
                 self.clear_for(&path.join("any")?)?;
                 self.inner.make_dir(path)
             }
@@ -123,6 +171,10 @@ impl Store for ClearingStore {
 
     fn sync_dir(&self, path: &ObjectPath) -> Result<()> {
         self.inner.sync_dir(path)
+    }
+
+    fn holds(&self, len: u64) -> Result<bool> {
+        self.inner.holds(len)
     }
 
     fn space(&self) -> Result<Space> {

@@ -1,20 +1,24 @@
 //! What all operations of an open vault share.
 //!
 //! Lock order, first to last: `staging` (one directory to build in is made or removed at a time), `moving` (one move of a directory to another at a time), `checkpoint` (one checkpoint at a
-//! time), `gate` (read by every change; written by a checkpoint while it takes its snapshot, and by whoever settles),
-//! node states (smaller inode number first; whoever holds the gate alone needs no order), then any one of the small
+//! time), a file's `io` (of one file at a time), `gate` (read by every change; written by a checkpoint while it takes its
+//! snapshot, and by whoever settles), node states (smaller inode number first; whoever holds the gate alone needs no order), then any one of the small
 //! locks here (`dirty`, `links`, the table's, a payload's index), then the journal's. While settling, `tails` comes before
 //! the node states; else it is one of the small ones, which cannot clash, as settling holds the gate alone.
-//! None but the first two is held across a sync; the gate is not held while a change waits for a checkpoint.
+//! None but the first two is held across a sync; the gate is not held while a change waits for a checkpoint. A checkpoint may
+//! wait for the space of changes that are being made: `io` is taken after that space. Nobody waits for `io` with the gate or a
+//! state held, and of a file's content nothing is sealed, stored or read but with `io` alone.
 use super::{
     cache::Cache,
     dir::StoredSums,
     error::{Result, VaultError},
     file::{INLINE_MAX, IndexBlocks, OpenBlobs, settle::Rendering},
+    flights::Flights,
     header::Copies,
     hold::Holds,
     keyring::Keyring,
     node::Node,
+    scrub::Moved,
     staging::Staged,
     table::Table,
     types::{OpenOptions, State},
@@ -55,6 +59,7 @@ pub(super) struct Core {
     pub table: Table,
     pub options: OpenOptions,
     pub gate: RwLock<()>,
+    pub flights: Flights,
     pub checkpoint: Mutex<()>,
     /// Checkpoints done, as counted before any node they stored could leave memory.
     pub stored: AtomicU64,
@@ -104,12 +109,16 @@ pub(super) struct Core {
     /// Bytes of inline content and long attributes that changed nodes hold until the next checkpoint.
     pub held: AtomicU64,
     pub read_only: AtomicBool,
+    /// Objects of this length are known to be possible.
+    pub holds_len: AtomicU64,
     /// Files whose content stays as it is for a while.
     pub holds: Holds,
     /// Directories in which something is built.
     pub staging: Mutex<Staged>,
     /// Bytes that checkpoints could not store.
     pub unstored: AllUnstored,
+    /// What gets another place while a scrub is under way.
+    pub moved: Moved,
     /// Of the header and the zone's key, for a scrub.
     pub copies: OnceLock<Copies>,
     failure: Mutex<Option<String>>,
@@ -188,6 +197,7 @@ impl Core {
             pool: Pool::new(options.threads),
             table: Table::new(root),
             gate: RwLock::new(()),
+            flights: Flights::default(),
             checkpoint: Mutex::new(()),
             stored: AtomicU64::new(0),
             storing: AtomicU64::new(0),
@@ -215,9 +225,11 @@ impl Core {
             oldest_change: Mutex::new(None),
             signal: Signal::default(),
             read_only: AtomicBool::new(false),
+            holds_len: AtomicU64::new(super::file::SURELY_HELD),
             holds: Holds::default(),
             staging: Mutex::default(),
             unstored: AllUnstored::default(),
+            moved: Moved::default(),
             copies: OnceLock::new(),
             failure: Mutex::new(None),
             options,
@@ -228,6 +240,7 @@ impl Core {
     pub fn node(&self, ino: u64) -> Result<Arc<Node>> {
         let node = self.table.get(ino).ok_or(VaultError::Stale)?;
         self.refuse_displaced(&node)?;
+        node.used_at(self.table.moment());
         Ok(node)
     }
 

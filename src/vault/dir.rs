@@ -2,12 +2,16 @@
 //!
 //! A directory is listed whole before its first lookup: only so is a missing guard told from a name that was never there.
 //! Cookies of `readdir` are given once and stay with the entry while the directory is in memory.
-use super::{VaultError, error::Result};
+use super::{
+    VaultError,
+    error::Result,
+    listing::{Entry, Listing},
+};
 use crate::{
-    crypto::{NameKey, SetHash, Tag},
+    crypto::{NameKey, SetHash},
     format::{DirId, Name},
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 
 /// What a directory's guard and its listing hold.
 pub(super) struct DirData {
@@ -29,29 +33,6 @@ pub(super) struct StoredSums {
     pub entries: u64,
     pub names: SetHash,
     pub states: SetHash,
-}
-
-/// All entries.
-pub(super) struct Listing {
-    by_name: HashMap<Name, Entry>,
-    by_cookie: BTreeMap<u64, Name>,
-    next_cookie: u64,
-    /// Tags of stored guards whose entries are gone.
-    gone: HashMap<Name, Tag>,
-    /// The stored names are not those that the guard sums up.
-    pub damaged: bool,
-    /// The guard of an entry did not open: a listing must not end as if it were whole.
-    pub unreadable: bool,
-}
-
-/// One entry.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    /// 0 while its guard has not been read.
-    pub ino: u64,
-    cookie: u64,
-    /// Tag of what is stored under this name, once known.
-    pub tag: Option<Tag>,
 }
 
 impl DirData {
@@ -90,7 +71,7 @@ impl DirData {
     /// The entry of a name; a name that a damaged directory may have lost is an error.
     pub fn find(&self, name: &Name) -> Result<Entry> {
         let listing = self.listing()?;
-        match listing.by_name.get(name) {
+        match listing.entry(name) {
             Some(entry) => Ok(*entry),
             None if listing.damaged => Err(self.damaged()),
             None => Err(VaultError::NotFound),
@@ -135,108 +116,5 @@ impl DirData {
             listing.remove(name);
         }
         self.changed.insert(name.clone());
-    }
-}
-
-impl Listing {
-    /// Of names just listed, none of whose guards has been read.
-    pub fn new(names: Vec<Name>, damaged: bool) -> Listing {
-        let mut listing = Listing {
-            by_name: HashMap::with_capacity(names.len()),
-            by_cookie: BTreeMap::new(),
-            next_cookie: 1,
-            gone: HashMap::new(),
-            damaged,
-            unreadable: false,
-        };
-        for name in names {
-            listing.insert(&name, 0);
-        }
-        listing
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
-    }
-
-    pub fn entry(&self, name: &Name) -> Option<&Entry> {
-        self.by_name.get(name)
-    }
-
-    /// All names, in no order.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
-        self.by_name.keys()
-    }
-
-    /// What a guard that was read says of its entry.
-    pub fn learn(&mut self, name: &Name, ino: u64, tag: Tag) {
-        if let Some(entry) = self.by_name.get_mut(name) {
-            entry.ino = ino;
-            entry.tag.get_or_insert(tag);
-        }
-    }
-
-    fn insert(&mut self, name: &Name, ino: u64) {
-        let cookie = self.next_cookie;
-        self.next_cookie += 1;
-        let tag = self.gone.remove(name);
-        if let Some(old) = self
-            .by_name
-            .insert(name.clone(), Entry { ino, cookie, tag })
-        {
-            self.by_cookie.remove(&old.cookie);
-        }
-        self.by_cookie.insert(cookie, name.clone());
-    }
-
-    fn remove(&mut self, name: &Name) {
-        let Some(entry) = self.by_name.remove(name) else {
-            return;
-        };
-        self.by_cookie.remove(&entry.cookie);
-        if let Some(tag) = entry.tag {
-            self.gone.insert(name.clone(), tag);
-        }
-    }
-
-    /// An entry that does not load is none any more, though what is stored for it stays: `tag` is its, if it was not known.
-    pub fn forget(&mut self, name: &Name, tag: Tag) {
-        if let Some(entry) = self.by_name.get_mut(name) {
-            entry.tag.get_or_insert(tag);
-            self.remove(name);
-        } else if self.damaged {
-            // The one that is lost.
-            self.gone.entry(name.clone()).or_insert(tag);
-        }
-    }
-
-    /// No entry that is there has a higher cookie, and every one that comes has.
-    pub fn last_cookie(&self) -> u64 {
-        self.next_cookie - 1
-    }
-
-    /// Entries after a cookie, in order: cookie, name, entry.
-    pub fn after(&self, cookie: u64) -> impl Iterator<Item = (u64, &Name, &Entry)> {
-        let rest = self.by_cookie.range(cookie.saturating_add(1)..);
-        rest.filter_map(|(cookie, name)| Some((*cookie, name, self.by_name.get(name)?)))
-    }
-
-    /// Tag of what the store has under this name, entry or not.
-    pub fn stored_tag(&self, name: &Name) -> Option<Tag> {
-        match self.by_name.get(name) {
-            Some(entry) => entry.tag,
-            None => self.gone.get(name).copied(),
-        }
-    }
-
-    /// What a checkpoint stored under this name.
-    pub fn set_stored_tag(&mut self, name: &Name, tag: Option<Tag>) {
-        if let Some(entry) = self.by_name.get_mut(name) {
-            entry.tag = tag;
-        } else if let Some(tag) = tag {
-            self.gone.insert(name.clone(), tag);
-        } else {
-            self.gone.remove(name);
-        }
     }
 }

@@ -24,6 +24,9 @@ use std::{
     },
 };
 
+/// What is said of a guard that is not the present one.
+pub(super) const NOT_OLDER: &str = "another guard of the same file is there, and it is not older";
+
 impl Core {
     /// A guard was read of a file that has a node already: is it the one of that node? Else the older of the two is refused.
     /// `stored`: as it was before the guard was read; `Stale`: read it anew.
@@ -40,7 +43,7 @@ impl Core {
             return parent.map_or(Ok(()), |parent| self.adopt_again(kept, place, parent));
         }
         // From here on nothing changes: what differs now is not a change under way.
-        let gate = self.gate.write();
+        let gate = self.gate_alone();
         self.settle_all(&gate)?;
         let moved = match (place, &parent) {
             (Place::Entry(link), Some(dir)) => self.leads_elsewhere(dir, link),
@@ -57,7 +60,7 @@ impl Core {
         if generation <= state.generation || changed || state.links.is_empty() {
             return Err(VaultError::Damaged {
                 object: path.as_str().to_owned(),
-                what: "another guard of the same file is there, and it is not older",
+                what: NOT_OLDER,
             });
         }
         log::error!(

@@ -64,8 +64,6 @@ impl Core {
         self.mark_dirty(dir, state);
 
         let state = locked.of(node);
-        // Nearly all have one only.
-        state.links.reserve_exact(1);
         state.links.push(link.clone());
         state.attrs.ctime = time;
         self.mark_dirty(node, state);
@@ -123,9 +121,10 @@ impl Core {
         self.mark_dirty(dir, state);
 
         let state = locked.of(node);
-        state
-            .links
-            .retain(|link| link.dir != dir_id || link.name != *name);
+        state.links.remove(&Link {
+            dir: dir_id,
+            name: name.clone(),
+        });
         state.attrs.ctime = time;
         self.mark_dirty(node, state);
         if state.links.is_empty() {

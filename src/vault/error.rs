@@ -1,7 +1,10 @@
 //! Errors of the vault, and the one table that turns them into errno.
 use crate::{
-    codec::CodecError, crypto::KdfError, format::FormatError, journal::JournalError,
-    store::StoreError,
+    codec::CodecError,
+    crypto::KdfError,
+    format::FormatError,
+    journal::JournalError,
+    store::{ObjectPath, StoreError},
 };
 use std::ffi::c_int;
 
@@ -169,6 +172,11 @@ impl VaultError {
         )
     }
 
+    /// Does the disk say that it cannot read what it has? That may pass.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, VaultError::Store(error) if error.is_unreadable())
+    }
+
     /// Is it for want of space?
     pub fn is_no_space(&self) -> bool {
         matches!(self.errno(), libc::ENOSPC | libc::EDQUOT)
@@ -182,6 +190,19 @@ fn store_errno(error: &StoreError) -> c_int {
         StoreError::NotFound(_) | StoreError::BadPath(_) | StoreError::NotAnObject { .. } => {
             libc::EIO
         }
+    }
+}
+
+/// An object that cannot be opened: what is missing or something else is damage of this one alone.
+pub(super) fn unopened(path: &ObjectPath, missing: &'static str, error: StoreError) -> VaultError {
+    let what = match error {
+        StoreError::NotFound(_) => missing,
+        StoreError::NotAnObject { .. } => "what lies there is not what the vault put there",
+        other => return other.into(),
+    };
+    VaultError::Damaged {
+        object: path.as_str().to_owned(),
+        what,
     }
 }
 

@@ -5,6 +5,7 @@
 //! Nothing may be written that the passphrase did not unlock, and no copy may be replaced by an older one.
 use super::{
     error::{Result, VaultError, in_object},
+    finding::{Finding, words},
     zone::{self, ReadZone},
 };
 use crate::{
@@ -423,56 +424,59 @@ impl Copies {
 
     /// What is wrong with the copies of the header and of the zone's key. The passphrase may have been changed since the vault was
     /// opened; if that is under way, it is waited for.
-    pub(super) fn flaws(&self, store: &dyn Store) -> Result<Vec<VaultError>> {
-        if self.look(store).is_empty() {
-            return Ok(Vec::new());
+    pub(super) fn flaws(&self, store: &dyn Store) -> Vec<Finding> {
+        let first = self.look(store);
+        if first.is_empty() {
+            return first;
         }
-        let _held = store.lock_dir(&zones_path())?;
-        Ok(self.look(store))
+        match store.lock_dir(&zones_path()) {
+            Ok(_held) => self.look(store),
+            Err(_) => first,
+        }
     }
 
-    fn look(&self, store: &dyn Store) -> Vec<VaultError> {
-        let damaged = |path: &ObjectPath, what| VaultError::Damaged {
-            object: path.as_str().to_owned(),
-            what,
-        };
+    fn look(&self, store: &dyn Store) -> Vec<Finding> {
         let mut flaws = Vec::new();
         let mut generations = Vec::new();
         for path in paths() {
             match self.generation(store, &path) {
-                Ok((generation, HEADER_LEN)) => generations.push((generation, path)),
-                Ok(_) => flaws.push(damaged(&path, "there are bytes behind its end")),
-                Err(error) => flaws.push(error),
+                Ok(generation) => generations.push((generation, path)),
+                Err(flaw) => flaws.push(words::of_header(&path, flaw.text())),
             }
         }
         if let [(first, one), (second, two)] = &generations[..]
             && first != second
         {
             let older = if first < second { one } else { two };
-            flaws.push(damaged(older, "it is older than the other copy"));
+            flaws.push(words::of_header(older, Flaw::Older.text()));
         }
         for path in zone::paths(&self.root_zone) {
-            match store.get(&path) {
-                Ok(bytes) if bytes == self.zone => {}
-                Ok(_) => flaws.push(damaged(&path, "it is not the zone's key as it was stored")),
-                Err(error) => flaws.push(error.into()),
-            }
+            let flaw = match store.get(&path) {
+                Ok(bytes) if bytes == self.zone => continue,
+                Ok(bytes) if bytes.starts_with(&self.zone) => Flaw::Longer,
+                Err(StoreError::NotFound(_)) => Flaw::Missing,
+                Ok(_) | Err(_) => Flaw::Damaged,
+            };
+            flaws.push(words::of_zone(&path, flaw.text()));
         }
         flaws
     }
 
-    /// And the length.
-    fn generation(&self, store: &dyn Store, path: &ObjectPath) -> Result<(u64, usize)> {
-        let bytes = store.get(path)?;
-        let verified = ParsedHeader::parse(&bytes).and_then(|it| it.verify(&self.header_key));
-        let header = in_object(path.as_str(), verified)?;
+    fn generation(&self, store: &dyn Store, path: &ObjectPath) -> std::result::Result<u64, Flaw> {
+        let bytes = store.get(path).map_err(|error| match error {
+            StoreError::NotFound(_) => Flaw::Missing,
+            _ => Flaw::Damaged,
+        })?;
+        let parsed = ParsedHeader::parse(&bytes).map_err(|_| Flaw::Damaged)?;
+        let verified = parsed.verify(&self.header_key);
+        let header = verified.map_err(|_| Flaw::Foreign)?;
         if header.vault != self.vault {
-            return Err(VaultError::Damaged {
-                object: path.as_str().to_owned(),
-                what: "it is another vault's",
-            });
+            return Err(Flaw::Foreign);
         }
-        Ok((header.generation, bytes.len()))
+        if bytes.len() > HEADER_LEN {
+            return Err(Flaw::Longer);
+        }
+        Ok(header.generation)
     }
 }
 

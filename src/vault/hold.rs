@@ -53,8 +53,8 @@ impl Core {
         held.insert(node.ino, thread::current().id());
         self.holds.count.fetch_add(1, Relaxed);
         drop(held);
-        // Who has the state is done then, and who gets it later sees that the file is held.
-        drop(node.state.write());
+        // Who writes is done then, and who does later sees that the file is held.
+        drop(node.io.write());
         Ok(Hold { core: self, node })
     }
 

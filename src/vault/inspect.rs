@@ -3,7 +3,7 @@
 //! `look` does in memory what the journal has to be done and writes nothing, whatever it finds; `recover` does it to the store.
 //! Both get as far as they can: what they cannot do is told, and is for others to mend.
 use super::{
-    clearing::ClearingStore,
+    clearing::{ClearingStore, Clears},
     error::{Result, VaultError},
     header::{self, Unlocked},
     keyring::Keyring,
@@ -205,7 +205,7 @@ impl Inspected {
         Opening {
             missing: Missing::PassedOver,
             unstorable: Unstorable::Gathered,
-            ..self.opening(Arc::new(ClearingStore { inner: store }))
+            ..self.opening(ClearingStore::over(store, Clears::All))
         }
     }
 
@@ -232,10 +232,14 @@ impl Inspected {
     pub fn stray_logs(&self) -> Result<(Vec<StrayLog>, Vec<StrayLog>)> {
         let context = self.journal();
         let applied = self.applied()?;
-        let found = logs::find(&*self.store, &context, applied.unwrap_or(0));
+        let is_missed = applied.is_some_and(|applied| {
+            let lacks = journal::lacks_segment(&*self.store, &context, applied);
+            lacks.is_ok_and(|lacks| lacks) || self.log_is_gone().is_some()
+        });
+        let found = logs::find(&*self.store, &context, applied.unwrap_or(0), is_missed);
         // Without the root's guard nobody knows what was stored since.
         let missed = applied.map_or_else(Vec::new, |applied| {
-            logs::missed(&*self.store, &found, applied)
+            logs::missed(&*self.store, &context, &found, applied)
         });
         let others = found.into_iter().filter(|log| !missed.contains(log));
         Ok((missed.clone(), others.collect()))
@@ -250,9 +254,8 @@ impl Inspected {
             return Ok(self);
         }
         let store = self.overlay();
-        store.make_dir(&journal::journal_dir())?;
         for log in logs {
-            store.rename(&log.path, &log.home())?;
+            log.bring_home(&*store)?;
         }
         Ok(Inspected { store, ..self })
     }
@@ -292,11 +295,22 @@ impl Inspected {
             UNLOGGED_CONTENT
         } else if journal::is_reserved(store).is_ok_and(|reserved| reserved) {
             "the log is gone: space is still held back for it"
+        } else if self.is_log_stated() {
+            "the log is gone: it says elsewhere that it had durable frames"
         } else {
             return None;
         };
         let object = journal::journal_dir().as_str().to_owned();
         Some(VaultError::Damaged { object, what })
+    }
+
+    /// Is there still something that says how much of a log was durable, one that the store does not hold?
+    fn is_log_stated(&self) -> bool {
+        let applied = self.keys().and_then(|keys| {
+            let root = self.opening(Arc::clone(&self.store)).read_root(&keys)?;
+            Ok(root.body.generation)
+        });
+        applied.is_ok_and(|applied| journal::is_stated(&*self.store, &self.journal(), applied))
     }
 
     /// The vault as it would be after recovery, without a write to its store.
@@ -395,15 +409,16 @@ fn done_without(lost: LostChanges, missing: &VaultError) -> Recovery {
     }
 }
 
-/// Is it about stored bytes, and not about the disk?
+/// Is it about stored bytes, and not about the disk as a whole?
 fn is_damage(error: &VaultError) -> bool {
     error.is_damage()
+        || error.is_unreadable()
         || matches!(
             error,
             VaultError::Journal(
                 JournalError::Damaged { .. }
                     | JournalError::BadFile { .. }
-                    | JournalError::Store(StoreError::NotFound(_))
+                    | JournalError::Store(StoreError::NotFound(_) | StoreError::NotAnObject { .. })
             )
         )
         || matches!(error, VaultError::Store(store) if !matches!(store, StoreError::Io { .. } | StoreError::Locked { .. }))

@@ -4,10 +4,13 @@
 //! listing must sum up to what its directory's guard says.
 use super::{
     core::Core,
-    dir::{DirData, Listing, StoredSums},
+    dir::{DirData, StoredSums},
     error::{Result, VaultError},
     file::{Birth, FileBody, FileData, index::Index},
+    finding::words::MISPLACED,
     guard::{ReadGuard, TOO_LONG},
+    links::Links,
+    listing::Listing,
     node::{Node, NodeContent, NodeState, Placed},
     xattrs::NodeXattrs,
 };
@@ -22,7 +25,7 @@ use crate::{
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst},
 };
 
 impl Core {
@@ -124,7 +127,14 @@ impl Core {
         // An entry may change while its guard is read; then the present one counts.
         for _ in 0..16 {
             let stored = self.stored.load(SeqCst);
-            let entry = dir.state.read().dir()?.find(name)?;
+            let (entry, shared) = {
+                let state = dir.state.read();
+                let dir = state.dir()?;
+                (
+                    dir.find(name)?,
+                    dir.listing()?.shared_name(name).unwrap_or(name).clone(),
+                )
+            };
             let known = || {
                 if entry.ino == 0 {
                     None
@@ -134,10 +144,11 @@ impl Core {
             };
             if let Some(node) = known().filter(|node| node.is_entry(&dir_id, name)) {
                 self.refuse_displaced(&node)?;
+                node.used_at(self.table.moment());
                 return Ok(node);
             }
             let is_known = || known().is_some_and(|node| node.is_entry(&dir_id, name));
-            let loaded = self.load_entry(dir, name, stored);
+            let loaded = self.load_entry(dir, &shared, stored);
             let mut state = dir.state.write();
             let now = state.dir()?.find(name)?;
             let loaded = loaded.and_then(|(node, tag)| self.same_state(&now, node, tag));
@@ -281,10 +292,10 @@ impl Core {
             apart: place == Place::Links,
             // The same, and the name is not held twice.
             links: match &place {
-                Place::Entry(link) => vec![link.clone()],
-                Place::Root | Place::Links => body.links,
+                Place::Entry(link) => Links::One(link.clone()),
+                Place::Root | Place::Links => body.links.into(),
             },
-            description: body.description,
+            description: body.description.into(),
             generation: body.generation,
             seals: body.seal_count,
             content,
@@ -298,11 +309,13 @@ impl Core {
             kind,
             lookups: AtomicU64::new(0),
             touched: AtomicU64::new(0),
+            used: AtomicU32::new(0),
             displaced: AtomicBool::new(false),
             place: Mutex::new(Placed {
                 place: Some(place),
                 parent: parent.clone(),
             }),
+            io: RwLock::default(),
             state: RwLock::new(state),
         };
         let node = Arc::new(node);
@@ -338,7 +351,7 @@ impl Core {
         match content {
             Content::File(state) => {
                 let (data, inline) = self.file_content(file, key, state, origins);
-                (NodeContent::File(Box::new(data)), inline)
+                (NodeContent::File(data), inline)
             }
             Content::Directory(DirState {
                 id,
@@ -384,6 +397,8 @@ impl Core {
         }
         file.size = state.size;
         match state.data {
+            // Nothing to be read again.
+            Data::Inline(bytes) if bytes.is_empty() => (file, None),
             Data::Inline(bytes) => {
                 file.body = FileBody::Inline(None);
                 (file, Some(bytes))
@@ -447,7 +462,7 @@ impl Core {
 fn misplaced(path: &ObjectPath) -> VaultError {
     VaultError::Damaged {
         object: path.as_str().to_owned(),
-        what: "it was stored for another place",
+        what: MISPLACED,
     }
 }
 

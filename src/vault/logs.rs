@@ -32,12 +32,61 @@ impl StrayLog {
     pub fn home(&self) -> ObjectPath {
         journal::segment_path(self.number)
     }
+
+    /// Moves it there, durably, one name after the other: it is where it was, or where it belongs. What lies in its place takes
+    /// the one that it had: whoever exchanged them may have done it by accident.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn bring_home(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let home = self.home();
+        store.make_dir(&home.parent())?;
+        let beside = if store.exists(&home)? {
+            Some(free_path(store)?)
+        } else {
+            None
+        };
+        if let Some(beside) = &beside {
+            rename(store, &home, beside)?;
+        }
+        rename(store, &self.path, &home)?;
+        // Among the segments it would stand for one again.
+        match beside.filter(|_| self.path.parent() != home.parent()) {
+            Some(beside) => rename(store, &beside, &self.path),
+            None => Ok(()),
+        }
+    }
 }
 
-/// Looks through all that is none of the vault's by its place and name, and the journal itself. `applied`: the last segment that the store holds.
-pub(super) fn find(store: &dyn Store, context: &JournalContext, applied: u64) -> Vec<StrayLog> {
+fn rename(store: &dyn Store, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError> {
+    store.rename(from, to)?;
+    store.sync_dir(&to.parent())?;
+    store.sync_dir(&from.parent())
+}
+
+/// Where nothing lies, and where whoever looks for what is in the wrong place looks.
+fn free_path(store: &dyn Store) -> Result<ObjectPath, StoreError> {
+    let mut number = 1_u64;
+    loop {
+        let path = ObjectPath::new(format!("misplaced.{number}"))?;
+        if matches!(store.exists(&path), Ok(false)) {
+            return Ok(path);
+        }
+        number += 1;
+    }
+}
+
+/// Looks through all that is none of the vault's by its place and name, and the journal itself; if one is missed, through the
+/// rest, too. `applied`: the last segment that the store holds.
+pub(super) fn find(
+    store: &dyn Store,
+    context: &JournalContext,
+    applied: u64,
+    is_missed: bool,
+) -> Vec<StrayLog> {
     let mut found = Vec::new();
-    walk(store, &is_of_the_vault, &mut |path| {
+    let skip = |path: &ObjectPath| !is_missed && is_of_the_vault(path);
+    walk(store, &skip, &mut |path| {
         found.extend(look(store, context, applied, path)?);
         Ok(())
     });
@@ -95,11 +144,18 @@ fn look(
     Ok(None)
 }
 
-/// Those that go back into the journal: the store lacks what is in them, and nothing lies in their place. Of copies the longest.
-pub(super) fn missed(store: &dyn Store, found: &[StrayLog], applied: u64) -> Vec<StrayLog> {
+/// Those that go back into the journal: the store lacks what is in them, and nothing lies in their place, or nothing of the
+/// journal. Of copies the longest.
+pub(super) fn missed(
+    store: &dyn Store,
+    context: &JournalContext,
+    found: &[StrayLog],
+    applied: u64,
+) -> Vec<StrayLog> {
     let mut missed: BTreeMap<u64, &StrayLog> = BTreeMap::new();
     for log in found.iter().filter(|log| log.number > applied) {
-        let is_free = matches!(store.exists(&log.home()), Ok(false));
+        let is_free = matches!(store.exists(&log.home()), Ok(false))
+            || matches!(journal::is_replaced(store, context, log.number), Ok(true));
         let better = missed
             .get(&log.number)
             .is_none_or(|known| known.len < log.len);

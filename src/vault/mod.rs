@@ -15,13 +15,17 @@ mod double;
 mod entries;
 mod error;
 mod file;
+pub mod finding;
+mod flights;
 mod forget;
 mod guard;
 mod header;
 mod hold;
 mod inspect;
 mod keyring;
+mod links;
 mod list;
+mod listing;
 mod load;
 mod lock;
 mod logs;
@@ -68,7 +72,7 @@ pub use unstored::Unstored;
 
 use self::{background::Background, core::Core, node::NodeContent};
 use crate::{
-    format::{header_copy_path, header_path},
+    format::{VaultId, header_copy_path, header_path},
     store::Store,
 };
 use std::sync::Arc;
@@ -139,7 +143,7 @@ impl Vault {
 
     /// Attributes.
     pub fn stat(&self, ino: u64) -> Result<Stat> {
-        Ok(self.core.node(ino)?.stat())
+        self.core.stat(ino)
     }
 
     /// Sets attributes, the size among them.
@@ -400,6 +404,11 @@ impl Vault {
         self.core.scrub(watch)
     }
 
+    /// Which vault it is.
+    pub fn id(&self) -> VaultId {
+        self.core.keys.vault
+    }
+
     /// How the vault is.
     pub fn state(&self) -> State {
         match self.core.state() {
@@ -422,9 +431,20 @@ impl Vault {
         self.core.writable().is_err()
     }
 
-    /// Nodes in memory.
+    /// Nodes in memory. Costs nothing.
     pub fn node_count(&self) -> usize {
         self.core.table.len()
+    }
+
+    /// Is this node in memory?
+    pub fn has_node(&self, ino: u64) -> bool {
+        self.core.table.contains(ino)
+    }
+
+    /// At most so many nodes that may be forgotten: those that nobody has asked for for longest, directories after what is in
+    /// them. Each is told once, until it is asked for again or all others have been told.
+    pub fn least_used(&self, count: usize) -> Vec<u64> {
+        self.core.least_used(count)
     }
 
     /// Stores everything, empties the journal and gives the lock back. What fails here stays in the journal for the next

@@ -4,19 +4,20 @@
 //! node names it as its parent. What a node holds is the present; what the store holds lags behind until a checkpoint.
 //!
 //! The state lock is taken after the gate and before the journal's; of two nodes, the one with the smaller inode number
-//! first. It may be held over reads and writes of this file's own payload, never over a sync.
+//! first. Content is read and written without it, with `io` held: who settles waits for states while everyone waits for them.
 use super::{
-    dir::DirData, error::Result, file::FileData, types::ROOT_INO, types::Stat, xattrs::NodeXattrs,
+    dir::DirData, error::Result, file::FileData, links::Links, types::ROOT_INO, types::Stat,
+    xattrs::NodeXattrs,
 };
 use crate::{
     crypto::{FileKey, Tag},
-    format::{Attrs, DirId, FileId, Kind, Link, Name, Place, ZoneId},
+    format::{Attrs, DirId, FileId, Kind, Name, Place, ZoneId},
 };
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
     Arc,
     atomic::{
-        AtomicBool, AtomicU64,
+        AtomicBool, AtomicU32, AtomicU64,
         Ordering::{Relaxed, SeqCst},
     },
 };
@@ -30,10 +31,15 @@ pub(super) struct Node {
     pub lookups: AtomicU64,
     /// Last segment that names this node's place; what is logged about a node comes after that.
     pub touched: AtomicU64,
+    /// When it was last asked for, by the table's clock.
+    pub used: AtomicU32,
     /// A newer guard of the same file was found elsewhere: what this one says is of the past, and nothing is done with it.
     pub displaced: AtomicBool,
     /// Where the guard lies, as the present has it. A lock of its own, taken after any state.
     pub place: Mutex<Placed>,
+    /// Of a file: held by whoever reads or changes content, over the reads and writes of the payload that this takes. Taken
+    /// before the gate; neither who settles nor a checkpoint takes it.
+    pub io: RwLock<()>,
     pub state: RwLock<NodeState>,
 }
 
@@ -44,10 +50,10 @@ pub(super) struct NodeState {
     pub attrs: Attrs,
     pub xattrs: NodeXattrs,
     /// Every entry that leads here. Empty: the root, or nothing does any more (an orphan).
-    pub links: Vec<Link>,
+    pub links: Links,
     /// The guard lies (or will lie) under `guards/links`: since the second link, for good.
     pub apart: bool,
-    pub description: Vec<u8>,
+    pub description: Box<[u8]>,
     pub generation: u64,
     /// Seals made with keys of this file.
     pub seals: u64,
@@ -69,7 +75,7 @@ pub(super) struct Placed {
 
 /// What a node is.
 pub(super) enum NodeContent {
-    File(Box<FileData>),
+    File(FileData),
     Dir(Box<DirData>),
     Symlink(Box<[u8]>),
     /// Device number, or 0.
@@ -80,6 +86,14 @@ impl Node {
     /// Counts kernel lookups.
     pub fn remember(&self, count: u64) {
         self.lookups.fetch_add(count, Relaxed);
+    }
+
+    /// Somebody asks for it at this moment of the table's clock.
+    pub fn used_at(&self, moment: u32) {
+        // Many ask at the same moment, and a write would take the line from the other cores.
+        if self.used.load(Relaxed) != moment {
+            self.used.store(moment, Relaxed);
+        }
     }
 
     /// Is this the root directory?

@@ -1,5 +1,6 @@
 //! Making a vault, unlocking it, changing its passphrase.
 use super::{
+    clearing::{ClearingStore, Clears},
     core::{Core, CoreParts},
     dir::StoredSums,
     error::{Result, VaultError},
@@ -160,6 +161,11 @@ pub(super) fn open(
     };
     drop(master);
     let keys = Keyring::new(&header, zone_key);
+    let store = if options.read_only {
+        store
+    } else {
+        ClearingStore::over(store, Clears::Places)
+    };
     let opening = Opening {
         store,
         header,
@@ -276,7 +282,7 @@ impl Opening {
         let core = &replayed.core;
         core.unstored.are(self.unstorable);
         core.checkpoint_now()?;
-        core.unstored.are(Unstorable::Kept);
+        core.unstored.are(Unstorable::InUse);
         Ok(core)
     }
 
@@ -346,14 +352,8 @@ impl Opening {
                 journal::clean(&*self.store, applied)?;
             }
             let mut recovered = journal::read_log(&*self.store, &self.context, applied)?;
-            let dropped = match cut {
-                None => {
-                    recovered.check_durable()?;
-                    self.check_claimed(&recovered)?;
-                    Vec::new()
-                }
-                Some(count) => recovered.cut(count),
-            };
+            self.check_log(&recovered, cut, frames.is_some())?;
+            let dropped = cut.map_or_else(Vec::new, |count| recovered.cut(count));
             let lost: Vec<&LoggedFrame> = dropped.iter().chain(&recovered.behind).collect();
             if !lost.is_empty() && !self.options.read_only {
                 keep(&lost, unproven)?;
@@ -399,17 +399,6 @@ impl Opening {
         }
     }
 
-    /// New content is made after the segment that will claim it, and is gone before that one.
-    fn check_claimed(&self, log: &Recovered) -> Result<()> {
-        if log.has_segments() || new_content(&*self.store)? == 0 {
-            return Ok(());
-        }
-        Err(VaultError::Damaged {
-            object: journal::journal_dir().as_str().to_owned(),
-            what: super::inspect::UNLOGGED_CONTENT,
-        })
-    }
-
     /// Keeps segments with frames that open and do not count: what a power cut leaves, or a damaged disk. Nobody can tell, and
     /// these frames are the only ones that say what is lost. But what they say of a file whose content is not there is worth
     /// nothing to anybody. Where there is no space the vault opens all the same.
@@ -447,7 +436,8 @@ impl Opening {
     /// A vault that will not change. The store is not written at all: what a crash left to be done is done in memory.
     fn show(mut self, keys: Keyring) -> Result<Replayed> {
         if !journal::closed_redo_files(&*self.store, &self.context)?.is_empty() {
-            self.store = Arc::new(OverlayStore::new(self.store, SHOWN_MEMORY_MAX));
+            let shown = Arc::new(OverlayStore::new(self.store, SHOWN_MEMORY_MAX));
+            self.store = ClearingStore::over(shown, Clears::Places);
             self.finish_checkpoint(&keys).map_err(too_large)?;
         }
         let replayed = self.replay_cut(keys, None, &mut no_keep)?;

@@ -1,13 +1,16 @@
 //! A journal that cannot be done as a whole: as much of it as can be, and what is lost with the rest.
 use super::{
     error::{Result, VaultError},
-    inspect::{Inspected, Recovery},
+    inspect::{Inspected, Recovery, UNLOGGED_CONTENT},
     lost::LostChanges,
     open::{Opening, new_content, no_keep},
     passed::PassedOver,
     unstored::Unstored,
 };
-use crate::{journal, store::Store};
+use crate::{
+    journal::{self, Recovered},
+    store::Store,
+};
 use std::sync::Arc;
 
 /// How much of a log can be replayed.
@@ -17,6 +20,44 @@ pub(super) struct Longest {
     pub frames: usize,
     /// but for this.
     pub passed: PassedOver,
+}
+
+impl Opening {
+    /// Is as much of the log there as was promised, or as there was before? Of `cut` frames only those are asked for; `is_given`: by
+    /// who knows why.
+    pub(super) fn check_log(
+        &self,
+        log: &Recovered,
+        cut: Option<usize>,
+        is_given: bool,
+    ) -> Result<()> {
+        if self.options.read_only && log.is_unreadable() && !is_given {
+            log::warn!(
+                "the disk does not read a part of the log: what was changed there and behind it is not shown"
+            );
+            return Ok(());
+        }
+        let Some(count) = cut else {
+            log.check_durable()?;
+            return self.check_claimed(log);
+        };
+        if log.is_unreadable() && (!is_given || log.frames.len() < count) {
+            // It was read before, and is there perhaps.
+            log.check_durable()?;
+        }
+        Ok(())
+    }
+
+    /// New content is made after the segment that will claim it, and is gone before that one.
+    fn check_claimed(&self, log: &Recovered) -> Result<()> {
+        if log.has_segments() || new_content(&*self.store)? == 0 {
+            return Ok(());
+        }
+        Err(VaultError::Damaged {
+            object: journal::journal_dir().as_str().to_owned(),
+            what: UNLOGGED_CONTENT,
+        })
+    }
 }
 
 impl Inspected {
@@ -51,11 +92,14 @@ impl Inspected {
         longest: &Longest,
         unstored: Vec<Unstored>,
     ) -> Recovery {
-        let unclaimed = match self.log_is_gone() {
-            Some(_) => new_content(&**self.store()).unwrap_or(0),
-            None => 0,
-        };
         let mut lost = self.lost_after(longest).unwrap_or_default();
+        // Whatever lies in its place, nothing of a log can be read.
+        let has_none = longest.frames == 0 && lost.count() == 0;
+        let unclaimed = if has_none || self.log_is_gone().is_some() {
+            new_content(&**self.store()).unwrap_or(0)
+        } else {
+            0
+        };
         lost.unstored = unstored;
         Recovery::Cut {
             cause,

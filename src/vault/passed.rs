@@ -82,6 +82,7 @@ impl PassedOver {
     pub fn takes(&self, error: &VaultError) -> bool {
         self.is_allowed
             && (error.is_damage()
+                || error.is_unreadable()
                 || matches!(
                     error,
                     VaultError::NotFound
@@ -296,7 +297,7 @@ impl Core {
         alone.unlinked = Some(at);
         let mut state = alone.node.state.write();
         self.hold_guarded(&alone.node, &mut state)?;
-        state.links.retain(|link| *link != alone.link);
+        state.links.remove(&alone.link);
         if state.links.is_empty() {
             alone.node.set_place(None, None);
         }

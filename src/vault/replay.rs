@@ -19,6 +19,7 @@ use crate::{
         new_payload_path, payload_path,
     },
     journal::LoggedFrame,
+    store::{ObjectPath, StoreError},
 };
 use std::{
     collections::HashSet,
@@ -237,16 +238,24 @@ impl Core {
     /// Neither the log nor a guard without frames says whether the payload had its place when the chunks were written.
     fn find_payload(&self, payload: &mut Payload) -> Result<()> {
         if payload.birth == Birth::Unborn {
-            if self.store.exists(&new_payload_path(&payload.id))? {
+            if self.is_taken(&new_payload_path(&payload.id))? {
                 payload.birth = Birth::New;
                 // Perhaps made after the last write that was logged, by a daemon that was killed: the redo file that moves it
                 // must not be durable without its name.
                 self.journal.depends_on_names(&new_payload_dir());
-            } else if self.store.exists(&payload_path(&payload.id))? {
+            } else if self.is_taken(&payload_path(&payload.id))? {
                 payload.birth = Birth::Placed;
             }
         }
         Ok(())
+    }
+
+    /// Does anything lie there, a link or the like included?
+    fn is_taken(&self, path: &ObjectPath) -> Result<bool> {
+        match self.store.exists(path) {
+            Err(StoreError::NotAnObject { .. }) => Ok(true),
+            known => Ok(known?),
+        }
     }
 
     fn replay_touch(&self, file: &FileId, place: &Place) -> Result<()> {
@@ -353,10 +362,17 @@ impl Core {
             return Err(inconsistent("it claims chunks of another payload"));
         };
         self.find_payload(payload)?;
+        let blob = match self.payload_blob(payload) {
+            // No crash puts something else there, or makes it unreadable.
+            Err(error) if error.is_damage() || error.is_unreadable() => {
+                return Ok(hit_alone(&error));
+            }
+            blob => blob?,
+        };
         // Of a daemon whose sync failed memory may still hold, as if it were written, what the disk never got.
         if !self.options.read_only
             && settled.insert(*id)
-            && let Some(blob) = self.payload_blob(payload)?
+            && let Some(blob) = &blob
         {
             blob.settle()?;
         }
@@ -364,10 +380,13 @@ impl Core {
             match self.prove(&node, payload, first, entries) {
                 Ok(()) => {}
                 Err(VaultError::Chunk { .. } | VaultError::Damaged { .. }) => return Ok(false),
+                Err(error) if error.is_unreadable() => {
+                    hit_alone(&error);
+                }
                 Err(error) => return Err(error),
             }
         }
-        if let Some(blob) = self.payload_blob(payload)? {
+        if let Some(blob) = blob {
             self.journal.depends_on(payload.id, &blob);
             self.journal.depends_on_names(&new_payload_dir());
         }
@@ -398,6 +417,13 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Content that a log claims cannot be read, and not since a crash came before it was written: then what follows in the log counts, and
+/// this part of the file is damaged.
+fn hit_alone(why: &VaultError) -> bool {
+    log::error!("{why}; what the log claims there is taken for written");
+    true
 }
 
 /// The log contradicts the store.

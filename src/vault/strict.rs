@@ -7,8 +7,9 @@
 //! A directory that is not in memory has no change under way: what it holds in the store is what its own guard sums up.
 use super::{
     core::Core,
-    dir::{DirData, Entry, Listing},
+    dir::DirData,
     error::{Result, VaultError},
+    listing::{Entry, Listing},
     node::Node,
 };
 use crate::{

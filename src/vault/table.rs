@@ -3,11 +3,19 @@ use super::{node::Node, types::ROOT_INO};
 use crate::format::{DirId, FileId};
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Weak},
+    collections::{
+        HashMap,
+        hash_map::{Entry, VacantEntry},
+    },
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 const SHARDS: usize = 64;
+/// So many nodes come into memory in one moment of the table's clock.
+const MOMENT_LEN: u64 = 64;
 /// How many inode numbers are tried for an id whose own one another id has. With random ids even the first is never needed.
 const PROBES: u64 = 8;
 
@@ -16,6 +24,10 @@ pub(super) struct Table {
     shards: Vec<RwLock<HashMap<u64, Arc<Node>>>>,
     dirs: Mutex<HashMap<DirId, Weak<Node>>>,
     root: FileId,
+    /// Nodes that are there.
+    count: AtomicUsize,
+    /// Nodes that ever came.
+    came: AtomicU64,
 }
 
 impl Table {
@@ -24,6 +36,8 @@ impl Table {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
             dirs: Mutex::default(),
             root,
+            count: AtomicUsize::new(0),
+            came: AtomicU64::new(0),
         }
     }
 
@@ -34,6 +48,11 @@ impl Table {
 
     pub fn get(&self, ino: u64) -> Option<Arc<Node>> {
         self.shard(ino).read().get(&ino).cloned()
+    }
+
+    /// Is it there? Keeps nobody from removing it, as `get` does for a moment.
+    pub fn contains(&self, ino: u64) -> bool {
+        self.shard(ino).read().contains_key(&ino)
     }
 
     pub fn find(&self, id: &FileId) -> Option<Arc<Node>> {
@@ -75,7 +94,10 @@ impl Table {
 
     /// Adds a node; if one of the same id came first, that one is given back.
     pub fn insert(&self, node: Arc<Node>, dir: Option<DirId>) -> Arc<Node> {
-        let kept = Arc::clone(self.shard(node.ino).write().entry(node.ino).or_insert(node));
+        let kept = match self.shard(node.ino).write().entry(node.ino) {
+            Entry::Occupied(there) => Arc::clone(there.get()),
+            Entry::Vacant(free) => self.add(free, node),
+        };
         self.note_dir(&kept, dir);
         kept
     }
@@ -90,11 +112,18 @@ impl Table {
     ) -> Option<Arc<Node>> {
         let kept = match self.shard(node.ino).write().entry(node.ino) {
             Entry::Occupied(there) => Arc::clone(there.get()),
-            Entry::Vacant(free) if fresh() => Arc::clone(free.insert(node)),
+            Entry::Vacant(free) if fresh() => self.add(free, node),
             Entry::Vacant(_) => return None,
         };
         self.note_dir(&kept, dir);
         Some(kept)
+    }
+
+    fn add(&self, free: VacantEntry<'_, u64, Arc<Node>>, node: Arc<Node>) -> Arc<Node> {
+        self.count.fetch_add(1, Relaxed);
+        self.came.fetch_add(1, Relaxed);
+        node.used_at(self.moment());
+        Arc::clone(free.insert(node))
     }
 
     fn note_dir(&self, node: &Arc<Node>, dir: Option<DirId>) {
@@ -111,6 +140,7 @@ impl Table {
             return None;
         }
         let node = shard.remove(&ino);
+        self.count.fetch_sub(1, Relaxed);
         drop(shard);
         if let Some(dir) = node.as_ref().and_then(|node| node.state.read().dir_id()) {
             self.dirs.lock().remove(&dir);
@@ -118,8 +148,21 @@ impl Table {
         node
     }
 
+    /// A clock that goes on by what comes into memory: how old a use is tells how many nodes came after it.
+    pub fn moment(&self) -> u32 {
+        // Ends after 2^38 nodes: the last moment then lasts.
+        u32::try_from(self.came.load(Relaxed) / MOMENT_LEN).unwrap_or(u32::MAX)
+    }
+
+    /// Calls `each` with every node. No lock may be waited for in there, and no node kept.
+    pub fn each(&self, mut each: impl FnMut(&Node)) {
+        for shard in &self.shards {
+            shard.read().values().for_each(|node| each(node));
+        }
+    }
+
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
+        self.count.load(Relaxed)
     }
 }
 

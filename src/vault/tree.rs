@@ -2,9 +2,11 @@
 //! more in `forget`.
 use super::{
     core::{Core, now},
-    dir::{DirData, Listing, StoredSums},
+    dir::{DirData, StoredSums},
     error::{Result, VaultError},
     file::FileBody,
+    links::Links,
+    listing::Listing,
     lock::Locked,
     node::{Node, NodeContent, NodeState, Placed},
     staging::is_staging,
@@ -21,7 +23,7 @@ use crate::{
 use parking_lot::{Mutex, RwLock};
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64},
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
 };
 use zeroize::Zeroizing;
 
@@ -172,7 +174,7 @@ impl Core {
         let (mut content, _) = self.content(&new.file, &key, new.content.clone(), Vec::new());
         match &mut content {
             NodeContent::Dir(dir) => **dir = empty_dir(dir.id, self.keys.name_key(&dir.id)),
-            NodeContent::File(file) => file.body = FileBody::Inline(Some(Arc::default())),
+            NodeContent::File(file) => file.body = FileBody::empty(),
             NodeContent::Symlink(_) | NodeContent::Special(_) => {}
         }
         let state = NodeState {
@@ -180,9 +182,9 @@ impl Core {
             key,
             attrs: new.attrs,
             xattrs: NodeXattrs::new(new.xattrs.clone()),
-            links: Vec::new(),
+            links: Links::None,
             apart: false,
-            description: Vec::new(),
+            description: Box::default(),
             generation: 0,
             seals: 0,
             content,
@@ -195,8 +197,10 @@ impl Core {
             kind,
             lookups: AtomicU64::new(0),
             touched: AtomicU64::new(self.journal.segment()),
+            used: AtomicU32::new(0),
             displaced: AtomicBool::new(false),
             place: Mutex::new(Placed::default()),
+            io: RwLock::default(),
             state: RwLock::new(state),
         })
     }
@@ -234,6 +238,7 @@ impl Core {
             return Err(VaultError::TooManyLinks);
         }
         self.hold_content(&mut locked, &node)?;
+        self.moved.note(&node, locked.of(&node));
         let time = now();
         self.commit(&[Record::Link {
             dir: dir.id,

@@ -16,10 +16,14 @@ use super::{
 use crate::{
     format::{ChunkSize, FileId, IndexEntry, Link, PayloadId, Place, payload_path},
     journal,
-    store::StoreError,
 };
 use parking_lot::Mutex;
-use std::{collections::HashSet, mem, ops::Range};
+use std::{
+    collections::HashSet,
+    mem,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// Bytes of one chunk that could not be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub struct Unstored {
     pub range: Range<u64>,
 }
 
+/// How often the disk is asked before its error is believed.
+const READS: u32 = 3;
+
 /// What is done about them.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Unstorable {
@@ -41,9 +48,17 @@ pub(super) enum Unstorable {
     Refused,
     /// They are gathered, for who has kept the journal.
     Gathered,
-    /// The log is kept, and the next fsync told.
-    #[default]
+    /// The log is kept, and the next fsync told: in the recovery of a vault that is opened.
     Kept,
+    /// The same of a vault in use. There it is an error if the disk gives one: that may pass, and until then the log has them.
+    #[default]
+    InUse,
+}
+
+impl Unstorable {
+    fn are_kept(self) -> bool {
+        matches!(self, Unstorable::Kept | Unstorable::InUse)
+    }
 }
 
 /// All of them, of a vault.
@@ -51,6 +66,8 @@ pub(super) enum Unstorable {
 pub(super) struct AllUnstored {
     are: Mutex<Unstorable>,
     found: Mutex<Vec<Unstored>>,
+    /// The disk gave an error for one of them, and may have only now.
+    may_pass: AtomicBool,
     /// Files of which nobody was told yet.
     untold: Mutex<HashSet<FileId>>,
 }
@@ -66,6 +83,17 @@ pub(super) struct Unfolded<'a> {
     pub patch: &'a Patch,
 }
 
+/// What is not read is not stored. So an error of the disk, which may pass, is not believed at once.
+pub(super) fn surely<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..READS {
+        match read() {
+            Err(error) if error.is_unreadable() => {}
+            done => return done,
+        }
+    }
+    read()
+}
+
 impl AllUnstored {
     pub fn are(&self, now: Unstorable) {
         *self.are.lock() = now;
@@ -74,6 +102,13 @@ impl AllUnstored {
     /// Does a checkpoint fail that finds some?
     pub fn refuses(&self) -> bool {
         *self.are.lock() == Unstorable::Refused
+    }
+
+    /// Is this why the rest of a chunk cannot be read, so that a checkpoint goes on without the patch? An error of the disk may
+    /// pass; one that a recovery meets, or that was told before, does not stand in the way of all others.
+    pub fn takes(&self, why: &VaultError, patch: &Patch, segment: u64) -> bool {
+        let is_told = patch.changed < segment;
+        why.is_damage() || why.is_unreadable() && (is_told || *self.are.lock() != Unstorable::InUse)
     }
 
     /// Those that were found since.
@@ -100,7 +135,8 @@ impl Core {
         if what.patch.changed == segment {
             log::error!("{why}; bytes written into that chunk cannot be stored");
             self.unstored.found.lock().push(what.unstored());
-            if *self.unstored.are.lock() == Unstorable::Kept {
+            self.unstored.may_pass.fetch_or(!why.is_damage(), Relaxed);
+            if self.unstored.are.lock().are_kept() {
                 what.slots.hurt();
                 self.unstored.untold.lock().insert(what.node.id);
             }
@@ -109,25 +145,30 @@ impl Core {
     }
 
     /// Before a segment goes: if it has bytes that were not stored, it is kept. (Of a vault in use; a repair has kept all of the
-    /// journal.)
-    pub(super) fn keep_unstored(&self, segment: u64) {
-        if *self.unstored.are.lock() != Unstorable::Kept || self.unstored.take().is_empty() {
-            return;
+    /// journal.) Where there is no space it goes all the same, but for bytes that another attempt may be able to store.
+    pub(super) fn keep_unstored(&self, segment: u64) -> Result<()> {
+        if !self.unstored.are.lock().are_kept() || self.unstored.take().is_empty() {
+            return Ok(());
         }
-        let kept = journal::first_segment(&*self.store).and_then(|first| {
-            // Those before it were there when the vault was opened.
-            let mut segments = (first..=segment).map(journal::segment_path);
-            let keep = |path| {
-                if self.store.exists(&path)? {
-                    logs::keep(&*self.store, &path, Why::Unstored)?;
-                }
-                Ok::<_, StoreError>(())
-            };
-            Ok(segments.try_for_each(keep)?)
-        });
-        if let Err(error) = kept {
-            log::error!("the log with bytes that could not be stored was not kept: {error}");
+        let may_pass = self.unstored.may_pass.swap(false, Relaxed);
+        match self.keep_segments_to(segment) {
+            Err(error) if !may_pass => {
+                log::error!("the log with bytes that could not be stored was not kept: {error}");
+                Ok(())
+            }
+            kept => kept,
         }
+    }
+
+    fn keep_segments_to(&self, last: u64) -> Result<()> {
+        // Those before it were there when the vault was opened.
+        let first = journal::first_segment(&*self.store)?;
+        for path in (first..=last).map(journal::segment_path) {
+            if self.store.exists(&path)? {
+                logs::keep(&*self.store, &path, Why::Unstored)?;
+            }
+        }
+        Ok(())
     }
 
     /// Fails once, if bytes of a file could not be stored since.

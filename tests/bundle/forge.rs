@@ -17,8 +17,9 @@ use vaults::{
 };
 use wardfs::{
     bundle,
+    check::Finding,
     crypto::{Aead, ChunkKey, Nonce},
-    format::{BundleFrame, Name, Origin},
+    format::{BundleFrame, Kind, Name, Origin},
     store::{Blob, ObjectPath, SimulatedStore},
     vault::{AllocateMode, Frames, NewKind, OpenOptions, ScrubWatch, Sealing, SetAttr, VaultError},
 };
@@ -146,15 +147,15 @@ fn tampered(store: &dyn Store, told: &[Origin], chunk: usize) -> Arc<dyn Store> 
 }
 
 #[derive(Default)]
-struct Found(Vec<(Vec<u8>, Option<Range<u64>>, String)>);
+struct Found(Vec<Finding>);
 
 impl ScrubWatch for Found {
     fn read(&mut self, _: u64) -> bool {
         true
     }
-    fn node(&mut self) {}
-    fn found(&mut self, path: &[u8], range: Option<Range<u64>>, what: &str) {
-        self.0.push((path.to_vec(), range, what.to_owned()));
+    fn node(&mut self, _: Kind) {}
+    fn found(&mut self, finding: Finding) {
+        self.0.push(finding);
     }
 }
 
@@ -173,14 +174,17 @@ fn assert_refused(store: &Arc<dyn Store>, chunk: usize, content: &[u8]) {
     assert!(plain == content[bytes.end..][..CHUNK]);
     let mut found = Found::default();
     vault.scrub(&mut found).unwrap();
-    let [(path, range, what)] = &found.0[..] else {
+    let [found] = &found.0[..] else {
         panic!("{:?}", found.0)
     };
     assert_eq!(
-        (&path[..], range),
-        (&b"/file"[..], &Some(bytes.start as u64..bytes.end as u64))
+        (found.path.as_deref(), &found.file_range),
+        (
+            Some(&b"/file"[..]),
+            &Some(bytes.start as u64..bytes.end as u64)
+        )
     );
-    assert!(what.contains(WHAT), "{what}");
+    assert!(found.what.contains(WHAT), "{}", found.what);
     // Nor does it go anywhere else.
     let name = wardfs::format::Name::new(b"x").unwrap();
     let done = std::sync::atomic::AtomicU64::new(0);

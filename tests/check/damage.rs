@@ -351,6 +351,23 @@ fn restores(victim: &Victim, change: &Change, kind: Kind, object: &str) {
     );
 }
 
+/// The quarantine itself is a place for something else.
+#[test]
+fn what_lies_in_the_place_of_the_quarantine_is_set_aside_in_it() {
+    let victim = &victims()[0];
+    let mut damaged = victim.now().objects.clone();
+    damaged.insert("quarantine".to_owned(), b"something else".to_vec());
+    let report = checked(&damaged);
+    let is_it = |found: &&Finding| found.kind == Kind::Place && found.object == "quarantine";
+    assert_eq!(report.findings.iter().filter(is_it).count(), 1);
+    let (report, store) = repaired(&damaged).expect("a vault that opens");
+    assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+    let after = objects(&store);
+    assert_eq!(after["quarantine/now/quarantine"], b"something else");
+    let report = checked(&after);
+    assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+}
+
 /// A file lies where a directory was. What was in it is lost, and the vault can be used.
 #[test]
 fn what_lies_in_the_place_of_a_directory_is_told_and_set_aside() {

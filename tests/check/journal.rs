@@ -15,6 +15,8 @@ use wardfs::{
 };
 
 const LOG: &str = "journal/log.0000000000000001";
+/// What says outside of the log how much of it was durable.
+const STATED: &str = "journal/durable";
 const FILES: usize = 6;
 
 fn name(number: usize) -> Vec<u8> {
@@ -199,7 +201,8 @@ fn a_log_that_is_gone_is_a_loss_and_what_it_claimed_is_kept() {
 
 #[test]
 fn frames_behind_a_hole_that_were_not_durable_are_a_note_and_are_kept() {
-    let (objects, starts) = killed(false);
+    let (mut objects, starts) = killed(false);
+    objects.remove(STATED).expect("it was stated");
     let mut cut = flipped(&objects, starts[2] + 40);
     // What says that it was durable.
     let end = starts[FILES - 1];
@@ -396,8 +399,24 @@ fn a_log_that_was_cut_off_is_told_unless_nothing_was_there() {
         );
         assert_eq!(checked(&after).verdict(), Verdict::Clean);
     }
-    // A full disk can have left that.
-    let cut = cut_to(written / 1024 * 512);
+    // Where a log may end, or to nothing: it lacks what was durable.
+    let mut lacking = vec![cut_to(0), cut_to(written / 1024 * 512)];
+    lacking.push(objects.clone());
+    lacking[2].remove(LOG);
+    for cut in lacking {
+        assert!(open(Arc::new(copy_of(&cut)), options(1 << 40)).is_err());
+        let report = checked(&cut);
+        assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+        let (report, store) = repaired(&cut).expect("it opens");
+        assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+        assert!(report.lost > 0);
+        let after = objects_of(&store);
+        assert_eq!(checked(&after).verdict(), Verdict::Clean);
+        assert!(after.contains_key(&format!("quarantine/now/{STATED}")));
+    }
+    // A full disk can have left that, unless somebody knows better.
+    let mut cut = cut_to(written / 1024 * 512);
+    cut.remove(STATED).expect("it was stated");
     let report = checked(&cut);
     assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
     let notes = of_kind(&report, Kind::Journal);
@@ -409,4 +428,159 @@ fn a_log_that_was_cut_off_is_told_unless_nothing_was_there() {
         "{:?}",
         told(&report)
     );
+}
+
+/// A vault of small files alone: nothing in it but the log knows of them.
+#[test]
+fn a_log_that_is_gone_with_nothing_but_names_in_it_is_missed() {
+    let store = Image::Small.in_memory();
+    let vault = mounted(&store);
+    let made = vault.make(ROOT_INO, b"small", NewKind::File, 0o644, 0, 0);
+    vault
+        .sync(made.expect("a file").ino, false)
+        .expect("a healthy vault");
+    drop(vault);
+    let mut gone = objects(&store);
+    gone.retain(|path, _| !path.starts_with("journal/") || path == STATED || path == "journal/");
+    assert!(open(Arc::new(copy_of(&gone)), options(1 << 40)).is_err());
+    let report = checked(&gone);
+    assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+    assert!(of_kind(&report, Kind::Stray).is_empty());
+    let (report, store) = repaired(&gone).expect("it opens");
+    assert!(report.lost > 0, "{:?}", told(&report));
+    let after = objects_of(&store);
+    assert_eq!(checked(&after).verdict(), Verdict::Clean);
+    mounted(&store).close().expect("a healthy vault");
+}
+
+/// As a program does that copies files which were removed.
+#[test]
+fn what_was_stated_of_a_log_that_was_stored_since_does_no_harm_if_it_is_put_back() {
+    let store = Image::Small.in_memory();
+    for round in 0..3 {
+        let vault = mounted(&store);
+        let mut stated = Vec::new();
+        for number in 0..3 {
+            make(&vault, round * 3 + number);
+            vault.sync_all().expect("a healthy vault");
+            stated.extend(objects(&store).remove(STATED));
+            vault.checkpoint().expect("a healthy vault");
+            vault.sync_all().expect("a healthy vault");
+            stated.extend(objects(&store).remove(STATED));
+        }
+        vault.close().expect("a healthy vault");
+        assert!(!objects(&store).contains_key(STATED));
+        assert!(stated.len() > 3);
+        for stated in stated {
+            let mut again = objects(&store);
+            again.insert(STATED.to_owned(), stated);
+            assert_eq!(checked(&again).verdict(), Verdict::Clean);
+            mounted(&copy_of(&again)).close().expect("a healthy vault");
+        }
+    }
+}
+
+/// With and without what says elsewhere how much was durable.
+fn with_and_without_stated(objects: &Objects) -> [Objects; 2] {
+    let mut without = objects.clone();
+    without.remove(STATED).expect("it was stated");
+    [objects.clone(), without]
+}
+
+/// Objects under these paths.
+fn below(objects: &Objects, top: &str) -> Vec<String> {
+    let names = objects.keys();
+    let is_below = |name: &&String| name.starts_with(top) && !name.ends_with('/');
+    names.filter(is_below).cloned().collect()
+}
+
+#[test]
+fn something_else_in_the_place_of_a_log_is_damage_and_what_it_claimed_is_kept() {
+    let (objects, _) = killed(true);
+    for objects in with_and_without_stated(&objects) {
+        let other = objects["guards/root"].clone();
+        let mut instead = objects.clone();
+        instead.insert(LOG.to_owned(), other.clone());
+        let mut over = objects.clone();
+        over.get_mut(LOG).expect("a log")[..512].copy_from_slice(&other[..512]);
+        for damaged in [instead, over] {
+            let refused = open(Arc::new(copy_of(&damaged)), options(1 << 40));
+            assert!(refused.is_err(), "a mount would remove the new content");
+            let report = checked(&damaged);
+            assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+            let (report, store) = repaired(&damaged).expect("it opens");
+            assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+            assert!(report.lost + 1 >= FILES as u64, "{:?}", told(&report));
+            let after = objects_of(&store);
+            let kept = below(&after, "quarantine/now/payloads/new/");
+            assert_eq!(kept.len(), FILES);
+            assert_eq!(
+                after["quarantine/now/journal/log.0000000000000001"],
+                damaged[LOG]
+            );
+            assert_eq!(checked(&after).verdict(), Verdict::Clean);
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_exchanged_with_another_object_goes_back() {
+    let store = Image::Small.in_memory();
+    let vault = mounted(&store);
+    make(&vault, FILES);
+    vault.close().expect("a healthy vault");
+    let vault = mounted(&store);
+    for number in 0..FILES {
+        let ino = make(&vault, number);
+        vault.sync(ino, false).expect("a healthy vault");
+    }
+    drop(vault);
+    let objects = objects_of(&store);
+    let log = below(&objects, "journal/log.").remove(0);
+    let mut others = below(&objects, "guards/");
+    others.extend(below(&objects, "payloads/"));
+    others.retain(|other| other != "guards/root" && !other.starts_with("payloads/new/"));
+    assert!(others.len() >= 2, "{others:?}");
+    for objects in with_and_without_stated(&objects) {
+        for other in &others {
+            let mut exchanged = objects.clone();
+            let (one, two) = (objects[&log].clone(), objects[other].clone());
+            exchanged.insert(log.clone(), two);
+            exchanged.insert(other.clone(), one);
+            let report = checked(&exchanged);
+            let is_it = |found: &Finding| found.kind == Kind::Misplaced && found.object == *other;
+            assert_eq!(report.verdict(), Verdict::Damaged);
+            assert!(report.findings.iter().any(is_it), "{:?}", told(&report));
+            let refused = open(Arc::new(copy_of(&exchanged)), options(1 << 40));
+            assert!(refused.is_err(), "{other}");
+            let (report, store) = repaired(&exchanged).expect("it opens");
+            assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+            assert_eq!(there(&store), (0..FILES).collect::<Vec<_>>());
+            let after = objects_of(&store);
+            assert_eq!(checked(&after).verdict(), Verdict::Clean);
+        }
+    }
+}
+
+/// As a power cut leaves it: content that nothing said was durable, and a log of which nothing reached the disk, or a part of a frame.
+#[test]
+fn a_fresh_log_beside_new_content_is_no_damage() {
+    let (objects, starts) = killed(false);
+    let [_, objects] = with_and_without_stated(&objects);
+    assert_eq!(starts[0], 0);
+    let fresh = |fill: &dyn Fn(&mut Vec<u8>)| {
+        let mut fresh = objects.clone();
+        fill(fresh.get_mut(LOG).expect("a log"));
+        fresh
+    };
+    for fresh in [
+        fresh(&|log| log.fill(0)),
+        fresh(&Vec::clear),
+        fresh(&|log| log.truncate(512)),
+        fresh(&|log| log[20..].fill(0)),
+    ] {
+        let report = checked(&fresh);
+        assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+        assert!(there(&copy_of(&fresh)).is_empty());
+    }
 }

@@ -4,21 +4,26 @@
 //! ```text
 //! whole     vaults without damage        damage    what is done to them is found
 //! mended    after a repair               strict    mounts that look at the same sums
-//! scrub     while the vault is open      cut_short a repair that loses power
+//! scrub     while the vault is open      below     the same damage, made below an open vault
+//! cut_short a repair that loses power
+//! double    two guards of one file, many times
 //! misplaced what lies in the wrong place          aliases   names of files that have several
 //! journal   logs that are damaged, cut, moved     unclean   damage together with a journal
 //! at_random a few objects of a vault that was not closed
 //! unloadable files that do not open, and a log that has changes of them
+//! unreadable objects that are not read, or are something else, and a journal that writes to them
 //!
 //! (vaults, changes and their map are those of `tests/tamper`)
 //! ```
 mod aliases;
 mod at_random;
+mod below;
 #[path = "../tamper/change.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod change;
 mod cut_short;
 mod damage;
+mod double;
 #[path = "../tamper/harm.rs"]
 mod harm;
 mod journal;
@@ -31,6 +36,7 @@ mod scrub;
 mod strict;
 mod unclean;
 mod unloadable;
+mod unreadable;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 #[path = "../tamper/victim.rs"]

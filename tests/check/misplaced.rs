@@ -11,7 +11,12 @@ use crate::{
     victim::Victim,
     victims,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    sync::Arc,
+};
 use wardfs::{
     check::{self, Finding, Kind, Report, Unwatched, Verdict},
     store::DirectoryStore,
@@ -290,6 +295,58 @@ fn a_guard_goes_back_though_a_link_holds_its_place() {
         assert_eq!(report.verdict(), Verdict::Repaired, "{:#?}", told(&report));
         std::fs::remove_dir_all(dir.path().join("quarantine")).expect("what held them");
         is_as_before(victim, &objects(&*store)).unwrap();
+    }
+}
+
+/// A tool, or the check of a file system, that has made such names of those of the vault.
+#[test]
+fn what_has_a_name_now_that_is_no_text_goes_back() {
+    let odd = |number: usize| {
+        let name = [b"mo\xffved.", number.to_string().as_bytes()].concat();
+        OsString::from_vec(name)
+    };
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(DirectoryStore::open(dir.path()).expect("a directory"));
+        copy_into(&*store, before);
+        let rename = |number, name: &str| {
+            let from = dir.path().join(name);
+            std::fs::rename(&from, from.with_file_name(odd(number))).expect("it is there");
+        };
+        // Directories of guards, payloads, and single guards of what is left.
+        let dirs = backing_dirs(before);
+        let is_payload = |name: &&String| name.starts_with("payloads/") && !name.ends_with('/');
+        let payloads = before.keys().filter(is_payload);
+        let moved: Vec<&String> = dirs.iter().skip(1).step_by(2).chain(payloads).collect();
+        moved
+            .iter()
+            .enumerate()
+            .for_each(|(number, name)| rename(number, name));
+        let report = check::check(store.clone(), PASSPHRASE, &Unwatched).unwrap();
+        assert_eq!(report.verdict(), Verdict::Damaged, "{:#?}", told(&report));
+        let report = check::repair(store.clone(), PASSPHRASE, "now", &Unwatched).unwrap();
+        assert_eq!(report.verdict(), Verdict::Repaired, "{:#?}", told(&report));
+        is_as_before(victim, &objects(&*store)).unwrap();
+    }
+}
+
+#[test]
+fn a_log_with_a_name_that_is_no_text_is_used() {
+    for victim in victims() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Arc::new(DirectoryStore::open(dir.path()).expect("a directory"));
+        copy_into(&*store, &victim.killed.objects);
+        let odd = OsStr::from_bytes(b"lo\xffg");
+        let logs = victim.killed.objects.keys();
+        let mut logs = logs.filter(|name| name.starts_with("journal/log."));
+        let from = dir.path().join(logs.next().expect("a log"));
+        std::fs::rename(&from, from.with_file_name(odd)).expect("it is there");
+        let report = check::repair(store.clone(), PASSPHRASE, "now", &Unwatched).unwrap();
+        assert_eq!(report.verdict(), Verdict::Repaired, "{:#?}", told(&report));
+        let vault = open(store, options(1 << 40)).unwrap();
+        let last = victim.killed.past.last().expect("a state");
+        assert_eq!(last.difference(&Dump::of(&vault).unwrap()), None);
     }
 }
 

@@ -360,7 +360,14 @@ fn a_full_disk_refuses_what_does_not_fit_and_goes_on_when_there_is_space() {
 #[test]
 fn what_was_acknowledged_early_and_cannot_be_stored_is_in_the_log() {
     for fault in [Fault::io, Fault::no_space] {
-        for (short, sync) in [(false, false), (false, true), (true, true)] {
+        // 100 chunks on the index has one level more.
+        for (short, sync, first) in [
+            (false, false, 10),
+            (false, true, 10),
+            (true, true, 10),
+            (false, false, 100),
+            (false, true, 100),
+        ] {
             let (memory, disk, vault, file) = ready();
             let chunk = payload_chunk(&vault, file);
             let bytes = Fill::Noise(2).bytes(4 * chunk);
@@ -371,7 +378,7 @@ fn what_was_acknowledged_early_and_cannot_be_stored_is_in_the_log() {
             disk.inject(if short { fault.short() } else { fault });
             let count = Cell::new(0);
             let tell = |told| count.set(told);
-            let offset = 10 * chunk as u64;
+            let offset = first * chunk as u64;
             let wrote =
                 vault.write_telling(file, offset, &bytes, WriteMode::default(), Some(&tell));
             assert_eq!((count.get(), wrote.ok()), (bytes.len(), Some(bytes.len())));

@@ -70,6 +70,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// Crates that belong to a floor. (Argon2's lanes run on threads of their own.)
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("fuser", &["mount"]),
+    ("hashbrown", &["vault"]),
     ("lz4_flex", &["codec"]),
     ("rayon", &["engine", "crypto"]),
     ("clap", &["cli"]),

@@ -13,18 +13,23 @@ use crate::{
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    thread,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Room on the disk, in bytes, and on the one that its file lies on.
 const DISK: u64 = 96 << 20;
 const OUTER: u64 = 256 << 20;
+/// Room on a disk that is full soon.
+const SMALL: u64 = 64 << 20;
+/// Threads that remove at once.
+const REMOVERS: usize = 8;
 const WRITERS: u64 = 4;
 /// Calls that must be refused to each writer before it has tried the full disk.
 const REFUSED: u64 = 15;
@@ -85,6 +90,30 @@ fn fill_all(mount: &Mount, first: u64) -> Vec<Stored> {
     })
 }
 
+/// One byte at 17 TiB takes no space, but ext4 has no file that is so long.
+#[test]
+fn what_the_disk_holds_in_no_file_is_refused_before_it_is_accepted() {
+    if !needs::given("loop") {
+        return;
+    }
+    let ext4 = |mount: &Mount, dir: &Path| Disk::ext4(&mount.outside("image"), DISK, dir);
+    on(ext4, |mount| {
+        let file = File::create(mount.path("long")).unwrap();
+        let refused = file.write_at(b"x", 17 << 40).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EFBIG));
+        // Where there are none but holes there is nothing to hold.
+        file.set_len(17 << 40).unwrap();
+        file.write_at(b"x", 3 << 40).unwrap();
+        file.sync_all().unwrap();
+        drop(file);
+        mount.remount();
+        let mut byte = [0];
+        let file = File::open(mount.path("long")).unwrap();
+        assert_eq!(file.read_at(&mut byte, 3 << 40).unwrap(), 1);
+        assert_eq!(byte, *b"x");
+    });
+}
+
 #[test]
 fn a_full_ext4_refuses_and_loses_nothing_and_goes_on_when_there_is_room() {
     if !needs::given("loop") {
@@ -111,6 +140,59 @@ fn a_full_ext4_refuses_and_loses_nothing_and_goes_on_when_there_is_room() {
         all_there(&mount.dir(), &kept);
         all_there(&mount.dir(), &again);
     });
+}
+
+/// Writes over what is there and syncs it, until told that it is over. There may be no space for it.
+fn overwrite(mount: &Mount, name: &str, over: &AtomicBool) {
+    for number in 0.. {
+        if over.load(Relaxed) {
+            return;
+        }
+        let file = File::options().write(true).open(mount.path(name)).unwrap();
+        let done = file.write_all_at(&noise(number, 300), number % 500);
+        if let Err(error) = done.and_then(|()| file.sync_all()) {
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+        }
+    }
+}
+
+/// Nothing else makes room. `WARDFS_TEST_FULL` is how often the disk is filled.
+#[test]
+fn of_many_removals_at_once_on_a_full_ext4_none_is_refused() {
+    if !needs::given("loop") {
+        return;
+    }
+    let ext4 = |mount: &Mount, dir: &Path| Disk::ext4(&mount.outside("image"), SMALL, dir);
+    on(ext4, |mount| {
+        let times = std::env::var("WARDFS_TEST_FULL").map_or(2, |text| text.parse().unwrap());
+        for time in 0..times {
+            let mut stored = fill_all(mount, time * 1_000_000);
+            let written = stored.split_off(stored.len() - 2);
+            let over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let (mount, over) = (&*mount, &over);
+                for (name, ..) in &written {
+                    scope.spawn(move || overwrite(mount, name, over));
+                }
+                let removing: Vec<_> = stored
+                    .chunks(stored.len().div_ceil(REMOVERS))
+                    .map(|part| scope.spawn(|| remove(mount, part)))
+                    .collect();
+                let removed: Vec<_> = removing.into_iter().map(ScopedJoinHandle::join).collect();
+                over.store(true, Relaxed);
+                removed.into_iter().for_each(Result::unwrap);
+            });
+            // With the names that were made for what did not fit.
+            shell(&mount.dir(), "rm -f ./*; sync .");
+            mount.remount();
+        }
+    });
+}
+
+fn remove(mount: &Mount, files: &[Stored]) {
+    for (name, ..) in files {
+        fs::remove_file(mount.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
 }
 
 /// What lies on a disk at one moment, without what only the kernel knows.

@@ -237,6 +237,11 @@ impl Mount {
         assert_eq!(self.wait().signal(), Some(9));
     }
 
+    /// Waits for the end of a daemon that was unmounted by others.
+    pub fn wait_ended(&mut self) {
+        assert_eq!(self.wait().code(), Some(0));
+    }
+
     /// Waits for the end of a daemon that could not store all.
     pub fn wait_failed(&mut self) {
         assert_eq!(self.wait().code(), Some(13));

@@ -22,7 +22,8 @@ const FILE_LEN: usize = 16 << 20;
 /// How long anything may take that must not hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+/// Waits for it.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(start.elapsed() < PATIENCE, "not {what} after {PATIENCE:?}");
@@ -31,14 +32,14 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// State and parent of a process.
-fn stat(pid: u32) -> Option<(char, u32)> {
+pub fn stat(pid: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// The process that has the kernel write back its pages for the daemon.
-fn pages(mount: &Mount) -> Option<u32> {
+/// The process that waits for the kernel in the daemon's place.
+pub fn pages(mount: &Mount) -> Option<u32> {
     let mut pids = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -74,7 +75,8 @@ fn while_a_copy_waits(mount: &Mount, hit: impl FnOnce(u32)) -> Child {
     copy
 }
 
-fn signal(which: Signal, pids: &[u32]) {
+/// Sends it.
+pub fn signal(which: Signal, pids: &[u32]) {
     for pid in pids {
         let pid = Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
         kill_process(pid, which).unwrap();

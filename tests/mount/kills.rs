@@ -6,7 +6,7 @@
 use crate::{
     commands::shell,
     fixture::{Mount, mounted},
-    lag::Lag,
+    lag::{Lag, log_waited},
     tree::noise,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -366,6 +366,7 @@ fn kill_once(mount: &mut Mount, round: u64, random: &mut StdRng) -> (Vec<Known>,
     let seeds: Vec<u64> = (0..changers).map(|_| random.random()).collect();
     let lag = Lag::new(mount.outside("lag"));
     let load = Duration::from_millis(random.random_range(50..300));
+    let waited = log_waited(mount.pid());
     let (known, written, killed, late) = thread::scope(|scope| {
         scope.spawn(|| lag.watch());
         let changing: Vec<_> = (0..)
@@ -383,6 +384,7 @@ fn kill_once(mount: &mut Mount, round: u64, random: &mut StdRng) -> (Vec<Known>,
             .collect();
         thread::sleep(load);
         let killed = Instant::now();
+        let waited = log_waited(mount.pid()).saturating_sub(waited);
         mount.kill();
         let known: Vec<Known> = changing
             .into_iter()
@@ -392,7 +394,7 @@ fn kill_once(mount: &mut Mount, round: u64, random: &mut StdRng) -> (Vec<Known>,
             .into_iter()
             .map(|thread| thread.join().unwrap())
             .collect();
-        let late = lag.end();
+        let late = lag.end() + waited;
         (known, written, killed, late)
     });
     mount.revive();

@@ -1,6 +1,6 @@
 //! How late the machine is: it may let a thread wait that wants to run, and the disk a write; the daemon's too.
 use std::{
-    fs::File,
+    fs::{self, File},
     io::Write,
     path::PathBuf,
     sync::{
@@ -48,4 +48,18 @@ impl Lag {
         self.over.store(true, Relaxed);
         *self.total.lock().unwrap()
     }
+}
+
+/// How long the thread of a daemon that writes the log has waited for a processor, in all; nothing where the system does not tell.
+pub fn log_waited(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let waited = tasks.flatten().filter_map(|task| {
+        let name = fs::read_to_string(task.path().join("comm")).ok()?;
+        let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let nanos = stat.split_whitespace().nth(1)?.parse().ok()?;
+        (name == "wardfs-log\n").then_some(Duration::from_nanos(nanos))
+    });
+    waited.sum()
 }

@@ -31,6 +31,7 @@ mod full;
 mod holes;
 mod killed;
 mod kills;
+mod known;
 mod lag;
 mod links;
 mod lists;

@@ -221,7 +221,8 @@ fn chosen(variable: &str) -> Option<u64> {
         .map(|value| value.parse().expect("a number"))
 }
 
-fn storm(mount: &Mount, seed: u64, duration: Duration, kill: bool) {
+/// Six threads at once on one small tree; all end well, unless the daemon is killed.
+pub fn storm(mount: &Mount, seed: u64, duration: Duration, kill: bool) {
     let seed = seed + chosen("WARDFS_TEST_SEED").unwrap_or(0);
     let duration = chosen("WARDFS_TEST_SECS").map_or(duration, Duration::from_secs);
     let (stop, killed) = (AtomicBool::new(false), AtomicBool::new(false));

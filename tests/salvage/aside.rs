@@ -189,3 +189,54 @@ fn after_a_repair_nothing_that_it_removed_is_at_its_place() {
         }
     }
 }
+
+/// Everything of the guards lies in the quarantine, as a repair or somebody has moved it there.
+fn all_set_aside(now: &Objects) -> Objects {
+    let mut moved = quarantine(now, "now");
+    moved.retain(|name, _| !name.starts_with("quarantine/now/payloads"));
+    let rest = now.iter().filter(|(name, _)| !name.starts_with("guards/"));
+    moved.extend(rest.map(|(name, bytes)| (name.clone(), bytes.clone())));
+    moved
+}
+
+#[test]
+fn where_all_guards_were_set_aside_those_of_the_root_come_out_as_well() {
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let (_, plain) = salvaged(now).unwrap();
+        let (report, outcome) = salvaged(&all_set_aside(now)).unwrap();
+        assert!(report.root_lost && report.set_aside_missing.is_empty());
+        let below = [APART, b"/"].concat();
+        let is_top = |path: &&Vec<u8>| {
+            let name = path.strip_prefix(&below[..]);
+            name.is_some_and(|name| !name.contains(&b'/'))
+        };
+        let tops: Vec<&Vec<u8>> = outcome.nodes.keys().filter(is_top).collect();
+        let [top] = tops[..] else {
+            panic!("{report:?}")
+        };
+        for path in plain.nodes.keys().filter(|path| !path.is_empty()) {
+            let at = [&top[..], b"/", path].concat();
+            assert!(outcome.nodes.contains_key(&at), "{}", path.escape_ascii());
+        }
+    }
+}
+
+#[test]
+fn what_was_set_aside_and_is_not_made_is_told_by_name() {
+    for victim in victims() {
+        let mut objects = all_set_aside(&victim.now().objects);
+        objects.retain(|name, _| !name.starts_with("payloads/"));
+        let (report, outcome) = salvaged(&objects).unwrap();
+        assert!(!report.set_aside_missing.is_empty() && report.missing.is_empty());
+        let (_, made) = report.set_aside.as_ref().expect("what is small");
+        let all = victim.now().dump.nodes.len() as u64;
+        // A file with several names is named by each.
+        let named = report.set_aside_missing.len() as u64;
+        assert!(*made < all && *made + named >= all);
+        for one in &report.set_aside_missing {
+            let path = one.path.as_os_str().as_encoded_bytes();
+            assert!(path.starts_with(APART) && !outcome.nodes.contains_key(path));
+        }
+    }
+}

@@ -414,6 +414,7 @@ fn frames_behind_a_hole_that_were_not_durable_are_told_and_are_no_loss() {
     let log = cut.get_mut(LOG).unwrap();
     let end = usize::try_from(starts[FILES - 1]).unwrap();
     log[end..].fill(0);
+    cut.remove("journal/durable").unwrap();
     let (report, outcome) = salvaged(&cut).unwrap();
     assert!(
         matches!(report.journal.state, JournalState::Replayed),

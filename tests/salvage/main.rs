@@ -31,6 +31,8 @@ use expected::Expected;
 use outcome::Outcome;
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     sync::{Arc, OnceLock},
 };
 use vaults::{
@@ -38,14 +40,14 @@ use vaults::{
     dump::Dump,
     image::{Image, PASSPHRASE, open, options},
     kernel::Kernel,
-    objects::{Objects, objects},
+    objects::{Objects, copy_into, objects},
     op::{At, Op},
     run::{Budget, number, on_all_cores, seeds},
 };
 use victim::{Moment, Victim, copy_of};
 use wardfs::{
     salvage::{Report, SalvageError, Watch, salvage},
-    store::{MemoryStore, Store},
+    store::{DirectoryStore, MemoryStore, Store},
 };
 
 /// Seeds that a run takes if it is not told how long it may last.
@@ -324,6 +326,38 @@ fn guards_in_wrong_places_are_found() {
         let (report, outcome) = salvaged(&objects).unwrap();
         let expected = Expected::of(victim.now(), &victim.now().objects);
         expected.check(&report, &outcome).unwrap();
+    }
+}
+
+#[test]
+fn objects_with_names_that_are_no_text_are_found() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let [vault, place] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+        let store = Arc::new(DirectoryStore::open(vault.path()).expect("a directory"));
+        copy_into(&*store, before);
+        let of = |name: &str, top: &str| name.starts_with(top) && name.len() > top.len();
+        // What lies in a directory comes behind it.
+        for name in before.keys().rev() {
+            // Content is looked for by its own name, wherever that lies. That a guard lies apart is known by where it lies.
+            let is_dir = of(name, "payloads/") && name.ends_with('/');
+            if is_dir || of(name, "guards/") && !name.starts_with("guards/links/") {
+                let from = vault.path().join(name.trim_end_matches('/'));
+                let name = from.file_name().expect("a name").as_encoded_bytes();
+                let odd = [b"\xff", &name[..name.len().min(250)]].concat();
+                std::fs::rename(&from, from.with_file_name(OsStr::from_bytes(&odd))).unwrap();
+            }
+        }
+        let out = place.path().join("out");
+        let report = salvage(
+            &(store as Arc<dyn Store>),
+            PASSPHRASE,
+            &out,
+            &Watch::default(),
+        )
+        .unwrap();
+        let expected = Expected::of(victim.now(), before);
+        expected.check(&report, &Outcome::read(&out)).unwrap();
     }
 }
 

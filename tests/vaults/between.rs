@@ -26,6 +26,51 @@ pub trait Between: Send + Sync {
     }
 }
 
+/// An object, with something to be done before each change and each sync of it.
+pub struct BeforeChanges<F> {
+    pub blob: Arc<dyn Blob>,
+    pub before: F,
+}
+
+impl<F: Fn() + Send + Sync> Blob for BeforeChanges<F> {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError> {
+        self.blob.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        (self.before)();
+        self.blob.write_at(offset, bytes)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, StoreError> {
+        self.blob.next_data(offset)
+    }
+
+    fn len(&self) -> Result<u64, StoreError> {
+        self.blob.len()
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), StoreError> {
+        (self.before)();
+        self.blob.set_len(len)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        (self.before)();
+        self.blob.sync()
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
+        (self.before)();
+        self.blob.punch(offset, len)
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> Result<(), StoreError> {
+        (self.before)();
+        self.blob.allocate(offset, len)
+    }
+}
+
 /// Another store, with something in between.
 pub struct BetweenStore<B> {
     pub inner: Arc<dyn Store>,

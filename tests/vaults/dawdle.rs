@@ -1,5 +1,5 @@
 //! A store that takes its time now and then, as a disk does: so that threads meet in the middle of what others do.
-use super::between::{Between, BetweenStore};
+use super::between::{BeforeChanges, Between, BetweenStore};
 use std::{
     sync::{
         Arc,
@@ -8,7 +8,7 @@ use std::{
     thread,
     time::Duration,
 };
-use wardfs::store::{Blob, ObjectPath, Store, StoreError};
+use wardfs::store::{Blob, ObjectPath, Store};
 
 /// Most of the time that a call takes.
 const LONGEST: Duration = Duration::from_micros(150);
@@ -16,12 +16,7 @@ const LONGEST: Duration = Duration::from_micros(150);
 /// Where the next pause comes from.
 struct Pauses(AtomicU64);
 
-struct SlowBlob {
-    blob: Arc<dyn Blob>,
-    pauses: Arc<Pauses>,
-}
-
-/// Any store, with pauses before writes and syncs of its objects. They are drawn from a seed, but threads meet as they like.
+/// Any store, with pauses before changes and syncs of its objects. They are drawn from a seed, but threads meet as they like.
 pub fn dawdling(inner: Arc<dyn Store>, seed: u64) -> Arc<dyn Store> {
     Arc::new(BetweenStore {
         inner,
@@ -45,38 +40,7 @@ impl Pauses {
 impl Between for Arc<Pauses> {
     fn opened(&self, _path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
         let pauses = Arc::clone(self);
-        Arc::new(SlowBlob { blob, pauses })
-    }
-}
-
-impl Blob for SlowBlob {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError> {
-        self.blob.read_at(offset, into)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.pauses.pause();
-        self.blob.write_at(offset, bytes)
-    }
-
-    fn len(&self) -> Result<u64, StoreError> {
-        self.blob.len()
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), StoreError> {
-        self.blob.set_len(len)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.pauses.pause();
-        self.blob.sync()
-    }
-
-    fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
-        self.blob.punch(offset, len)
-    }
-
-    fn allocate(&self, offset: u64, len: u64) -> Result<(), StoreError> {
-        self.blob.allocate(offset, len)
+        let before = move || pauses.pause();
+        Arc::new(BeforeChanges { blob, before })
     }
 }

@@ -13,25 +13,66 @@ pub enum Floor {
     Durable,
 }
 
-/// The file system after each operation since the last sync.
+/// The file system after each operation since the last sync, or from the beginning on.
 #[derive(Clone)]
 pub struct History {
-    /// The first one is durable, the last one is the present.
-    moments: Vec<Model>,
+    /// The last one is the present.
+    moments: Vec<Moment>,
+    /// The last one that a power cut cannot lose.
+    durable: usize,
     /// The last one that a killed daemon cannot lose.
     logged: usize,
+    keeps_all: bool,
+}
+
+#[derive(Clone)]
+struct Moment {
+    model: Model,
+    /// What may have been there of it while the operation before it was done.
+    half: Option<HalfDone>,
+}
+
+/// How far a history had come at some time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reached {
+    durable: usize,
+    logged: usize,
+    /// The number of moments: one more may have been coming about.
+    moments: usize,
+}
+
+impl Reached {
+    /// What was there now must be there still, and no more than what was until then.
+    #[must_use]
+    pub fn until(self, then: Reached) -> Reached {
+        Reached {
+            moments: then.moments,
+            ..self
+        }
+    }
 }
 
 impl History {
     pub fn new(start: Model) -> History {
         History {
-            moments: vec![start],
+            moments: vec![Moment {
+                model: start,
+                half: None,
+            }],
+            durable: 0,
             logged: 0,
+            keeps_all: false,
         }
     }
 
-    pub fn push(&mut self, model: Model) {
-        self.moments.push(model);
+    /// From here on nothing is forgotten: `find_as_of` can be asked for earlier times.
+    pub fn keep_all(&mut self) {
+        self.keeps_all = true;
+    }
+
+    /// Another moment; while it came about, a part of it may have been there.
+    pub fn push(&mut self, model: Model, half: Option<HalfDone>) {
+        self.moments.push(Moment { model, half });
     }
 
     /// The present was logged.
@@ -41,14 +82,26 @@ impl History {
 
     /// The present was synced.
     pub fn durable(&mut self) {
-        self.moments.drain(..self.moments.len() - 1);
-        self.logged = 0;
+        if !self.keeps_all {
+            self.moments.drain(..self.moments.len() - 1);
+        }
+        self.durable = self.moments.len() - 1;
+        self.logged = self.durable;
     }
 
     /// The present learned more of itself.
     pub fn amend(&mut self, model: &Model) {
         if let Some(last) = self.moments.last_mut() {
-            *last = model.clone();
+            last.model = model.clone();
+        }
+    }
+
+    /// How far it has come.
+    pub fn reached(&self) -> Reached {
+        Reached {
+            durable: self.durable,
+            logged: self.logged,
+            moments: self.moments.len(),
         }
     }
 
@@ -62,35 +115,36 @@ impl History {
         floor: Floor,
         running: Option<&(Model, Option<HalfDone>)>,
     ) -> Result<Model, String> {
-        self.find_below(ROOT_INO, dump, floor, running)
+        self.find_as_of(self.reached(), ROOT_INO, dump, floor, running)
     }
 
-    /// The same for a part of a vault, below a directory of this number.
+    /// The same for a part of a vault, below a directory of this number, that was left when the history had come so far.
     ///
     /// # Errors
     /// As `find`.
-    pub fn find_below(
+    pub fn find_as_of(
         &self,
+        then: Reached,
         top: u64,
         dump: &Dump,
         floor: Floor,
         running: Option<&(Model, Option<HalfDone>)>,
     ) -> Result<Model, String> {
         let first = match floor {
-            Floor::Present => self.moments.len() - 1,
-            Floor::Logged => self.logged,
-            Floor::Durable => 0,
+            Floor::Present => then.moments - 1,
+            Floor::Logged => then.logged,
+            Floor::Durable => then.durable,
         };
         let mut why = Vec::new();
-        let past = self.moments[first..]
-            .iter()
-            .rev()
-            .map(|moment| (moment, None));
-        for (moment, half) in running
-            .iter()
-            .map(|(after, half)| (after, half.as_ref()))
-            .chain(past)
-        {
+        let running = running.map(|(after, half)| (after, half.as_ref()));
+        // Either the operation that was cut short, or one that was done since.
+        let next = match self.moments.get(then.moments) {
+            Some(next) => Some((&next.model, next.half.as_ref())),
+            None => running,
+        };
+        let past = self.moments[first..then.moments].iter().rev();
+        let past = past.map(|moment| (&moment.model, None));
+        for (moment, half) in next.into_iter().chain(past) {
             let mut moment = moment.clone();
             moment.drop_orphans();
             match moment.agree(Model::ROOT, top, dump, half) {
@@ -99,7 +153,8 @@ impl History {
             }
         }
         for (back, lost) in self.moments[..first].iter().rev().enumerate() {
-            if lost.clone().agree(Model::ROOT, top, dump, None).is_ok() {
+            let mut lost = lost.model.clone();
+            if lost.agree(Model::ROOT, top, dump, None).is_ok() {
                 why.push(format!(
                     "it is the state {} operations before the oldest allowed",
                     back + 1

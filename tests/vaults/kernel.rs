@@ -121,12 +121,13 @@ impl Kernel {
     pub fn run(&mut self, vault: &Vault, op: &Op) -> Result<(), Box<Trouble>> {
         let before = self.model.clone();
         let since = now();
+        let half = self.half_of(op);
         let effect = match self.apply(vault, op) {
             Ok(effect) => effect,
             Err(fault) => return Err(self.trouble(before, op, fault)),
         };
         if effect != Effect::Nothing {
-            self.history.push(self.model.clone());
+            self.history.push(self.model.clone(), half);
         }
         match effect {
             Effect::Nothing | Effect::Changed => {}
@@ -140,21 +141,23 @@ impl Kernel {
         Ok(())
     }
 
-    #[allow(clippy::needless_pass_by_value, reason = "a fault is made to be told")]
-    fn trouble(&mut self, before: Model, op: &Op, fault: Fault) -> Box<Trouble> {
+    /// What of an operation may be there without the rest, as long as it is not done.
+    fn half_of(&self, op: &Op) -> Option<HalfDone> {
         // A write is logged whole or not at all; a copy is many writes.
-        let half = match op {
-            Op::CopyRange { to, .. } => Some(*to),
-            _ => None,
+        let Op::CopyRange { to, .. } = op else {
+            return None;
         };
-        let after = std::mem::replace(&mut self.model, before);
-        let half = half
-            .map(|pick| self.pick(pick))
-            .filter(|node| after.has(*node));
-        let half = half.map(|node| HalfDone {
+        let node = self.pick(*to);
+        Some(HalfDone {
             node,
             before: Box::new(self.model.node(node).clone()),
-        });
+        })
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "a fault is made to be told")]
+    fn trouble(&mut self, before: Model, op: &Op, fault: Fault) -> Box<Trouble> {
+        let after = std::mem::replace(&mut self.model, before);
+        let half = self.half_of(op).filter(|half| after.has(half.node));
         Box::new(Trouble {
             what: format!("{op:?}: {}", fault.what),
             errno: fault.errno,

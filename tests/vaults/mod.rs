@@ -9,6 +9,7 @@
 //! bytes a list of operations for a fuzzer ([`draw::Source`]).
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod album;
 pub mod between;
 pub mod dawdle;
 pub mod draw;

@@ -5,6 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -57,7 +58,7 @@ impl Budget {
 
 /// Threads that try seeds: one a core, or `WARDFS_TEST_JOBS`.
 pub fn jobs() -> u64 {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let cores = || thread::available_parallelism().map_or(1, usize::from) as u64;
     number("WARDFS_TEST_JOBS").unwrap_or_else(cores)
 }
 
@@ -66,15 +67,54 @@ pub fn seeds() -> impl Iterator<Item = u64> {
     number("WARDFS_TEST_SEED").unwrap_or(1)..
 }
 
-/// Processor time, in hundredths of a second, that threads which only wait for each other do not take.
-const STILL_TICKS: u64 = 20;
+/// Seeds that failed, and why, with the least of them first.
+pub type Failed = Vec<(u64, String)>;
+
+/// Runs seeds on [`jobs`] threads until the budget is spent or one fails; a run gives how many crash points it tried. With
+/// `WARDFS_TEST_GO_ON` set, until the budget is spent.
+pub fn try_seeds(
+    budget: &Budget,
+    limit: Duration,
+    run: impl Fn(u64) -> Result<u64, String> + Sync,
+) -> Failed {
+    let go_on = number("WARDFS_TEST_GO_ON").is_some();
+    let (runs, failed) = (AtomicU64::new(0), Mutex::new(Failed::new()));
+    let source = Mutex::new(seeds());
+    let is_over = || budget.is_spent() || !go_on && !failed.lock().expect("no panic").is_empty();
+    thread::scope(|scope| {
+        for _ in 0..jobs() {
+            scope.spawn(|| {
+                let watchdog = Watchdog::new(limit);
+                while !is_over() {
+                    let seed = source.lock().expect("no panic").next().expect("endless");
+                    watchdog.begin(format!("seed {seed}"));
+                    if let Err(what) = caught(|| run(seed).map(|count| budget.count(count))) {
+                        failed.lock().expect("no panic").push((seed, what));
+                    }
+                    runs.fetch_add(1, Relaxed);
+                }
+            });
+        }
+    });
+    println!(
+        "{} runs, {} crash points",
+        runs.load(Relaxed),
+        budget.done()
+    );
+    let mut failed = failed.into_inner().expect("no panic");
+    failed.sort();
+    failed
+}
+
+/// Processor time that threads which only wait for each other do not take between two looks.
+const STILL: Duration = Duration::from_millis(200);
 /// The watchdog looks five times a second; between two looks is never so much time.
 const STOPPED: Duration = Duration::from_secs(10);
-/// A run may take so many times the limit if it does something.
+/// While a run goes on, this process may take so many times the limit of processor time, all that runs beside it included.
 const ENDLESS: u32 = 15;
 
-/// Processor time of this process, in hundredths of a second.
-fn worked_ticks() -> u64 {
+/// Processor time of this process.
+fn worked() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // proc(5): utime and stime, the 14th and 15th fields; the second is a name that may contain anything.
     let fields = stat
@@ -83,45 +123,72 @@ fn worked_ticks() -> u64 {
         .unwrap_or_default()
         .split_whitespace();
     let times = fields.skip(11).take(2);
-    times.filter_map(|field| field.parse::<u64>().ok()).sum()
+    // In hundredths of a second.
+    let ticks: u64 = times.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// Ends the process when a run takes too long and does nothing: a deadlock must not look like a slow test, nor a busy machine
-/// like a deadlock. At the lowest priority beside other work, a run that needs a third of a second takes half a minute.
+/// like a deadlock. At the lowest priority beside other work, a run that needs a third of a second takes half a minute; so what
+/// counts is what this process could do meanwhile.
 pub struct Watchdog {
-    /// When the present run began, and which it is.
-    since: Arc<Mutex<(Instant, String)>>,
+    run: Arc<Mutex<Run>>,
+}
+
+/// The present run.
+#[derive(Clone)]
+struct Run {
+    begun: Instant,
+    /// What the process had worked by then.
+    worked: Duration,
+    what: String,
+}
+
+impl Run {
+    fn begin(what: String) -> Run {
+        let (begun, worked) = (Instant::now(), worked());
+        Run {
+            begun,
+            worked,
+            what,
+        }
+    }
 }
 
 impl Watchdog {
     pub fn new(limit: Duration) -> Watchdog {
-        let since = Arc::new(Mutex::new((Instant::now(), String::new())));
-        let watched = Arc::downgrade(&since);
-        std::thread::spawn(move || {
-            let (mut worked, mut seen, mut looked) = (0, Instant::now(), Instant::now());
-            while let Some(since) = watched.upgrade() {
-                let (begun, what) = since.lock().expect("no panic").clone();
-                drop(since);
-                let now = worked_ticks();
+        let run = Arc::new(Mutex::new(Run::begin(String::new())));
+        let watched = Arc::downgrade(&run);
+        thread::spawn(move || {
+            let (mut seen, mut at, mut looked) = (Duration::ZERO, Instant::now(), Instant::now());
+            while let Some(run) = watched.upgrade() {
+                let Run {
+                    begun,
+                    worked: before,
+                    what,
+                } = run.lock().expect("no panic").clone();
+                drop(run);
+                let now = worked();
                 // Or this thread was not run either: somebody has stopped the process.
-                if now > worked + STILL_TICKS || looked.elapsed() > STOPPED {
-                    (worked, seen) = (now, Instant::now());
+                if now > seen + STILL || looked.elapsed() > STOPPED {
+                    (seen, at) = (now, Instant::now());
                 }
                 looked = Instant::now();
-                let is_still = seen.max(begun).elapsed() > limit;
-                if is_still || begun.elapsed() > limit * ENDLESS {
+                let is_still = at.max(begun).elapsed() > limit;
+                let is_endless = now.saturating_sub(before) > limit * ENDLESS;
+                if is_still || is_endless {
                     eprintln!("deadlock? this takes {:?}: {what}", begun.elapsed());
                     std::process::abort();
                 }
-                std::thread::sleep(Duration::from_millis(200));
+                thread::sleep(Duration::from_millis(200));
             }
         });
-        Watchdog { since }
+        Watchdog { run }
     }
 
     /// The next run begins.
     pub fn begin(&self, what: String) {
-        *self.since.lock().expect("no panic") = (Instant::now(), what);
+        *self.run.lock().expect("no panic") = Run::begin(what);
     }
 }
 
@@ -144,8 +211,8 @@ pub fn on_all_cores<T: Sync + std::fmt::Debug>(
 ) {
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Relaxed);

@@ -1243,7 +1243,7 @@ def journal_frame(purpose, number, index, content, n, suite=GCM):
 
 
 def journal_file():
-    out = Vectors("journal", "Journal files, under the journal key of keys.txt and their numbers. Section 12.", "`frames` is how many frames of a segment count, `closed` whether a redo file is. `content N` is that of frame N.")
+    out = Vectors("journal", "Journal files, under the journal key of keys.txt and their numbers. Section 12.", "`frames` is how many frames of a segment count, `closed` whether a redo file is, `stated` how many frames a file `durable` says were (0: it says nothing). `content N` is that of frame N.")
     orphans = u8(12) + u32(0)
     size = u8(7) + FILE + u64(5) + time(1_700_000_000, 5)
     first, second = u64(40) + u64(40) + orphans + size, u64(41) + u64(41) + size
@@ -1271,9 +1271,12 @@ def journal_file():
     like("torn second frame", **{f"at {len(whole) - 1}": u8(whole[-1] ^ 1)}, frames=1)
     like("cut second frame", cut=len(whole) - 1, refused="the segment was cut off")
     like("cut behind the first frame", cut=at, frames=1)
-    like("torn first frame", at_4=u8(whole[4] ^ 1), refused=gone)
-    like("another number", number=4, frames=0)
-    like("the other suite", suite=SIV, frames=0)
+    replaced = "something else lies in its place"
+    like("torn first frame", **{f"at {at - 4}": bytes(4)}, refused=gone)
+    like("changed first frame", at_4=u8(whole[4] ^ 1), refused=replaced)
+    like("first length beyond the longest", at_0=u32(2**26 + 1), refused=replaced)
+    like("another number", number=4, refused=replaced)
+    like("the other suite", suite=SIV, refused=replaced)
     like("length 0", **{f"at {at}": u32(0)}, frames=1)
     like("length beyond the longest", **{f"at {at}": u32(2**26 + 1)}, frames=1)
     like("length of 4 GiB", **{f"at {at}": u32(2**32 - 1)}, frames=1)
@@ -1308,6 +1311,19 @@ def journal_file():
     redo("closed redo file, suite 2", closed, suite=SIV, closed="yes")
     redo("cut by a frame, suite 2", closed[:1], suite=SIV, closed="no")
     segment("second frame without records", [first, u64(41) + u64(41)], frames=2)
+
+    def stated(title, content, number=3, bound_to=3, suite=GCM, purpose=b"WDUR", **result):
+        n = out.fresh()
+        fields = [(u64(number), "number of the segment"), *journal_frame(purpose, bound_to, 0, content, n, suite)]
+        misplaced = {"misplaced": "yes"} if bound_to != number or purpose != b"WDUR" else {}
+        out.block(title, durable="yes", number=number, suite=suite, **misplaced, **{"nonce 0": nonce(n), "content 0": content}, bytes=fields, **result)
+
+    stated("two frames are durable", u64(2), stated=2)
+    stated("two frames are durable, suite 2", u64(2), suite=SIV, stated=2)
+    stated("no frame is durable", u64(0), stated=0)
+    stated("durable, in seven bytes", bytes([2, 0, 0, 0, 0, 0, 0]), stated=0)
+    stated("durable of another segment", u64(2), bound_to=4, stated=0)
+    stated("durable, as a frame of the segment", u64(2), purpose=b"WLOG", stated=0)
     out.write()
 
 

@@ -18,7 +18,7 @@ mod settle;
 
 pub(super) use self::{
     give_back::free_path,
-    quarantine::{Quarantine, is_taken},
+    quarantine::{IN_THE_WAY, Quarantine, is_blocked, is_taken},
     rehearse::harm,
     settle::Done,
 };
@@ -59,8 +59,11 @@ pub fn repair(
     let vault = Inspected::unlock(store, passphrase, Lock::Exclusive)?;
     let store = Arc::clone(vault.store());
     let keys = vault.keys()?;
+    let freed = quarantine::free(&*store, name)?;
     let mut quarantine = Quarantine::new(&*store, name)?;
+    quarantine.is_used_if(freed.is_some());
     let mut findings = copies::mended(&vault, &mut quarantine)?;
+    findings.extend(freed);
     findings.extend(free_for_recovery(&*store, &mut quarantine)?);
     let root = root::mended(&vault, &keys, &mut quarantine)?;
     findings.extend(root.map(|found| found.with(Outcome::Mended)));
@@ -235,22 +238,15 @@ fn free_for_recovery(
         let to = quarantine.place(&dir)?;
         store.rename(&dir, &to)?;
         store.make_dir(&dir)?;
-        let what = "a directory of the vault belongs here, and something else lay in its place";
-        let found = Finding::new(Kind::Place, dir.as_str(), what);
+        let found = Finding::new(Kind::Place, dir.as_str(), IN_THE_WAY);
         findings.push(found.with(Outcome::Accepted));
     }
     Ok(findings)
 }
 
-/// Brings logs back into the journal, one name after the other: each is where it was, or where it belongs.
+/// Brings logs back into the journal.
 fn put_back(store: &dyn Store, logs: &[StrayLog]) -> Result<Vec<Finding>, VaultError> {
-    for log in logs {
-        let home = log.home();
-        store.make_dir(&home.parent())?;
-        store.rename(&log.path, &home)?;
-        store.sync_dir(&home.parent())?;
-        store.sync_dir(&log.path.parent())?;
-    }
+    logs.iter().try_for_each(|log| log.bring_home(store))?;
     let mended = of_journal::misplaced(logs).into_iter();
     Ok(mended.map(|found| found.with(Outcome::Mended)).collect())
 }

@@ -15,7 +15,7 @@ use crate::{
         Content, DirId, DirState, FileId, Link, LinksState, RedoOp, dir_path, guard_path,
         link_guard_path, root_guard_path,
     },
-    journal::journal_dir,
+    journal::{journal_dir, stated_path},
     store::{ObjectPath, Store, StoreError},
     vault::{Keyring, ReadGuard, VaultError},
 };
@@ -68,6 +68,13 @@ impl<'p, 'a> Plan<'p, 'a> {
             let Ok(name) = String::from_utf8(name) else {
                 continue;
             };
+            let path = journal_dir().join(&name)?;
+            if path == stated_path() {
+                // It says that a part of what goes here must be there.
+                self.ops.push(RedoOp::Remove(path));
+                self.dirty.insert(self.root.id);
+                continue;
+            }
             let number = ["log.", "redo."].iter().find_map(|kind| {
                 let digits = name.strip_prefix(kind)?;
                 u64::from_str_radix(digits, 16).ok()

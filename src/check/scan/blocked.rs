@@ -5,7 +5,10 @@ use super::{
     super::report::{Finding, Kind},
     Scan,
 };
-use crate::store::{ObjectPath, StoreError};
+use crate::{
+    store::{ObjectPath, StoreError},
+    vault::finding::words,
+};
 
 impl Scan<'_> {
     /// Tells what lies in the place of a directory, or of one on the way to it.
@@ -17,8 +20,8 @@ impl Scan<'_> {
         if fixes.blocked.contains(&place) {
             return;
         }
-        let what = "a directory of the vault belongs here, and something else lies in its place";
-        self.find(Finding::new(Kind::Place, place.as_str(), what));
+        let found = Finding::new(Kind::Place, place.as_str(), words::IN_THE_WAY);
+        self.find(found);
         fixes.blocked.push(place);
     }
 

@@ -4,7 +4,7 @@ use super::{
     Scan,
     dir::{Dir, DirWork, Reached, Sums},
 };
-use crate::format::dir_path;
+use crate::{format::dir_path, vault::finding::words};
 
 impl Scan<'_> {
     /// All entries of a directory were looked at: are they those that its guard sums up?
@@ -32,44 +32,14 @@ impl Scan<'_> {
             return;
         }
         if (found.entries, found.names) != (stored.entries, stored.names) {
-            find(Kind::Entries, entries_text(found.entries, stored.entries));
+            find(Kind::Entries, words::entries(found.entries, stored.entries));
         } else if found.states != stored.states && !present.tag_unknown && !present.unread {
             let are_bad = !present.bad.is_empty();
-            find(Kind::Rollback, rollback_text(found.entries, are_bad));
+            find(Kind::Rollback, words::rollback(found.entries, are_bad));
         }
         if present.good.entries == stored.entries && found.subdirs != stored.subdirs {
             let (found, stored) = (found.subdirs, stored.subdirs);
-            find(
-                Kind::Counts,
-                format!("{found} directories are in it, and its guard counts {stored}"),
-            );
+            find(Kind::Counts, words::counts(found, stored));
         }
     }
-}
-
-fn entries_text(found: u64, stored: u64) -> String {
-    if found == stored {
-        "its stored entries are not those that its guard sums up: some are missing, and as many \
-         were added; whether the others were put back cannot be told"
-            .to_owned()
-    } else {
-        format!(
-            "{found} entries are stored where its guard sums up {stored}; whether the others were \
-             put back cannot be told"
-        )
-    }
-}
-
-fn rollback_text(entries: u64, are_bad: bool) -> String {
-    if are_bad {
-        return "its entries are not as stored last; whether others than the damaged ones were put \
-                back cannot be told"
-            .to_owned();
-    }
-    let which = if entries == 1 {
-        "the entry in it is".to_owned()
-    } else {
-        format!("of the {entries} entries in it at least one is")
-    };
-    format!("{which} not as stored last: it was put back as it was once, or changed by others")
 }

@@ -3,11 +3,9 @@
 //! Blocks are tasks of their own, so that one long file keeps all workers busy. What is damaged is gathered by chunks, and told
 //! as ranges when the last block was looked at.
 use super::{
-    super::report::{Finding, Kind},
+    super::report::Kind,
     Contents, Scan, Task,
     dir::Dir,
-    entry::text,
-    kind_of,
     recognise::{PROBES_MAX, Probe, Sign, Wanting},
 };
 use crate::{
@@ -18,7 +16,10 @@ use crate::{
         IndexRoot, Name, PayloadId, index_path, payload_path,
     },
     store::{Blob, StoreError},
-    vault::VaultError,
+    vault::finding::{
+        chunks::{Bad, frame_len, merged, what_of, work_of},
+        words::{self, kind_of},
+    },
 };
 use parking_lot::Mutex;
 use std::{
@@ -91,15 +92,6 @@ pub(super) struct Block {
     entry: IndexEntry,
 }
 
-/// Chunks that cannot be read, and why.
-struct Bad {
-    chunks: Range<u64>,
-    kind: Kind,
-    what: String,
-    /// Where in its object.
-    object: Range<u64>,
-}
-
 impl FileAt {
     pub fn new(
         at: (Arc<Dir>, Name),
@@ -143,7 +135,7 @@ impl FileAt {
 
     fn frame(&self, chunk: u64, entry: &IndexEntry) -> Range<u64> {
         let start = self.chunk().frame_offset(chunk);
-        start..start + u64::from(entry.stored_len) + FRAME_OVERHEAD as u64
+        start..start + frame_len(entry)
     }
 }
 
@@ -207,21 +199,7 @@ impl Scan<'_> {
             }
             Err(_) if is_pending => {}
             Err(error) => {
-                let width = IndexRoot::chunks_per_entry(level.saturating_add(1));
-                let start = number.saturating_mul(width);
-                let offset = IndexBlock::offset(level, number);
-                let kind = match &error {
-                    VaultError::Store(error) if kind_of(error) == Kind::Unreadable => {
-                        Kind::Unreadable
-                    }
-                    _ => Kind::Index,
-                };
-                file.bad.lock().push(Bad {
-                    chunks: start..start.saturating_add(width),
-                    kind,
-                    what: text(&error),
-                    object: offset..offset + IndexBlock::STORED_LEN as u64,
-                });
+                file.bad.lock().push(Bad::of_block(level, number, &error));
             }
         }
         self.block_done(file);
@@ -246,7 +224,7 @@ impl Scan<'_> {
             Ok(blob) => blob,
             Err(error) => {
                 let (kind, what) = match error {
-                    StoreError::NotFound(_) => (Kind::Content, "the payload is missing".to_owned()),
+                    StoreError::NotFound(_) => (Kind::Content, words::NO_PAYLOAD.to_owned()),
                     StoreError::Io { .. } => (Kind::Unreadable, error.to_string()),
                     _ => (Kind::Content, error.to_string()),
                 };
@@ -270,7 +248,12 @@ impl Scan<'_> {
         let stride = file.chunk().stride();
         let last = entries.last().map_or(0, |entry| entry.stored_len as usize);
         let len = (entries.len() - 1) * stride + last + FRAME_OVERHEAD;
-        self.has_read(len as u64);
+        let present = || entries.iter().filter(|entry| entry.present);
+        let stored = present().map(frame_len).sum();
+        self.has_done(
+            stored,
+            present().map(|entry| work_of(file.chunk(), entry)).sum(),
+        );
         BUFFERS.with_borrow_mut(|(frames, chunk)| {
             frames.resize(frames.len().max(len), 0);
             chunk.resize(file.chunk().len(), 0);
@@ -321,7 +304,7 @@ impl Scan<'_> {
 
     fn block_done(&self, file: &FileAt) {
         if file.left.fetch_sub(1, SeqCst) == 1 {
-            let bad = file.merged();
+            let bad = merged(std::mem::take(&mut *file.bad.lock()));
             let wanting = file.wanting(&bad);
             let is_wanting = !wanting.is_empty();
             wanting.into_iter().for_each(|wanting| self.want(wanting));
@@ -335,17 +318,7 @@ impl Scan<'_> {
     }
 
     fn tell(&self, file: &FileAt, bad: Bad) {
-        let object = match bad.kind {
-            Kind::Index => index_path(&file.payload),
-            _ => payload_path(&file.payload),
-        };
-        let len = file.chunk().len() as u64;
-        let range = bad.chunks.start.saturating_mul(len)..bad.chunks.end.saturating_mul(len);
-        let mut finding = Finding::new(bad.kind, object.as_str(), bad.what);
-        finding.object_range = Some(bad.object);
-        let range = range.start.min(file.size)..range.end.min(file.size);
-        finding.is_whole_file = range == (0..file.size);
-        finding.file_range = Some(range);
+        let finding = bad.finding(&file.payload, file.chunk(), file.size);
         self.find(finding.at(file.path()));
     }
 }
@@ -455,32 +428,4 @@ impl FileAt {
             object: self.frame(chunk, entry),
         });
     }
-
-    /// What is damaged in the same way, side by side, is one.
-    fn merged(&self) -> Vec<Bad> {
-        let mut bad = std::mem::take(&mut *self.bad.lock());
-        bad.sort_by_key(|bad| (bad.chunks.start, bad.chunks.end));
-        let mut merged: Vec<Bad> = Vec::new();
-        for next in bad {
-            match merged.last_mut() {
-                Some(last)
-                    if last.chunks.end == next.chunks.start
-                        && last.kind == next.kind
-                        && last.what == next.what =>
-                {
-                    last.chunks.end = next.chunks.end;
-                    last.object.start = last.object.start.min(next.object.start);
-                    last.object.end = last.object.end.max(next.object.end);
-                }
-                _ => merged.push(next),
-            }
-        }
-        merged
-    }
-}
-
-/// Without the number of the chunk: the range says where.
-fn what_of(error: &crate::codec::CodecError) -> String {
-    let crate::codec::CodecError::Damaged { what, .. } = error;
-    format!("the content is damaged: {what}")
 }

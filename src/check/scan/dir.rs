@@ -1,8 +1,9 @@
 //! One directory of a scan: where it is, what its guard says of its entries, and what they are.
-use super::{super::report::orphan_path, made::Made};
+use super::made::Made;
 use crate::{
     crypto::{NameKey, SetHash, Tag},
     format::{DirId, DirState, FileId, LinksState, Name},
+    vault::finding::words::orphan_path,
 };
 use parking_lot::Mutex;
 use std::sync::{

@@ -14,7 +14,7 @@ use crate::{
         parse_payload_name, payload_key,
     },
     store::{ObjectPath, StoreError},
-    vault::ReadGuard,
+    vault::{ReadGuard, finding::words},
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -190,11 +190,10 @@ impl Scan<'_> {
                 continue;
             }
             if has_within(&found.holders, &finding.object) {
-                "it is not where the vault would use it, but guards of this vault are in it: `wardfs salvage` reads them"
-                    .clone_into(&mut finding.what);
+                words::STRAY_GUARDS.clone_into(&mut finding.what);
             }
             if has_within(&only, &finding.object) {
-                finding.advice = Some(KEEP);
+                finding.advice = Some(KEEP.into());
             }
         }
     }

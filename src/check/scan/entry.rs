@@ -4,14 +4,17 @@ use super::{
     Contents, Scan,
     content::FileAt,
     dir::{Dir, DirWork, Reached},
-    kind_of_vault,
     links::AliasAt,
 };
 use crate::{
     crypto::Tag,
     format::{Alias, Content, Data, Kind as NodeKind, Link, Name, guard_path, stated_len},
     store::ObjectPath,
-    vault::{ReadGuard, VaultError},
+    vault::{
+        ReadGuard, VaultError,
+        finding::GUARD_WORK,
+        finding::words::{MISPLACED, kind_of_vault, text},
+    },
 };
 use std::sync::{
     Arc,
@@ -49,7 +52,7 @@ impl Scan<'_> {
     ) {
         let bytes = self.store.get(path);
         let len = bytes.as_ref().map_or(0, Vec::len) as u64;
-        self.has_read(len);
+        self.has_done(len, len + GUARD_WORK);
         let of_bytes = |bytes: &Vec<u8>| {
             let tag = self.keys.tag_of(path, &work.dir.id, bytes);
             (tag, stated_len(bytes))
@@ -93,7 +96,7 @@ impl Scan<'_> {
     ) -> Result<Known, VaultError> {
         let misplaced = || VaultError::Damaged {
             object: path.as_str().to_owned(),
-            what: "it was stored for another place",
+            what: MISPLACED,
         };
         let belongs = |name: &Name| match short {
             Some(short) => name.as_bytes() == short,
@@ -169,66 +172,5 @@ impl Scan<'_> {
             }
             _ => drop(self.seen.others.fetch_add(1, Relaxed)),
         }
-    }
-
-    /// Of two guards of one file the one with the higher generation counts. An error if this is the older one; if it is the
-    /// other, that is told here.
-    pub(super) fn refuse_older(&self, dir: &Arc<Dir>, guard: &ReadGuard) -> Result<(), VaultError> {
-        let (file, generation) = (guard.head.file, guard.body.generation);
-        let older = {
-            let mut files = self.files.lock();
-            match files.get(&file) {
-                None => {
-                    files.insert(file, (Arc::clone(dir), generation));
-                    return Ok(());
-                }
-                Some((_, other)) if *other >= generation => {
-                    return Err(VaultError::Damaged {
-                        object: format!("file {file}"),
-                        what: OLDER,
-                    });
-                }
-                Some(_) => files.insert(file, (Arc::clone(dir), generation)),
-            }
-        };
-        if let Some((older, _)) = older {
-            self.displace(&older, guard);
-        }
-        Ok(())
-    }
-
-    /// A guard that was looked at before is older than this one of the same file.
-    fn displace(&self, older: &Arc<Dir>, newer: &ReadGuard) {
-        let key = self.keys.name_key(&older.id);
-        for stored in self.stored_names(older) {
-            let path = guard_path(&older.id, &stored);
-            let guard = self.store.get(&path).map_err(VaultError::from);
-            let Ok(guard) = guard.and_then(|bytes| self.keys.open_guard(&path, bytes)) else {
-                continue;
-            };
-            if guard.head.file != newer.head.file || guard.tag == newer.tag {
-                continue;
-            }
-            let subdir = guard.body.content.kind() == NodeKind::Directory;
-            let mut present = older.present.lock();
-            present.good.remove(&key, &stored, &guard.tag, subdir);
-            present.bad.push(stored);
-            drop(present);
-            let name = guard.body.links.first().map(|link| link.name.as_bytes());
-            let at = older.path_of(name.unwrap_or_default());
-            self.find(Finding::new(Kind::Double, path.as_str(), OLDER).at(at));
-        }
-    }
-}
-
-pub(super) const OLDER: &str = "it is an old guard of a file that is elsewhere now";
-
-/// What is wrong, without the object, which is named beside it.
-pub(super) fn text(error: &VaultError) -> String {
-    match error {
-        VaultError::Format { source, .. } => source.to_string(),
-        VaultError::Damaged { what, .. } => (*what).to_owned(),
-        VaultError::Chunk { source, .. } => source.to_string(),
-        other => other.to_string(),
     }
 }

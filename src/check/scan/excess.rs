@@ -15,6 +15,7 @@ use super::{
 use crate::{
     format::{index_path, payload_path},
     store::{Blob, ObjectPath, StoreError},
+    vault::finding::words,
 };
 use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
@@ -53,8 +54,7 @@ impl Scan<'_> {
         if self.contents == Contents::None {
             return;
         }
-        let what = "there are bytes behind its end, which nothing reads";
-        let mut finding = Finding::new(Kind::Tail, object.as_str(), what);
+        let mut finding = Finding::new(Kind::Tail, object.as_str(), words::BEHIND_END);
         finding.object_range = Some(end..len);
         finding.path = at;
         self.find(finding);
@@ -78,9 +78,7 @@ impl Scan<'_> {
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
             return;
         };
-        let what =
-            "there are bytes in it that nothing names; no content is damaged, and they take space";
-        let mut finding = Finding::new(Kind::Tail, object.as_str(), what);
+        let mut finding = Finding::new(Kind::Tail, object.as_str(), words::UNNAMED_BYTES);
         finding.object_range = Some(first.start..last.end);
         self.find(finding.at(file.path()));
         let end = unnamed.last().map_or(0, |gap| gap.start);

@@ -11,7 +11,7 @@ use crate::{
     engine::Pool,
     format::{DirId, FileId, Kind as NodeKind, Link, Name, link_guard_path},
     store::ObjectPath,
-    vault::{ReadGuard, VaultError},
+    vault::{ReadGuard, VaultError, finding::words},
 };
 use std::{
     collections::BTreeSet,
@@ -100,7 +100,7 @@ impl Scan<'_> {
         if guard.head.file != *file || guard.body.links.is_empty() || is_dir {
             return Err(VaultError::Damaged {
                 object: path.as_str().to_owned(),
-                what: "it was stored for another place",
+                what: words::MISPLACED,
             });
         }
         self.refuse_older(&work.dir, &guard)?;
@@ -126,8 +126,8 @@ impl Scan<'_> {
             .iter()
             .filter(|alias| !named.contains(&alias.link()))
         {
-            let what = "the file that it leads to does not name this entry";
-            self.find(Finding::new(Kind::Links, path.as_str(), what).at(alias.path()));
+            let finding = Finding::new(Kind::Links, path.as_str(), words::NOT_NAMED);
+            self.find(finding.at(alias.path()));
         }
         self.apart.lock().push(Apart {
             path: path.clone(),
@@ -153,8 +153,8 @@ impl Scan<'_> {
                 present.good.remove(&key, &stored, &alias.tag, false);
                 present.bad.push(stored);
                 drop(present);
-                let what = "the guard that this entry leads to is missing or damaged";
-                let finding = Finding::new(Kind::Links, object.as_str(), what).at(alias.path());
+                let finding = Finding::new(Kind::Links, object.as_str(), words::LEADS_NOWHERE);
+                let finding = finding.at(alias.path());
                 self.find(finding.with(Outcome::Mendable));
             }
         }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     format::{Alias, DirId, FileId, Kind as NodeKind, Link, Name, dir_path},
     store::ObjectPath,
+    vault::finding::words,
 };
 use std::collections::BTreeSet;
 
@@ -96,15 +97,15 @@ impl Scan<'_> {
             let mut finding = Finding::new(Kind::Links, apart.path.as_str(), what);
             if is_made {
                 links.insert(link.clone());
-                finding.advice = Some("a repair makes the entry anew");
+                finding.advice = Some("a repair makes the entry anew".into());
             }
             finding.path = self.path_of_link(link);
             self.find(finding);
         }
         let mut fixes = self.fixes.lock();
         if links.is_empty() {
-            let what = "no entry leads to this file any more";
-            self.find(Finding::new(Kind::Orphan, apart.path.as_str(), what));
+            let found = Finding::new(Kind::Orphan, apart.path.as_str(), words::NO_ENTRY);
+            self.find(found);
             fixes.adopted.push((apart.file, apart.kind));
         } else if links != apart.named {
             fixes.links.push((apart.file, links.into_iter().collect()));

@@ -11,6 +11,7 @@
 //! elsewhere, places, candidates   what lies in the wrong place, and where it belongs
 //! made    entries that are made anew              recognise        content under another name
 //! claimed content that a journal needs            compare          sums of directories
+//! double  several guards of one file
 //! ```
 mod blocked;
 mod candidates;
@@ -18,6 +19,7 @@ mod claimed;
 mod compare;
 mod content;
 pub(super) mod dir;
+mod double;
 mod elsewhere;
 mod entry;
 mod excess;
@@ -33,7 +35,7 @@ use self::{
     claimed::Claimed,
     content::{Block, FileAt},
     dir::{Dir, DirWork, Reached, Sums},
-    entry::OLDER,
+    double::Doubles,
     links::AliasAt,
     made::Apart,
     places::{Back, Held},
@@ -41,7 +43,7 @@ use self::{
     work::Work,
 };
 use super::{
-    report::{Finding, Kind, Outcome, Seen, orphan_path},
+    report::{Finding, Kind, Outcome, Seen},
     watch::{Unwatched, Watch},
 };
 use crate::{
@@ -51,7 +53,10 @@ use crate::{
         is_stored_name, root_guard_path, stated_len,
     },
     store::{ObjectPath, Store, StoreError},
-    vault::{Keyring, Needed, VaultError},
+    vault::{
+        Keyring, Needed,
+        finding::words::{self, kind_of},
+    },
 };
 use parking_lot::Mutex;
 use std::{
@@ -106,6 +111,7 @@ pub(super) struct Scan<'a> {
     findings: Mutex<Vec<Finding>>,
     dirs: Mutex<HashMap<DirId, Arc<Dir>>>,
     files: Mutex<HashMap<FileId, (Arc<Dir>, u64)>>,
+    doubles: Doubles,
     /// What guards in their places name, and whether it has an index of its own.
     payloads: Mutex<HashMap<PayloadId, bool>>,
     /// What other guards name.
@@ -212,6 +218,7 @@ impl<'a> Scan<'a> {
             findings: Mutex::default(),
             dirs: Mutex::default(),
             files: Mutex::default(),
+            doubles: Doubles::default(),
             payloads: Mutex::default(),
             also_named: Mutex::default(),
             hollow: Mutex::default(),
@@ -226,7 +233,7 @@ impl<'a> Scan<'a> {
 
     fn all(self, pool: &Pool) -> Scanned {
         if self.watch.wants_total() {
-            self.watch.total(self.stored_bytes());
+            self.watch.total(self.work());
         }
         let root = self.root();
         if let Some((root, _)) = &root {
@@ -318,6 +325,12 @@ impl Scan<'_> {
 
     /// Notes that bytes were read.
     fn has_read(&self, bytes: u64) {
+        self.has_done(bytes, bytes);
+    }
+
+    /// The same, with the work that it was.
+    fn has_done(&self, bytes: u64, work: u64) {
+        self.watch.done(work);
         self.seen.bytes.fetch_add(bytes, Relaxed);
         if !self.watch.read(bytes) {
             self.stopped.store(true, SeqCst);
@@ -443,24 +456,6 @@ impl Scan<'_> {
     }
 
     fn stray(&self, object: &str) {
-        let what = "it is none of the vault's, and ignored";
-        self.find(Finding::new(Kind::Stray, object, what));
-    }
-}
-
-/// The disk's own errors are no damage that a repair may touch.
-fn kind_of(error: &StoreError) -> Kind {
-    match error {
-        StoreError::Io { .. } if !error.is_too_long() => Kind::Unreadable,
-        _ => Kind::Guard,
-    }
-}
-
-/// The same of an error of a vault.
-fn kind_of_vault(error: &VaultError) -> Kind {
-    match error {
-        VaultError::Store(error) => kind_of(error),
-        VaultError::Damaged { what: OLDER, .. } => Kind::Double,
-        _ => Kind::Guard,
+        self.find(Finding::new(Kind::Stray, object, words::STRAY));
     }
 }

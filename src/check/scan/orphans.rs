@@ -8,6 +8,7 @@ use crate::{
     engine::Pool,
     format::{Alias, Content, DirId, dir_path, guard_path},
     store::{ObjectPath, StoreError},
+    vault::finding::words,
 };
 use std::{
     collections::BTreeSet,
@@ -54,10 +55,7 @@ impl Scan<'_> {
             self.hollow.lock().push(dir.id);
             return;
         }
-        let what = format!(
-            "a directory that no entry leads to, with {} entries",
-            present.good.entries
-        );
+        let what = words::orphan(present.good.entries);
         self.find(Finding::new(Kind::Orphan, path.as_str(), what).at(dir.path()));
     }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     format::{Alias, DirId, Link, Time, guard_path},
     store::{ObjectPath, StoreError},
+    vault::finding::words,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -152,7 +153,7 @@ impl Place {
             stored: None,
             found: Sums::default(),
             bad: HashSet::new(),
-            path: super::orphan_path(id),
+            path: words::orphan_path(id),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What nobody named: leaked payloads, and what is none of the vault's.
 use super::{
-    super::report::{Finding, Kind},
+    super::{
+        repair::{IN_THE_WAY, is_blocked},
+        report::{Finding, Kind},
+    },
     Scan,
     dir::{Dir, Sums},
     elsewhere::{Elsewhere, has_within},
@@ -12,6 +15,7 @@ use crate::{
         payload_key, payload_path,
     },
     store::ObjectPath,
+    vault::finding::{GUARD_WORK, words},
 };
 use std::{
     collections::{BTreeSet, HashSet},
@@ -55,7 +59,7 @@ impl Scan<'_> {
             .collect();
         self.leaked(&left, &elsewhere);
         for path in odd.iter().filter(|path| !has_within(&from, path)) {
-            self.leak(path, "a directory in the place of new content");
+            self.leak(path, words::NEW_DIR);
         }
     }
 
@@ -73,7 +77,7 @@ impl Scan<'_> {
                 name.strip_prefix(kind)
                     .is_some_and(|number| number.len() == 16)
             });
-            if !ours && name != "reserve" {
+            if !ours && !["reserve", "durable"].contains(&name.as_str()) {
                 self.stray(&format!("journal/{name}"));
             }
         }
@@ -191,8 +195,7 @@ impl Scan<'_> {
             if [from, to].iter().any(|set| has_within(set, path.as_str())) {
                 continue;
             }
-            let what = "a directory that no entry leads to, with nothing in it that belongs there";
-            self.find(Finding::new(Kind::Leak, path.as_str(), what));
+            self.find(Finding::new(Kind::Leak, path.as_str(), words::HOLLOW));
             self.fixes.lock().leaks.push(path);
         }
     }
@@ -215,11 +218,7 @@ impl Scan<'_> {
         };
         for path in unclaimed.iter().filter(|path| !is_named(path)) {
             let is_new = path.as_str().starts_with("payloads/new/");
-            let what = if is_new {
-                "new content that the journal does not name"
-            } else {
-                "stored content that no guard names"
-            };
+            let what = if is_new { words::NEW_LEAK } else { words::LEAK };
             self.leak(path.as_str(), what);
         }
     }
@@ -237,6 +236,9 @@ impl Scan<'_> {
 
     fn tell_quarantine(&self) {
         let (mut objects, mut bytes) = (0_u64, 0_u64);
+        if is_blocked(self.store) {
+            return self.find(Finding::new(Kind::Place, QUARANTINE, IN_THE_WAY));
+        }
         let mut waiting = vec![QUARANTINE.to_owned()];
         while let Some(dir) = waiting.pop() {
             for name in self.names_below(&dir) {
@@ -253,8 +255,7 @@ impl Scan<'_> {
                 }
             }
         }
-        let what = format!("{objects} objects of {bytes} bytes that repairs have set aside");
-        self.find(Finding::new(Kind::Quarantine, QUARANTINE, what));
+        self.find(words::of_quarantine(QUARANTINE, objects, bytes));
     }
 
     /// The same without a word about what is odd.
@@ -266,8 +267,8 @@ impl Scan<'_> {
             .collect()
     }
 
-    /// About what all of the vault takes, for an estimate of the time.
-    pub(super) fn stored_bytes(&self) -> u64 {
+    /// About what there is to do, for an estimate of the time.
+    pub(super) fn work(&self) -> u64 {
         let mut bytes = 0;
         for (top, sized) in [("payloads", true), ("guards", false)] {
             for first in self.names_below(top) {
@@ -278,7 +279,7 @@ impl Scan<'_> {
                         let blob = path.and_then(|path| self.store.open(&path, false));
                         blob.and_then(|blob| blob.allocated()).unwrap_or(0)
                     } else {
-                        self.names_below(&path).len() as u64 * GUARD_BYTES
+                        self.names_below(&path).len() as u64 * (GUARD_BYTES + GUARD_WORK)
                     };
                 }
             }

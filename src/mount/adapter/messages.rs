@@ -24,6 +24,7 @@ use crate::mount::attention::about_to_answer;
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        self.known.negotiate(config.kernel_abi());
         self.offered = init::negotiate(config, &self.options)?;
         Ok(())
     }
@@ -353,13 +354,13 @@ impl Filesystem for Adapter {
 
     fn getxattr(
         &self,
-        request: &Request,
+        _request: &Request,
         ino: INodeNo,
         name: &OsStr,
         size: u32,
         reply: ReplyXattr,
     ) {
-        let work = || self.get_xattr(Caller::of(request), ino.0, name.as_bytes());
+        let work = || self.get_xattr(ino.0, name.as_bytes());
         let value = self.answer("getxattr", work);
         reply::xattr(value, size, reply);
     }
@@ -419,16 +420,17 @@ impl Filesystem for Adapter {
 
     fn ioctl(
         &self,
-        _request: &Request,
-        _ino: INodeNo,
+        request: &Request,
+        ino: INodeNo,
         _fh: FileHandle,
         _flags: IoctlFlags,
-        _cmd: u32,
-        _in_data: &[u8],
+        cmd: u32,
+        in_data: &[u8],
         _out_size: u32,
         reply: ReplyIoctl,
     ) {
-        reply.error(Errno::ENOTTY);
+        let work = || self.asked(Caller::of(request), ino.0, cmd, in_data);
+        reply::asked(self.answer("ioctl", work), reply);
     }
 
     fn poll(

@@ -13,6 +13,7 @@ mod files;
 mod inherit;
 mod init;
 mod kinds;
+mod known;
 mod listing;
 mod messages;
 mod overtaken;
@@ -30,12 +31,16 @@ use std::sync::mpsc::Sender;
 
 use fuser::{Errno, InitFlags};
 
-use crate::vault::Vault;
+use crate::sys::EXCHANGE;
+use crate::vault::{ROOT_INO, Vault};
 
+use super::pages::SharedPages;
 use super::scrub::Scrubber;
 use super::{Activity, MountOptions};
 pub(crate) use attended::Attended;
+use caller::Caller;
 use failure::Failure;
+use known::Known;
 pub(crate) use overtaken::Overtaken;
 use seeking::{Seeker, Seeking};
 
@@ -50,7 +55,10 @@ pub(crate) struct Adapter {
     options: MountOptions,
     activity: Arc<Activity>,
     overtaken: Arc<Overtaken>,
+    /// Before whatever ends a thread that has it, too: the last to drop it waits, and that is not to be this one.
+    pages: Arc<SharedPages>,
     seeking: Seeking,
+    known: Known,
     scrubber: Scrubber,
     /// What the kernel can do.
     offered: InitFlags,
@@ -70,7 +78,9 @@ impl Adapter {
     ) -> Self {
         let seeker = Seeker::new(Arc::clone(&vault), options.writeback, options.read_only);
         Adapter {
-            seeking: Seeking::new(seeker, device, alive.clone()),
+            pages: Arc::new(SharedPages::new(device)),
+            seeking: Seeking::new(seeker, alive.clone()),
+            known: Known::new(Arc::clone(&vault), options.known_max(), alive.clone()),
             scrubber: Scrubber::new(Arc::clone(&vault), alive.clone()),
             vault,
             vault_path: vault_path.to_owned(),
@@ -89,7 +99,28 @@ impl Adapter {
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Errno> {
         self.activity.touch();
+        self.known.look(&self.pages);
         contain(operation, work)
+    }
+}
+
+impl Adapter {
+    /// What another process asks for by an ioctl on the root. It names files, whatever their permissions.
+    fn asked(
+        &self,
+        caller: Caller,
+        ino: u64,
+        code: u32,
+        question: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
+        if ino != ROOT_INO || code != EXCHANGE {
+            return Err(Errno::ENOTTY.into());
+        }
+        if !caller.serves() {
+            return Err(Errno::EPERM.into());
+        }
+        let answer = self.scrubber.exchange(question);
+        answer.map_err(|errno| Errno::from_i32(errno.raw_os_error()).into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fuser::{
     Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
+    ReplyData, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 
 use crate::vault::{Stat, StatFs};
@@ -187,6 +187,15 @@ pub(super) fn statfs(result: Result<StatFs, Errno>, reply: ReplyStatfs) {
             NAME_LEN_MAX,
             fs.block_size,
         ),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+/// What was asked by an ioctl.
+pub(super) fn asked(result: Result<Vec<u8>, Errno>, reply: ReplyIoctl) {
+    about_to_answer();
+    match result {
+        Ok(answer) => reply.ioctl(0, &answer),
         Err(errno) => reply.error(errno),
     }
 }

@@ -10,12 +10,9 @@
 //! [`pages`](crate::mount::pages)), with no lock held, and gives the answer, too. What it waits for never waits for it: the kernel
 //! holds the inode's `i_rwsem` while it seeks, which writing back does not need.
 
-use std::os::fd::OwnedFd;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-
-use parking_lot::Mutex;
 
 use fuser::{Errno, ReplyLseek};
 
@@ -24,7 +21,7 @@ use crate::vault::{Vault, VaultError, Whence};
 
 use super::failure::{Failure, absent};
 use super::{Adapter, Never, contain, kinds};
-use crate::mount::pages::Pages;
+use crate::mount::pages::SharedPages;
 
 /// How often a hole may turn out to be data before the rest of the file counts as data. A file that others fill as fast as it
 /// is looked through must not keep the thread from all other files.
@@ -67,8 +64,6 @@ pub(super) struct Seeker {
 /// The way to the thread for seeking, which lives from the first message that needs it to the end of the adapter.
 pub(super) struct Seeking {
     seeker: Arc<Seeker>,
-    /// `/dev/fuse`, until the thread takes it.
-    device: Mutex<Option<OwnedFd>>,
     /// For the thread to keep while it lives.
     alive: Sender<Never>,
     /// `None` inside when the thread could not be started.
@@ -83,7 +78,10 @@ impl Adapter {
         });
         match looked {
             Ok((_, Some(place))) => respond(Ok(place), reply),
-            Ok((sought, None)) => self.seeking.enqueue(Waiting { sought, reply }),
+            Ok((sought, None)) => {
+                let waiting = Waiting { sought, reply };
+                self.seeking.enqueue(waiting, &self.pages);
+            }
             Err(errno) => respond(Err(errno), reply),
         }
     }
@@ -101,17 +99,16 @@ impl Sought {
 }
 
 impl Seeking {
-    pub(super) fn new(seeker: Seeker, device: OwnedFd, alive: Sender<Never>) -> Self {
+    pub(super) fn new(seeker: Seeker, alive: Sender<Never>) -> Self {
         Seeking {
             seeker: Arc::new(seeker),
-            device: Mutex::new(Some(device)),
             alive,
             queue: OnceLock::new(),
         }
     }
 
-    fn enqueue(&self, waiting: Waiting) {
-        let unsent = match self.queue.get_or_init(|| self.start()) {
+    fn enqueue(&self, waiting: Waiting, pages: &Arc<SharedPages>) {
+        let unsent = match self.queue.get_or_init(|| self.start(Arc::clone(pages))) {
             Some(queue) => match queue.send(waiting) {
                 Ok(()) => return,
                 Err(mpsc::SendError(waiting)) => waiting,
@@ -122,16 +119,15 @@ impl Seeking {
         respond(contain("lseek", || self.seeker.no_holes(sought)), reply);
     }
 
-    fn start(&self) -> Option<Sender<Waiting>> {
+    fn start(&self, pages: Arc<SharedPages>) -> Option<Sender<Waiting>> {
         let (queue, waiting) = mpsc::channel();
         let (seeker, alive) = (Arc::clone(&self.seeker), self.alive.clone());
-        let device = self.device.lock().take()?;
         threads::before_start();
         let thread = thread::Builder::new().name("wardfs-seek".into());
         match thread.spawn(move || {
-            seeker.serve(&waiting, device);
+            seeker.serve(&waiting, &pages);
             // The vault is held until here; who waits for the end of `alive` closes it.
-            drop(seeker);
+            drop((seeker, pages));
             drop(alive);
         }) {
             Ok(_) => Some(queue),
@@ -153,10 +149,9 @@ impl Seeker {
     }
 
     /// Answers until the adapter is gone.
-    fn serve(&self, queue: &Receiver<Waiting>, device: OwnedFd) {
-        let mut kernel = Kernel::new(device);
+    fn serve(&self, queue: &Receiver<Waiting>, pages: &SharedPages) {
         for Waiting { sought, reply } in queue {
-            let found = contain("lseek", || self.after_writing_back(sought, &mut kernel));
+            let found = contain("lseek", || self.after_writing_back(sought, pages));
             respond(found, reply);
         }
     }
@@ -180,7 +175,7 @@ impl Seeker {
     }
 
     /// Has the kernel write back its pages of each hole that is seen, until one is still there afterwards.
-    fn after_writing_back(&self, sought: Sought, kernel: &mut Kernel) -> Result<u64, Failure> {
+    fn after_writing_back(&self, sought: Sought, pages: &SharedPages) -> Result<u64, Failure> {
         let mut clean = (0, 0);
         for _ in 0..ROUNDS_MAX {
             if self.has_failed() {
@@ -191,7 +186,7 @@ impl Seeker {
             if found.is_certain() || clean.0 <= start && end <= clean.1 {
                 return found.answer();
             }
-            if !kernel.write_back(sought.ino, start, end) {
+            if !pages.write_back(sought.ino, start, end) {
                 break;
             }
             clean = (start, end);
@@ -242,35 +237,6 @@ impl Found {
 
     fn answer(&self) -> Result<u64, Failure> {
         self.place.ok_or_else(|| VaultError::NoData.into())
-    }
-}
-
-/// The way to the kernel's pages.
-struct Kernel {
-    /// `None` where there is no such process, or no longer.
-    pages: Option<Pages>,
-}
-
-impl Kernel {
-    fn new(device: OwnedFd) -> Self {
-        let pages = Pages::start(device).inspect_err(|error| {
-            log::warn!("no process to look for holes, so files seem to have none: {error}");
-        });
-        Kernel { pages: pages.ok() }
-    }
-
-    /// Has the bytes from `start` to `end` been written back?
-    fn write_back(&mut self, ino: u64, start: u64, end: u64) -> bool {
-        let Some(pages) = &mut self.pages else {
-            return false;
-        };
-        pages.write_back(ino, start, end).unwrap_or_else(|error| {
-            log::warn!(
-                "the process that looks for holes is gone, so files seem to have none: {error}"
-            );
-            self.pages = None;
-            false
-        })
     }
 }
 

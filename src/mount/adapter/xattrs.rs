@@ -4,7 +4,7 @@
 
 use fuser::Errno;
 
-use crate::mount::{scrub, status};
+use crate::mount::status;
 use crate::vault::{ROOT_INO, SetAttr, XattrMode};
 
 use super::acl::{self, Acl};
@@ -35,12 +35,7 @@ enum Sort {
 }
 
 impl Adapter {
-    pub(super) fn get_xattr(
-        &self,
-        caller: Caller,
-        ino: u64,
-        name: &[u8],
-    ) -> Result<Vec<u8>, Failure> {
+    pub(super) fn get_xattr(&self, ino: u64, name: &[u8]) -> Result<Vec<u8>, Failure> {
         match self.sort(name)? {
             Sort::Plain if name == LABEL => {
                 let label = absent(self.vault.get_xattr(ino, name), Errno::ENODATA)?;
@@ -48,14 +43,6 @@ impl Adapter {
             }
             Sort::Plain | Sort::Default => Ok(self.vault.get_xattr(ino, name)?),
             Sort::Access => self.access_acl(ino),
-            // It names files, whatever their permissions.
-            Sort::Reserved if ino == ROOT_INO && is_scrub(name) => {
-                if caller.serves() {
-                    Ok(self.scrubber.answer())
-                } else {
-                    Err(Errno::EPERM.into())
-                }
-            }
             Sort::Reserved if ino == ROOT_INO => {
                 let answer = status::answer(name, &self.vault_path, &self.vault);
                 answer.ok_or(Errno::ENODATA.into())
@@ -81,10 +68,6 @@ impl Adapter {
                 Some(acl) => Ok(self.vault.set_xattr(ino, name, &acl.encode(), mode)?),
                 None => self.remove_if_there(ino, name),
             },
-            Sort::Reserved if ino == ROOT_INO && is_scrub(name) && caller.serves() => {
-                let done = self.scrubber.command(value);
-                done.map_err(|errno| Errno::from_i32(errno.raw_os_error()).into())
-            }
             Sort::Reserved => Err(Errno::EPERM.into()),
             Sort::Unknown => Err(Errno::EOPNOTSUPP.into()),
         }
@@ -164,10 +147,6 @@ impl Adapter {
 
 fn parse_acl(value: &[u8]) -> Result<Option<Acl>, Failure> {
     Acl::parse(value).map_err(|_| Errno::EINVAL.into())
-}
-
-fn is_scrub(name: &[u8]) -> bool {
-    name == scrub::SCRUB.as_bytes()
 }
 
 fn sort(name: &[u8]) -> Sort {

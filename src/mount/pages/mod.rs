@@ -1,6 +1,7 @@
-//! Has the kernel write back its pages of a file, by a process of its own.
+//! Asks the kernel for what it may take its time for, by a process of its own: to write back its pages of a file, and to forget
+//! files that nobody uses.
 //!
-//! The notification that asks for that is a write to `/dev/fuse` that waits for the answers to the writes that the kernel then
+//! A notification that asks for that is a write to `/dev/fuse` that waits for the answers to the messages that the kernel then
 //! sends, and nothing interrupts it, not even SIGKILL. A daemon that was killed while one of its threads waited there could not
 //! end: that thread would keep the connection open, and with it all who use the mount would wait for answers that never come.
 //! So the process in [`serve`] waits there. It holds no key and nothing of the vault. When the daemon is gone it answers what the
@@ -8,9 +9,13 @@
 //!
 //! It is this same program, started with [`ARGUMENT`] at the first need; a fork would need memory without keys.
 
+mod notice;
 mod serve;
+mod shared;
 
+pub(super) use notice::NODES_MAX;
 pub use serve::serve;
+pub(super) use shared::SharedPages;
 
 use std::{
     io::{self, Read, Write},
@@ -21,6 +26,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use notice::Notice;
+
 /// What starts this program as that process. Not for people.
 pub const ARGUMENT: &str = "write-back-pages";
 
@@ -28,47 +35,27 @@ pub const ARGUMENT: &str = "write-back-pages";
 const DONE: u8 = 1;
 /// That the kernel would not.
 const REFUSED: u8 = 0;
+/// That the kernel knows no such notification.
+const UNKNOWN: u8 = 2;
 
-/// The bytes of a file from `offset` on.
+/// What the kernel said to a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    ino: u64,
-    offset: i64,
-    len: i64,
-}
-
-impl Range {
-    /// Bytes of one on its way between the processes.
-    const LEN: usize = 24;
-
-    /// `None` where the kernel has no numbers for it.
-    fn new(ino: u64, start: u64, end: u64) -> Option<Range> {
-        Some(Range {
-            ino,
-            offset: i64::try_from(start).ok()?,
-            len: i64::try_from(end.saturating_sub(start)).ok()?,
-        })
-    }
-
-    /// As the kernel has them in its notification, too: `fuse_notify_inval_inode_out` of linux/fuse.h.
-    fn encode(self) -> [u8; Range::LEN] {
-        let mut bytes = [0; Range::LEN];
-        bytes[..8].copy_from_slice(&self.ino.to_ne_bytes());
-        bytes[8..16].copy_from_slice(&self.offset.to_ne_bytes());
-        bytes[16..].copy_from_slice(&self.len.to_ne_bytes());
-        bytes
-    }
+pub(super) enum Said {
+    Done,
+    Refused,
+    /// It is of a later version of the protocol than this kernel's.
+    Unknown,
 }
 
 /// The daemon's end of that process. Dropped, the process ends.
-pub(super) struct Pages {
+struct Pages {
     process: Child,
     stream: UnixStream,
 }
 
 impl Pages {
     /// Starts the process on the connection of `device`, which is closed here.
-    pub fn start(device: OwnedFd) -> io::Result<Pages> {
+    fn start(device: OwnedFd) -> io::Result<Pages> {
         let (stream, theirs) = UnixStream::pair()?;
         // In a group of its own: what the terminal sends is for the daemon alone.
         let process = Command::new("/proc/self/exe")
@@ -81,31 +68,29 @@ impl Pages {
             .stderr(Stdio::null())
             .spawn()?;
         let mut pages = Pages { process, stream };
-        if pages.hear()? {
-            Ok(pages)
-        } else {
-            Err(io::ErrorKind::Unsupported.into())
+        match pages.hear()? {
+            Said::Done => Ok(pages),
+            Said::Refused | Said::Unknown => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// Makes the kernel write back its pages of the bytes from `start` to `end`, forget them, and waits for that; gives whether
-    /// the kernel did. **Never from a reader thread, and never with a lock of the vault**: the kernel waits for the answers to the
-    /// writes that it sends.
+    /// Gives the kernel a notification and waits until that has done what it says.
     ///
     /// # Errors
     /// When the process is gone. It was killed then, since it does not end by itself.
-    pub fn write_back(&mut self, ino: u64, start: u64, end: u64) -> io::Result<bool> {
-        let Some(range) = Range::new(ino, start, end) else {
-            return Ok(false);
-        };
-        self.stream.write_all(&range.encode())?;
+    fn notify(&mut self, notice: &Notice) -> io::Result<Said> {
+        self.stream.write_all(notice.bytes())?;
         self.hear()
     }
 
-    fn hear(&mut self) -> io::Result<bool> {
+    fn hear(&mut self) -> io::Result<Said> {
         let mut said = [REFUSED];
         self.stream.read_exact(&mut said)?;
-        Ok(said == [DONE])
+        Ok(match said {
+            [DONE] => Said::Done,
+            [UNKNOWN] => Said::Unknown,
+            _ => Said::Refused,
+        })
     }
 }
 
@@ -116,26 +101,5 @@ impl Drop for Pages {
         if let Err(error) = self.process.wait() {
             log::debug!("the end of the process for pages cannot be waited for: {error}");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_has_the_bytes_that_the_kernel_wants() {
-        let bytes = Range::new(7, 4096, 8192).unwrap().encode();
-        let numbers: Vec<u64> = bytes
-            .chunks(8)
-            .map(|number| u64::from_ne_bytes(number.try_into().unwrap()))
-            .collect();
-        assert_eq!(numbers, [7, 4096, 4096]);
-    }
-
-    #[test]
-    fn a_range_beyond_all_files_is_none() {
-        assert_eq!(Range::new(7, 1 << 63, u64::MAX), None);
-        assert_eq!(Range::new(7, 0, 1 << 63), None);
     }
 }

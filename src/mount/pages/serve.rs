@@ -1,11 +1,11 @@
-//! The process that has the kernel write back its pages. See the top of [`super`].
+//! The process that waits for the kernel. See the top of [`super`].
 //!
 //! Standard input is `/dev/fuse`, standard output the socket to the daemon. One thread asks the kernel, and may wait there; the
 //! other notices the end of the daemon. Nothing here may keep the daemon's own descriptor: by its end the kernel knows that what the
 //! daemon had in work will not be answered.
 
 use std::{
-    io::{self, IoSlice, Read, Write},
+    io::{self, Read, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -16,20 +16,14 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    io::{Errno, read, retry_on_intr, writev},
+    io::{Errno, read, retry_on_intr, write},
 };
 
-use super::{DONE, REFUSED, Range};
+use super::{
+    DONE, REFUSED, UNKNOWN,
+    notice::{HEADER_LEN, NOTICE_LEN_MAX, header, notice_len},
+};
 use crate::sys;
-
-/// `FUSE_NOTIFY_INVAL_INODE` of linux/fuse.h.
-const WRITE_BACK_AND_FORGET: i32 = 2;
-
-/// Notifications have no number of a message that they answer.
-const UNASKED: u64 = 0;
-
-/// Bytes of `fuse_out_header` of linux/fuse.h.
-const ANSWER_HEADER_LEN: usize = 16;
 
 /// Where `fuse_in_header` of linux/fuse.h has the number of the message.
 const UNIQUE: std::ops::Range<usize> = 8..16;
@@ -56,10 +50,12 @@ pub fn serve() -> io::Result<()> {
             }
         })?;
     stream.write_all(&[DONE])?;
-    let mut range = [0; Range::LEN];
-    while stream.read_exact(&mut range).is_ok() {
-        let said = match write_back(&device, &range) {
-            Ok(()) => DONE,
+    let mut room = vec![0; NOTICE_LEN_MAX];
+    while let Some(notice) = hear(&mut stream, &mut room) {
+        // Waits uninterruptibly until the kernel has done it.
+        let said = match write(&device, notice) {
+            Ok(_) => DONE,
+            Err(Errno::INVAL) => UNKNOWN,
             Err(_) => REFUSED,
         };
         if stream.write_all(&[said]).is_err() {
@@ -69,11 +65,15 @@ pub fn serve() -> io::Result<()> {
     Ok(())
 }
 
-/// Waits uninterruptibly until the kernel has written back.
-fn write_back(device: &OwnedFd, range: &[u8; Range::LEN]) -> io::Result<()> {
-    let header = header(Range::LEN, WRITE_BACK_AND_FORGET, UNASKED);
-    writev(device, &[IoSlice::new(&header), IoSlice::new(range)])?;
-    Ok(())
+/// The next notification; `None` when there is none any more.
+fn hear<'a>(stream: &mut UnixStream, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    let mut header = [0; HEADER_LEN];
+    stream.read_exact(&mut header).ok()?;
+    let notice = room.get_mut(..notice_len(&header)?)?;
+    let (start, body) = notice.split_at_mut(HEADER_LEN);
+    start.copy_from_slice(&header);
+    stream.read_exact(body).ok()?;
+    Some(notice)
 }
 
 /// Waits for the end of the daemon; whether it could be waited for.
@@ -106,16 +106,6 @@ fn write_refusal(device: &OwnedFd, message: &[u8]) -> io::Result<()> {
         .ok_or(io::ErrorKind::InvalidData)?;
     let refusal = -Errno::IO.raw_os_error();
     let answer = header(0, refusal, u64::from_ne_bytes(unique));
-    rustix::io::write(device, &answer)?;
+    write(device, &answer)?;
     Ok(())
-}
-
-/// `fuse_out_header` of linux/fuse.h: the whole length, an error or what is notified of, the message that is answered.
-fn header(body_len: usize, code: i32, unique: u64) -> [u8; ANSWER_HEADER_LEN] {
-    let len = u32::try_from(ANSWER_HEADER_LEN + body_len).unwrap_or(u32::MAX);
-    let mut bytes = [0; ANSWER_HEADER_LEN];
-    bytes[..4].copy_from_slice(&len.to_ne_bytes());
-    bytes[4..8].copy_from_slice(&code.to_ne_bytes());
-    bytes[8..].copy_from_slice(&unique.to_ne_bytes());
-    bytes
 }

@@ -29,7 +29,7 @@ use rustix::{
 
 use super::{
     Blob, HeldLock, Lock, OBJECT_LEN_MAX, ObjectPath, Space, Store, StoreError,
-    path::TEMPORARY_PREFIX, patiently,
+    path::TEMPORARY_PREFIX, patiently, raw,
 };
 use blob::{DirectoryBlob, write_all};
 use resolve::{Parent, Resolver};
@@ -37,6 +37,7 @@ use temporary::{create_temporary, temporary_name};
 
 mod blob;
 mod holder;
+mod longest;
 mod remove_tree;
 mod resolve;
 mod temporary;
@@ -101,13 +102,15 @@ impl DirectoryStore {
 
     fn open_at(&self, path: &ObjectPath, flags: OFlags) -> io::Result<OwnedFd> {
         self.resolver
-            .open(self.root.as_fd(), path.as_str(), flags, OBJECT_MODE)
+            .open(self.root.as_fd(), &path.stored(), flags, OBJECT_MODE)
     }
 
     /// The directory that `path` lies in, and its name there, for the calls that take a name.
-    fn parent_of<'a>(&'a self, path: &'a ObjectPath) -> io::Result<(Parent<'a>, &'a str)> {
-        let (parent, name) = path.split();
-        Ok((self.resolver.parent(self.root.as_fd(), parent)?, name))
+    fn parent_of(&self, path: &ObjectPath) -> io::Result<(Parent<'_>, Vec<u8>)> {
+        let path = path.stored();
+        let (parent, name) = resolve::split(&path);
+        let parent = self.resolver.parent(self.root.as_fd(), parent)?;
+        Ok((parent, name.to_vec()))
     }
 
     fn read_whole(&self, path: &ObjectPath) -> io::Result<Vec<u8>> {
@@ -140,7 +143,8 @@ impl DirectoryStore {
     }
 
     fn replace_whole(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()> {
-        let (parent, name) = path.split();
+        let path = path.stored();
+        let (parent, name) = resolve::split(&path);
         let parent =
             self.resolver
                 .open(self.root.as_fd(), parent, OPEN_DIRECTORY, Mode::empty())?;
@@ -159,16 +163,16 @@ impl DirectoryStore {
     /// Makes a directory whose parent is there.
     fn make_one(&self, path: &ObjectPath) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
-        match retry_on_intr(|| fs::mkdirat(&parent, name, DIRECTORY_MODE)) {
-            Ok(()) => self.lift_umask(&parent, name),
+        match retry_on_intr(|| fs::mkdirat(&parent, &*name, DIRECTORY_MODE)) {
+            Ok(()) => self.lift_umask(&parent, &name),
             // It may be something else than a directory.
-            Err(Errno::EXIST) => self.resolver.parent(parent.as_fd(), name).map(drop),
+            Err(Errno::EXIST) => self.resolver.parent(parent.as_fd(), &name).map(drop),
             Err(errno) => Err(errno),
         }
     }
 
     /// Gives a new directory the mode it was to have, if the umask took the owner's rights.
-    fn lift_umask(&self, parent: &Parent<'_>, name: &str) -> io::Result<()> {
+    fn lift_umask(&self, parent: &Parent<'_>, name: &[u8]) -> io::Result<()> {
         let stat = retry_on_intr(|| fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW))?;
         if Mode::from_raw_mode(stat.st_mode).contains(DIRECTORY_MODE) {
             return Ok(());
@@ -256,7 +260,7 @@ impl Store for DirectoryStore {
     fn remove(&self, path: &ObjectPath) -> Result<(), StoreError> {
         path.refuse_root()?;
         let removed = self.parent_of(path).and_then(|(parent, name)| {
-            retry_on_intr(|| fs::unlinkat(&parent, name, AtFlags::empty()))
+            retry_on_intr(|| fs::unlinkat(&parent, &*name, AtFlags::empty()))
         });
         missing_is_done(removed).map_err(|errno| StoreError::from_errno("remove", path, errno))
     }
@@ -268,13 +272,15 @@ impl Store for DirectoryStore {
             .parent_of(to)
             .map_err(|errno| StoreError::from_errno("rename to", to, errno))?;
         let renamed = self.parent_of(from).and_then(|(from_parent, from_name)| {
-            retry_on_intr(|| fs::renameat(&from_parent, from_name, &to_parent, to_name))
+            retry_on_intr(|| fs::renameat(&from_parent, &*from_name, &to_parent, &*to_name))
         });
         match renamed {
             // Whatever it is that was moved.
             Err(Errno::NOENT)
-                if retry_on_intr(|| fs::statat(&to_parent, to_name, AtFlags::SYMLINK_NOFOLLOW))
-                    .is_ok() =>
+                if retry_on_intr(|| {
+                    fs::statat(&to_parent, &*to_name, AtFlags::SYMLINK_NOFOLLOW)
+                })
+                .is_ok() =>
             {
                 Ok(())
             }
@@ -293,7 +299,7 @@ impl Store for DirectoryStore {
     fn remove_dir(&self, path: &ObjectPath) -> Result<(), StoreError> {
         path.refuse_root()?;
         let removed = self.parent_of(path).and_then(|(parent, name)| {
-            remove_tree::remove_tree(self.resolver, parent.as_fd(), name)
+            remove_tree::remove_tree(self.resolver, parent.as_fd(), &name)
         });
         missing_is_done(removed)
             .map_err(|errno| StoreError::from_errno("remove directory", path, errno))
@@ -304,7 +310,7 @@ impl Store for DirectoryStore {
             .and_then(|directory| list_names(&directory))
             .map(|mut names| {
                 names.retain(|name| !name.starts_with(TEMPORARY_PREFIX.as_bytes()));
-                names
+                names.into_iter().map(raw::escaped).collect()
             })
             .map_err(|errno| StoreError::from_errno("list", path, errno))
     }
@@ -339,6 +345,11 @@ impl Store for DirectoryStore {
         limit.map_or(usize::MAX, |limit| {
             usize::try_from(limit / 2).unwrap_or(usize::MAX)
         })
+    }
+
+    fn holds(&self, len: u64) -> Result<bool, StoreError> {
+        longest::holds(&self.root, len)
+            .map_err(|errno| StoreError::from_errno("try a length in", &ObjectPath::root(), errno))
     }
 
     fn space(&self) -> Result<Space, StoreError> {

@@ -18,7 +18,7 @@ use super::{OPEN_DIRECTORY, list_names, resolve::Resolver, temporary_name};
 pub(super) fn remove_tree(
     resolver: Resolver,
     parent: BorrowedFd<'_>,
-    name: &str,
+    name: &[u8],
 ) -> io::Result<()> {
     let top = resolver.open(parent, name, OPEN_DIRECTORY, Mode::empty())?;
     loop {
@@ -33,7 +33,7 @@ pub(super) fn remove_tree(
 /// Removes all that lies in `top`; the directories that lay in directories lie in `top` afterwards.
 fn sweep(resolver: Resolver, top: &OwnedFd) -> io::Result<()> {
     // A new descriptor: the one at hand has been read to its end after the first time.
-    let listed = resolver.open(top.as_fd(), "", OPEN_DIRECTORY, Mode::empty())?;
+    let listed = resolver.open(top.as_fd(), b"", OPEN_DIRECTORY, Mode::empty())?;
     for name in list_names(&listed)? {
         remove_one(top, &name, || {
             let directory = resolver.open_name(top.as_fd(), &name, OPEN_DIRECTORY)?;

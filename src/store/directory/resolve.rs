@@ -57,11 +57,11 @@ impl Resolver {
     pub(super) fn open(
         self,
         directory: BorrowedFd<'_>,
-        path: &str,
+        path: &[u8],
         flags: OFlags,
         mode: Mode,
     ) -> io::Result<OwnedFd> {
-        let path = if path.is_empty() { "." } else { path };
+        let path = if path.is_empty() { b"." } else { path };
         let mode = if flags.contains(OFlags::CREATE) {
             mode
         } else {
@@ -93,7 +93,7 @@ impl Resolver {
     pub(super) fn parent<'a>(
         self,
         directory: BorrowedFd<'a>,
-        path: &str,
+        path: &[u8],
     ) -> io::Result<Parent<'a>> {
         if path.is_empty() {
             return Ok(Parent::Root(directory));
@@ -103,17 +103,24 @@ impl Resolver {
     }
 }
 
+/// The directory that something lies in (empty at the top), and its name.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
 fn open_by_steps(
     directory: BorrowedFd<'_>,
-    path: &str,
+    path: &[u8],
     flags: OFlags,
     mode: Mode,
 ) -> io::Result<OwnedFd> {
-    let (way, name) = path
-        .rsplit_once('/')
-        .map_or((None, path), |(way, name)| (Some(way), name));
+    let (way, name) = split(path);
     let mut at = Parent::Root(directory);
-    for step in way.into_iter().flat_map(|way| way.split('/')) {
+    let steps = way.split(|byte| *byte == b'/');
+    for step in steps.filter(|step| !step.is_empty()) {
         at = Parent::Below(retry_on_intr(|| {
             fs::openat(&at, step, STAND | OFlags::NOFOLLOW, Mode::empty())
         })?);
@@ -147,7 +154,7 @@ mod tests {
                 "{resolver:?}"
             );
             assert!(
-                resolver.parent(root.as_fd(), "link").is_err(),
+                resolver.parent(root.as_fd(), b"link").is_err(),
                 "{resolver:?}"
             );
         }
@@ -156,8 +163,9 @@ mod tests {
     #[test]
     fn what_is_mounted_inside_is_not_entered() {
         let root = std::fs::File::open("/").unwrap();
-        let open = |path| Resolver::Kernel.open(root.as_fd(), path, OFlags::RDONLY, Mode::empty());
-        assert_eq!(open("proc/version").err(), Some(Errno::XDEV));
-        assert_eq!(open("proc").err(), Some(Errno::XDEV));
+        let open =
+            |path: &[u8]| Resolver::Kernel.open(root.as_fd(), path, OFlags::RDONLY, Mode::empty());
+        assert_eq!(open(b"proc/version").err(), Some(Errno::XDEV));
+        assert_eq!(open(b"proc").err(), Some(Errno::XDEV));
     }
 }

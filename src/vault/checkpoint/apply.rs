@@ -232,9 +232,12 @@ impl Core {
         if let NodeContent::File(file) = &mut state.content
             && file.unlogged.is_empty()
             && let FileBody::Inline(content @ Some(_)) = &mut file.body
-            && let Some(content) = content.take()
         {
-            self.keep_content(node.ino, content);
+            match content.take() {
+                Some(content) if file.size > 0 => self.keep_content(node.ino, content),
+                // Nothing to be read again.
+                _ => file.body = FileBody::empty(),
+            }
         }
     }
 }

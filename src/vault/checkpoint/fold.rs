@@ -12,7 +12,7 @@ use crate::{
         payload_path,
     },
     journal::RedoWriter,
-    store::ObjectPath,
+    store::{ObjectPath, StoreError},
     vault::{
         core::Core,
         error::{Result, VaultError},
@@ -143,14 +143,17 @@ impl Core {
         }
         let path = payload_path(&payload.id);
         let is_missing = match payload.birth {
-            Birth::Placed => !self.store.exists(&path)?,
+            Birth::Placed => match self.store.open(&path, false) {
+                Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }) => true,
+                opened => opened.map(|_| false)?,
+            },
             Birth::Unborn => node.index.names_chunks(),
             Birth::New | Birth::Placing => false,
         };
         if is_missing {
             return Err(VaultError::Damaged {
                 object: path.as_str().to_owned(),
-                what: "it is missing, and the journal has changes of it",
+                what: "it is missing, or something else, and the journal has changes of it",
             });
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
         core::Core,
         error::Result,
         file::{index::Index, overlay::Patch, stored_bytes},
-        unstored::Unfolded,
+        unstored::{Unfolded, surely},
     },
 };
 use std::{
@@ -209,10 +209,10 @@ impl Core {
         if patch.covers(len) {
             // Nothing else will be seen of it.
         } else if old.present {
-            match self.read_base(snap, payload, chunk, &old, plain) {
+            match surely(|| self.read_base(snap, payload, chunk, &old, plain)) {
                 Ok(()) => {}
                 // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
-                Err(error) if error.is_damage() => {
+                Err(error) if self.unstored.takes(&error, patch, segment) => {
                     let unfolded = Unfolded {
                         node: &snap.node,
                         links: &snap.links,

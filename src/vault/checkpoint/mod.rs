@@ -26,6 +26,7 @@ use super::{
     core::Core,
     error::{Result, VaultError},
 };
+use crate::format::new_payload_dir;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
@@ -103,10 +104,8 @@ impl Core {
         };
         let segment = snapshot.segment;
         self.storing.store(len, Relaxed);
-        let done = self.store_all(&mut snapshot).and_then(|plan| {
-            self.keep_unstored(segment);
-            Ok((plan, self.journal.finish(segment)?))
-        });
+        let stored = self.store_all(&mut snapshot);
+        let done = stored.and_then(|plan| Ok((plan, self.journal.finish(segment)?)));
         self.journal.reserve().end();
         self.storing.store(0, Relaxed);
         let (plan, ()) = done?;
@@ -124,6 +123,13 @@ impl Core {
         plan.each_op(&mut |op| redo.add(op).map_err(VaultError::from))?;
         // What the old segment claims in payloads must be there when it is gone.
         self.journal.flush()?;
+        // A write under way may have made an object and claimed nothing of it yet: then nothing in the log asks for its name,
+        // which the redo file moves.
+        if snapshot.has_new_payloads() {
+            self.store.sync_dir(&new_payload_dir())?;
+        }
+        // Once the redo file is closed the next mount takes the segment for done.
+        self.keep_unstored(snapshot.segment)?;
         let redo = redo.commit()?;
         self.apply(snapshot, &plan, &redo)?;
         self.store.sync()?;

@@ -12,7 +12,7 @@ use crate::{
         },
         node::{Node, NodeContent, NodeState},
         types::ROOT_INO,
-        unstored::Unfolded,
+        unstored::{Unfolded, surely},
     },
 };
 use std::{
@@ -103,6 +103,14 @@ pub(super) struct ChildSnap {
 }
 
 impl Snapshot {
+    /// Are there payloads that are going to be moved to their own places?
+    pub(super) fn has_new_payloads(&self) -> bool {
+        self.nodes.iter().any(|snap| match &snap.content {
+            ContentSnap::Payload { payload, .. } => payload.birth == Birth::New,
+            _ => false,
+        })
+    }
+
     /// All patches are sealed: from here on each is in memory until it is stored, and no longer.
     pub(super) fn forget_patches(&mut self) {
         for snap in &mut self.nodes {
@@ -117,7 +125,7 @@ impl Core {
     /// Switches the log and notes what changed; `None` when nothing did. Where there is no space for the next segment,
     /// nothing has happened.
     pub(super) fn take_snapshot(&self) -> Result<Option<Snapshot>> {
-        let gate = self.gate.write();
+        let gate = self.gate_alone();
         self.settle_all(&gate)?;
         let unchanged = self.dirty.lock().is_empty()
             && self.dead.lock().is_empty()
@@ -221,8 +229,8 @@ impl Core {
             key: Arc::clone(key),
             attrs: *attrs,
             xattrs,
-            links: links.clone(),
-            description: description.clone(),
+            links: links.to_vec(),
+            description: description.to_vec(),
             origins,
             bound,
             generation: *generation,
@@ -294,16 +302,16 @@ impl Core {
         };
         let mut patches: Vec<(u64, Arc<Patch>)> = Vec::new();
         for (chunk, patch) in payload.overlay.chunks() {
-            match self.with_source(node.id, key, payload, |source| {
-                payload
-                    .slots
-                    .map()
-                    .index
-                    .touch_chunk(source, chunk, segment)
-            }) {
+            let touch = || {
+                self.with_source(node.id, key, payload, |source| {
+                    let index = &mut payload.slots.map().index;
+                    index.touch_chunk(source, chunk, segment)
+                })
+            };
+            match surely(touch) {
                 Ok(()) => patches.push((chunk, Arc::clone(patch))),
                 // Found damaged after the write was accepted.
-                Err(error) if error.is_damage() => {
+                Err(error) if self.unstored.takes(&error, patch, segment) => {
                     let unfolded = Unfolded {
                         node,
                         links,

@@ -4,12 +4,12 @@ use crate::{
     crypto::Aead,
     format::{FileId, IndexBlock, IndexEntry, PayloadId, VaultId, index_path},
     store::{Blob, ObjectPath, Store, StoreError},
-    vault::{
-        VaultError,
-        error::{Result, in_object},
-    },
+    vault::error::{Result, in_object, unopened},
 };
 use std::sync::Arc;
+
+/// What is said of an index that is not there.
+const MISSING: &str = "the index is missing";
 
 /// See [`IndexSource::kept`].
 pub type KeptIndex<'a> = dyn Fn() -> std::result::Result<Arc<OpenIndex>, StoreError> + 'a;
@@ -45,7 +45,7 @@ impl IndexSource<'_> {
         let Some(kept) = self.kept else {
             return self.block_at(&path, level, number, entry);
         };
-        let open = kept().map_err(|error| unopened(&path, error))?;
+        let open = kept().map_err(|error| unopened(&path, MISSING, error))?;
         self.block_in(&*open.blob, &open.aead, &path, (level, number), entry)
     }
 
@@ -61,7 +61,7 @@ impl IndexSource<'_> {
         entry: &IndexEntry,
     ) -> Result<IndexBlock> {
         let opened = self.store.open(path, false);
-        let blob = opened.map_err(|error| unopened(path, error))?;
+        let blob = opened.map_err(|error| unopened(path, MISSING, error))?;
         self.block_in(&*blob, &(self.aead)(), path, (level, number), entry)
     }
 
@@ -87,15 +87,5 @@ impl IndexSource<'_> {
             number,
         );
         in_object(path.as_str(), block)
-    }
-}
-
-fn unopened(path: &ObjectPath, error: StoreError) -> VaultError {
-    match error {
-        StoreError::NotFound(_) => VaultError::Damaged {
-            object: path.as_str().to_owned(),
-            what: "the index is missing",
-        },
-        other => other.into(),
     }
 }

@@ -14,9 +14,11 @@ pub(super) mod index_snapshot;
 pub(super) mod index_source;
 #[cfg(test)]
 mod index_tests;
+mod longest;
 mod open;
 mod orphan;
 pub(super) mod overlay;
+mod pieces;
 mod punch;
 pub(super) mod ranges;
 mod read;
@@ -31,6 +33,7 @@ mod unlogged;
 mod write;
 
 pub(super) use blocks::IndexBlocks;
+pub(super) use longest::SURELY_HELD;
 pub(super) use open::OpenBlobs;
 pub(super) use straight::stored_bytes;
 pub(super) use unlogged::Unlogged;
@@ -44,10 +47,13 @@ use crate::{
     format::{ChunkSize, Origin, PayloadId},
     vault::keyring,
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock, OnceLock},
+};
 
 /// Content up to this length lies in the guard. Most source files are shorter, and a guard with it still takes one read; 4
-/// and 16 KiB made no difference on trees of source files (docs/performance.md, Choices).
+/// KiB read longer ones slower, 16 KiB write all of them slower (docs/choices.md).
 pub(super) const INLINE_MAX: u64 = 8192;
 /// Longest file, in bytes: what a signed 64-bit offset can name, in whole chunks of any size.
 pub const FILE_LEN_MAX: u64 = (1 << 62) - 1;
@@ -84,12 +90,26 @@ pub(super) enum FileBody {
 
 /// A payload and what is laid over it.
 pub(super) struct Payload {
+    pub shared: Arc<Shared>,
+    pub birth: Birth,
+    pub overlay: Overlay,
+}
+
+/// What stays the same of a payload, or has locks of its own: whoever reads or writes frames takes it along, and leaves the
+/// state of the file to others meanwhile.
+pub(super) struct Shared {
     pub id: PayloadId,
     pub blobs: Arc<OpenBlobs>,
-    pub birth: Birth,
     pub codec: LazyCodec,
     pub slots: Arc<Slots>,
-    pub overlay: Overlay,
+}
+
+impl Deref for Payload {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 /// A payload's codec, made when it is first needed: its key schedule is long, and most files are only listed.
@@ -147,15 +167,29 @@ pub(super) enum Birth {
     Placed,
 }
 
+/// Of most files; they share them.
+pub(super) fn no_origins() -> Origins {
+    static NONE: LazyLock<Origins> = LazyLock::new(Origins::default);
+    Arc::clone(&NONE)
+}
+
+impl FileBody {
+    /// No content. All who have none share it until they write.
+    pub fn empty() -> FileBody {
+        static NONE: LazyLock<Arc<Vec<u8>>> = LazyLock::new(Arc::default);
+        FileBody::Inline(Some(Arc::clone(&NONE)))
+    }
+}
+
 impl FileData {
     pub fn new(chunk: ChunkSize, compress: bool) -> FileData {
         FileData {
             size: 0,
             chunk,
             compress,
-            origins: Arc::default(),
+            origins: no_origins(),
             bound: false,
-            body: FileBody::Inline(Some(Arc::default())),
+            body: FileBody::empty(),
             unlogged: Unlogged::default(),
             listed: false,
         }
@@ -173,7 +207,7 @@ impl FileData {
 
     /// Under another file key nothing was sealed as anything else.
     pub fn forget_origins(&mut self) {
-        (self.origins, self.bound) = (Arc::default(), false);
+        (self.origins, self.bound) = (no_origins(), false);
     }
 
     pub fn payload_mut(&mut self) -> Option<&mut Payload> {

@@ -1,11 +1,14 @@
 //! The stored objects of payloads and their indexes, kept open for the next read; those that were opened first are closed
 //! when there are many.
-use super::{Birth, Payload, index_source::IndexSource};
+use super::{Birth, Payload, Shared, index_source::IndexSource};
 use crate::{
     crypto::{Aead, FileKey},
     format::{FileId, index_path, new_payload_path, payload_path},
     store::{Blob, StoreError},
-    vault::{core::Core, error::Result},
+    vault::{
+        core::Core,
+        error::{Result, unopened},
+    },
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,6 +17,9 @@ use std::sync::Arc;
 const OPEN_BLOBS_MAX: usize = 256;
 /// Of what the store lets us keep open, the part for those that wait for a sync (`journal/commit.rs`) and others.
 const OTHERS_SHARE: usize = 2;
+
+/// What is said of a payload that is not there.
+pub(super) const MISSING: &str = "the payload is missing";
 
 /// What is open of a payload. The vault's list refers to it weakly: it must not keep the object of a payload that is gone
 /// from being removed.
@@ -45,7 +51,7 @@ impl Core {
         &self,
         file: FileId,
         key: &FileKey,
-        payload: &Payload,
+        payload: &Shared,
         use_it: impl FnOnce(&IndexSource<'_>) -> T,
     ) -> T {
         let aead = || key.index_aead(self.keys.suite);
@@ -64,7 +70,7 @@ impl Core {
     fn open_index(
         &self,
         key: &FileKey,
-        payload: &Payload,
+        payload: &Shared,
     ) -> std::result::Result<Arc<OpenIndex>, StoreError> {
         let mut open = payload.blobs.index.lock();
         if let Some(open) = &*open {
@@ -94,7 +100,7 @@ impl Core {
         let opened = match self.store.open(&path, false) {
             Ok(opened) => opened,
             Err(StoreError::NotFound(_)) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(unopened(&path, MISSING, error)),
         };
         *blob = Some(Arc::clone(&opened));
         drop(blob);

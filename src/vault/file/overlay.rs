@@ -148,6 +148,28 @@ impl Patch {
         matches!(&self.spans[..], [span] if span.start == 0 && span.bytes.len() >= len)
     }
 
+    /// Does it, together with `more` of its bytes, cover a chunk of this length?
+    pub fn covers_with(&self, more: Range<usize>, len: usize) -> bool {
+        let mut until = 0;
+        let mut more = Some(more);
+        for span in &self.spans {
+            if let Some(more) = more.take_if(|more| more.start <= span.start.max(until)) {
+                if more.start > until {
+                    return until >= len;
+                }
+                until = until.max(more.end);
+            }
+            if span.start > until {
+                return until >= len;
+            }
+            until = until.max(span.end());
+        }
+        match more {
+            Some(more) if more.start <= until => until.max(more.end) >= len,
+            _ => until >= len,
+        }
+    }
+
     /// From its first byte to its last.
     pub fn extent(&self) -> Range<usize> {
         let start = self.spans.first().map_or(0, |span| span.start);
@@ -201,6 +223,13 @@ mod tests {
                     patch.apply(from, &mut target);
                     let expected: Vec<u8> = model[from..from + 40].iter().map(|byte| byte.unwrap_or(0)).collect();
                     prop_assert_eq!(target.to_vec(), expected);
+                }
+                for (start, len) in [(0, 1), (0, 30), (5, 50), (20, 60), (40, 20), (79, 1)] {
+                    let there = |at: usize| model[at].is_some() || (start..start + len).contains(&at);
+                    for whole in [10, 40, 80] {
+                        let covered = (0..whole).all(there);
+                        prop_assert_eq!(patch.covers_with(start..start + len, whole), covered);
+                    }
                 }
             }
             overlay.remove(3);

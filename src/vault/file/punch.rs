@@ -31,7 +31,7 @@ impl Core {
         if len == 0 {
             return Err(VaultError::Invalid("a range of no bytes"));
         }
-        let _change = self.change_alone(Room::Usual)?;
+        let _change = self.change_alone(Room::Usual, node)?;
         // Memory changes before the log does: what the log will need is set aside first.
         let promised = super::RECORDS_COST;
         self.journal.promise(promised)?;

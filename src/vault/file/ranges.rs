@@ -6,6 +6,10 @@ use std::{collections::BTreeMap, ops::Range};
 pub(in crate::vault) struct Ranges(BTreeMap<u64, u64>);
 
 impl Ranges {
+    pub const fn new() -> Ranges {
+        Ranges(BTreeMap::new())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

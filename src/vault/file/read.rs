@@ -1,9 +1,8 @@
 //! Reading a file.
-use super::{FileBody, FileData, Payload};
+use super::{FileBody, Payload, Shared, open::MISSING, overlay::Patch};
 use crate::{
     codec::ChunkCodec,
-    crypto::FileKey,
-    format::{IndexEntry, payload_path},
+    format::{ChunkSize, IndexEntry, payload_path},
     store::Blob,
     vault::{
         VaultError,
@@ -14,6 +13,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
+    ops::Range,
     sync::Arc,
 };
 
@@ -27,32 +27,67 @@ thread_local! {
     static ENTRIES: Cell<Vec<IndexEntry>> = const { Cell::new(Vec::new()) };
 }
 
+/// What of a file one read needs, as it was at one moment: the frames are read and opened without its state.
+enum View {
+    /// Nothing is to be read.
+    Empty,
+    Inline(Arc<Vec<u8>>),
+    Payload {
+        payload: Arc<Shared>,
+        blob: Result<Option<Arc<dyn Blob>>>,
+        patches: Vec<(u64, Arc<Patch>)>,
+    },
+}
+
 impl Core {
     /// Fills `into` from `offset` on; gives the count, which is short only at the end of the file.
     pub fn read(&self, node: &Arc<Node>, offset: u64, into: &mut [u8]) -> Result<usize> {
-        let state = node.state.read();
-        let file = state.file()?;
-        let left = file.size.saturating_sub(offset);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(into.len());
+        let _unchanged = node.io.read();
+        self.read_unchanged(node, offset, into)
+    }
+
+    /// The same for who keeps the file from being changed.
+    pub fn read_unchanged(&self, node: &Node, offset: u64, into: &mut [u8]) -> Result<usize> {
+        let (len, view) = self.view(node, offset, into.len())?;
         let into = &mut into[..len];
-        match &file.body {
-            _ if len == 0 => {}
-            FileBody::Inline(content) => {
-                let content = match content {
-                    Some(content) => Arc::clone(content),
-                    None => self.inline_content(node, &state)?,
-                };
+        match view {
+            View::Empty => {}
+            View::Inline(content) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
                 let bytes = content.get(from..).unwrap_or_default();
                 let stored = bytes.len().min(len);
                 into[..stored].copy_from_slice(&bytes[..stored]);
                 into[stored..].fill(0);
             }
-            FileBody::Payload(payload) => {
-                self.read_payload(node, &state.key, file, payload, offset, into)?;
+            View::Payload {
+                payload,
+                blob,
+                patches,
+            } => {
+                self.read_payload(node, &payload, blob, offset, into)?;
+                lay_over(payload.codec.chunk, &patches, offset, into);
             }
         }
         Ok(len)
+    }
+
+    /// How much there is from `offset` on, at most `len`, and where.
+    fn view(&self, node: &Node, offset: u64, len: usize) -> Result<(usize, View)> {
+        let state = node.state.read();
+        let file = state.file()?;
+        let left = file.size.saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(len);
+        let view = match &file.body {
+            _ if len == 0 => View::Empty,
+            FileBody::Inline(Some(content)) => View::Inline(Arc::clone(content)),
+            FileBody::Inline(None) => View::Inline(self.inline_content(node, &state)?),
+            FileBody::Payload(payload) => View::Payload {
+                payload: Arc::clone(&payload.shared),
+                blob: self.payload_blob(payload),
+                patches: patches(file.chunk, payload, offset..offset + len as u64),
+            },
+        };
+        Ok((len, view))
     }
 
     /// Inline content that is not with its node: from the cache, or from the guard.
@@ -68,39 +103,44 @@ impl Core {
     fn read_payload(
         &self,
         node: &Node,
-        key: &FileKey,
-        file: &FileData,
-        payload: &Payload,
+        payload: &Shared,
+        blob: Result<Option<Arc<dyn Blob>>>,
         offset: u64,
         into: &mut [u8],
     ) -> Result<()> {
+        let codec = &payload.codec;
+        let chunk = codec.chunk;
         let (first, last) = (
-            file.chunk.chunk_of(offset),
-            file.chunk.chunk_of(offset + into.len() as u64 - 1),
+            chunk.chunk_of(offset),
+            chunk.chunk_of(offset + into.len() as u64 - 1),
         );
         let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
         let _unchanged = payload.slots.frames.read();
         let mut entries = ENTRIES.take();
         entries.clear();
-        self.with_source(node.id, key, payload, |source| {
+        self.with_source(node.id, &codec.key, payload, |source| {
             let mut map = payload.slots.map();
             map.index.each(source, first, count, &mut |_, entry| {
                 entries.push(entry);
                 true
             })
         })?;
-        let skip = file.chunk.within(offset);
-        if skip == 0 && into.len() == count * file.chunk.len() {
-            self.open_chunks(node, payload, first, &entries, into)?;
+        if entries.iter().any(|entry| entry.present) {
+            let blob = sure(blob?, payload)?;
+            let skip = chunk.within(offset);
+            if skip == 0 && into.len() == count * chunk.len() {
+                self.open_from(node, &*blob, codec.get(), first, &entries, into)?;
+            } else {
+                CHUNKS.with_borrow_mut(|chunks| {
+                    let whole = grown(chunks, count * chunk.len());
+                    self.open_from(node, &*blob, codec.get(), first, &entries, whole)?;
+                    into.copy_from_slice(&whole[skip..skip + into.len()]);
+                    Ok::<_, VaultError>(())
+                })?;
+            }
         } else {
-            CHUNKS.with_borrow_mut(|chunks| {
-                let whole = grown(chunks, count * file.chunk.len());
-                self.open_chunks(node, payload, first, &entries, whole)?;
-                into.copy_from_slice(&whole[skip..skip + into.len()]);
-                Ok::<_, VaultError>(())
-            })?;
+            into.fill(0);
         }
-        lay_over(file, payload, offset, into);
         ENTRIES.set(entries);
         Ok(())
     }
@@ -153,12 +193,15 @@ impl Core {
 
     /// The payload's object.
     pub fn sure_blob(&self, payload: &Payload) -> Result<Arc<dyn Blob>> {
-        self.payload_blob(payload)?
-            .ok_or_else(|| VaultError::Damaged {
-                object: payload_path(&payload.id).as_str().to_owned(),
-                what: "the payload is missing",
-            })
+        sure(self.payload_blob(payload)?, payload)
     }
+}
+
+fn sure(blob: Option<Arc<dyn Blob>>, payload: &Shared) -> Result<Arc<dyn Blob>> {
+    blob.ok_or_else(|| VaultError::Damaged {
+        object: payload_path(&payload.id).as_str().to_owned(),
+        what: MISSING,
+    })
 }
 
 /// The first `len` bytes of a buffer that never shrinks, so that growing again after a short read clears nothing.
@@ -169,21 +212,26 @@ fn grown(buffer: &mut Vec<u8>, len: usize) -> &mut [u8] {
     &mut buffer[..len]
 }
 
-/// Lays the patches over bytes read from `offset` on.
-fn lay_over(file: &FileData, payload: &Payload, offset: u64, into: &mut [u8]) {
+/// The patches that bytes of the file are under.
+fn patches(size: ChunkSize, payload: &Payload, bytes: Range<u64>) -> Vec<(u64, Arc<Patch>)> {
     if payload.overlay.is_empty() {
-        return;
+        return Vec::new();
     }
+    let chunks = size.chunk_of(bytes.start)..size.chunk_of(bytes.end - 1) + 1;
+    let patches = payload.overlay.range(chunks);
+    patches
+        .map(|(chunk, patch)| (chunk, Arc::clone(patch)))
+        .collect()
+}
+
+/// Lays patches over bytes read from `offset` on.
+fn lay_over(size: ChunkSize, patches: &[(u64, Arc<Patch>)], offset: u64, into: &mut [u8]) {
     let end = offset + into.len() as u64;
-    let chunks = file.chunk.chunk_of(offset)..file.chunk.chunk_of(end - 1) + 1;
-    for (chunk, patch) in payload.overlay.range(chunks) {
-        let start = chunk * file.chunk.len() as u64;
-        let (from, until) = (
-            start.max(offset),
-            (start + file.chunk.len() as u64).min(end),
-        );
+    for (chunk, patch) in patches {
+        let start = chunk * size.len() as u64;
+        let (from, until) = (start.max(offset), (start + size.len() as u64).min(end));
         let target = usize::try_from(from - offset).unwrap_or(usize::MAX)
             ..usize::try_from(until - offset).unwrap_or(usize::MAX);
-        patch.apply(file.chunk.within(from), &mut into[target]);
+        patch.apply(size.within(from), &mut into[target]);
     }
 }

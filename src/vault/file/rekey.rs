@@ -31,7 +31,7 @@ impl Core {
     /// # Errors
     /// `KeyUsedUp` when the file is too long for it, or no entry leads to it; what the store says.
     pub fn renew_key(&self, node: &Arc<Node>, anyway: bool) -> Result<()> {
-        let _change = self.change_alone(Room::Usual)?;
+        let _change = self.change_alone(Room::Usual, node)?;
         let (body, inline) = {
             let state = node.state.read();
             let file = state.file()?;
@@ -85,14 +85,14 @@ impl Core {
             first = chunk.chunk_of(next);
             let count = RUN_LEN.min(whole - first);
             plain.resize(usize::try_from(count * len).unwrap_or(0), 0);
-            self.read(node, first * len, &mut plain)?;
+            self.read_unchanged(node, first * len, &mut plain)?;
             let record = self.reseal(node, key, file, first, &plain)?;
             records.push(record);
             first += count;
         }
         plain.resize(chunk.within(size), 0);
         if !plain.is_empty() {
-            self.read(node, whole * len, &mut plain)?;
+            self.read_unchanged(node, whole * len, &mut plain)?;
             self.charge_chunk(chunk);
             file.patch(whole * len, &plain, segment);
             records.push(Record::Write {
@@ -110,7 +110,7 @@ impl Core {
         if from >= end {
             return Ok(None);
         }
-        match self.seek(node, from, Whence::Data) {
+        match self.seek_unchanged(node, from, Whence::Data) {
             Ok(at) => Ok(Some(at).filter(|at| *at < end)),
             Err(VaultError::NoData) => Ok(None),
             Err(error) => Err(error),

@@ -6,7 +6,7 @@
 //! content of one moment reads none of a later one. Nor can they put another frame in the place of one whose key they have: the
 //! index is bound to all bytes of it (`bind`).
 use super::{
-    FileBody, LazyCodec, Payload, bind::Moment, straight::write_frames, unlogged::Unlogged,
+    FileBody, LazyCodec, Payload, Shared, bind::Moment, straight::write_frames, unlogged::Unlogged,
     write::INDEX_COST,
 };
 use crate::{
@@ -40,7 +40,12 @@ impl Core {
         let (chunk, compress, origins) = (file.chunk, file.compress, Arc::clone(&file.origins));
         if let Some(payload) = file.payload_mut() {
             let place = payload.codec.place;
-            payload.codec = LazyCodec::new(key, place, chunk, compress, origins);
+            payload.shared = Arc::new(Shared {
+                id: payload.id,
+                blobs: Arc::clone(&payload.blobs),
+                codec: LazyCodec::new(key, place, chunk, compress, origins),
+                slots: Arc::clone(&payload.slots),
+            });
         }
         Ok(())
     }
@@ -87,7 +92,7 @@ impl Core {
 
     /// Not if any frame was stored since `moment`, or is about to be: it would not be bound.
     fn add_origin(&self, node: &Arc<Node>, moment: &Moment) -> Result<bool> {
-        let _change = self.change_alone(Room::Usual)?;
+        let _change = self.change_alone(Room::Usual, node)?;
         self.touch(node)?;
         let mut state = node.state.write();
         if state.is_orphan(node) {
@@ -208,7 +213,7 @@ impl Core {
 
     /// Makes an empty file one of this size, all hole, whose frames were sealed as these origins.
     pub fn begin_sealed(&self, node: &Arc<Node>, size: u64, origins: Vec<Origin>) -> Result<()> {
-        let _change = self.change_alone(Room::Usual)?;
+        let _change = self.change_alone(Room::Usual, node)?;
         self.touch(node)?;
         let mut state = node.state.write();
         self.hold_guarded(node, &mut state)?;
@@ -242,10 +247,11 @@ impl Core {
     pub fn store_frames(&self, node: &Arc<Node>, run: &Frames, slots: &[u8]) -> Result<()> {
         let count = run.entries.len();
         let cost = node.state.read().file()?.chunk.len() as u64 + INDEX_COST;
-        let _change = self.writing(count as u64 * cost)?;
+        let _change = self.writing(count as u64 * cost, node)?;
         let mut state = node.state.write();
         let key = Arc::clone(&state.key);
         let file = state.file()?;
+        let payload = file.payload().ok_or(VaultError::Invalid("no payload"))?;
         let (chunk, known) = (file.chunk, file.origins.len());
         let fits = run.first + count as u64 <= chunk.count(file.size);
         // A MAC of another vault says nothing here.
@@ -253,7 +259,7 @@ impl Core {
             |entry: &IndexEntry| entry.present && !entry.bound && usize::from(entry.origin) < known;
         if !fits
             || !run.entries.iter().all(named)
-            || self.free_run(node, &key, file, run.first, count)? != count
+            || self.free_run(node, payload, run.first, count)? != count
         {
             return Err(VaultError::Invalid("no frames for this file"));
         }

@@ -1,10 +1,7 @@
 //! lseek(2) for data and holes, by chunks.
-use super::{FileBody, FileData, Payload};
-use crate::{
-    crypto::FileKey,
-    vault::{VaultError, core::Core, error::Result, node::Node, types::Whence},
-};
-use std::sync::Arc;
+use super::{FileBody, Shared};
+use crate::vault::{VaultError, core::Core, error::Result, node::Node, types::Whence};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 /// Index entries looked at in one go.
 const STEP: usize = 256;
@@ -12,71 +9,85 @@ const STEP: usize = 256;
 impl Core {
     /// The first offset from `offset` on that is in data, or in a hole (the end of the file counts as one).
     pub fn seek(&self, node: &Arc<Node>, offset: u64, whence: Whence) -> Result<u64> {
-        let state = node.state.read();
-        let file = state.file()?;
-        if offset >= file.size {
-            return Err(VaultError::NoData);
-        }
-        match (&file.body, whence) {
-            (FileBody::Inline(_), Whence::Data) => Ok(offset),
-            (FileBody::Inline(_), Whence::Hole) => Ok(file.size),
-            (FileBody::Payload(payload), _) => {
-                self.seek_payload(node, &state.key, file, payload, offset, whence)
+        let _unchanged = node.io.read();
+        self.seek_unchanged(node, offset, whence)
+    }
+
+    /// The same for who keeps the file from being changed.
+    pub fn seek_unchanged(&self, node: &Node, offset: u64, whence: Whence) -> Result<u64> {
+        let (size, payload, patched) = {
+            let state = node.state.read();
+            let file = state.file()?;
+            if offset >= file.size {
+                return Err(VaultError::NoData);
             }
+            let chunks = file.chunk.chunk_of(offset)..file.chunk.count(file.size);
+            match (&file.body, whence) {
+                (FileBody::Inline(_), Whence::Data) => return Ok(offset),
+                (FileBody::Inline(_), Whence::Hole) => return Ok(file.size),
+                (FileBody::Payload(payload), _) => {
+                    let patched = payload.overlay.range(chunks).map(|(chunk, _)| chunk);
+                    let patched: BTreeSet<u64> = patched.collect();
+                    (file.size, Arc::clone(&payload.shared), patched)
+                }
+            }
+        };
+        let len = payload.codec.chunk.len() as u64;
+        let found = self.seek_payload(
+            node,
+            &payload,
+            &patched,
+            offset / len..size.div_ceil(len),
+            whence,
+        )?;
+        match (found, whence) {
+            (Some(chunk), _) => Ok((chunk * len).max(offset)),
+            (None, Whence::Data) => Err(VaultError::NoData),
+            (None, Whence::Hole) => Ok(size),
         }
     }
 
+    /// The first of these chunks that is data, or a hole.
     fn seek_payload(
         &self,
         node: &Node,
-        key: &FileKey,
-        file: &FileData,
-        payload: &Payload,
-        offset: u64,
+        payload: &Shared,
+        patched: &BTreeSet<u64>,
+        chunks: Range<u64>,
         whence: Whence,
-    ) -> Result<u64> {
+    ) -> Result<Option<u64>> {
         let wanted = whence == Whence::Data;
-        let end = file.chunk.count(file.size);
-        let mut at = file.chunk.chunk_of(offset);
+        let Range { start: mut at, end } = chunks;
         while at < end {
             if wanted {
-                at = self.skip_holes(node, key, payload, at, end)?;
+                at = self.skip_holes(node, payload, patched, at..end)?;
             }
             let count = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
-            let entries = self.with_source(node.id, key, payload, |source| {
+            let entries = self.with_source(node.id, &payload.codec.key, payload, |source| {
                 payload.slots.map().index.entries(source, at, count)
             })?;
             for (chunk, entry) in (at..).zip(&entries) {
-                if (entry.present || payload.overlay.get(chunk).is_some()) == wanted {
-                    return Ok((chunk * file.chunk.len() as u64).max(offset));
+                if (entry.present || patched.contains(&chunk)) == wanted {
+                    return Ok(Some(chunk));
                 }
             }
             at += count as u64;
         }
-        if wanted {
-            Err(VaultError::NoData)
-        } else {
-            Ok(file.size)
-        }
+        Ok(None)
     }
 
     /// The first chunk that may hold data.
     fn skip_holes(
         &self,
         node: &Node,
-        key: &FileKey,
-        payload: &Payload,
-        at: u64,
-        end: u64,
+        payload: &Shared,
+        patched: &BTreeSet<u64>,
+        chunks: Range<u64>,
     ) -> Result<u64> {
-        let stored = self.with_source(node.id, key, payload, |source| {
-            payload.slots.map().index.skip_holes(source, at)
+        let stored = self.with_source(node.id, &payload.codec.key, payload, |source| {
+            payload.slots.map().index.skip_holes(source, chunks.start)
         })?;
-        let patched = payload
-            .overlay
-            .range(at..end)
-            .next()
-            .map_or(end, |(chunk, _)| chunk);
-        Ok(stored.min(patched).min(end))
+        let patched = patched.range(chunks.clone()).next();
+        Ok(stored.min(*patched.unwrap_or(&chunks.end)).min(chunks.end))
     }
 }

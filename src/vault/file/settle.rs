@@ -6,12 +6,12 @@ use super::{FileBody, FileData, Payload};
 use crate::{
     format::{Attrs, FileId, Record},
     vault::{
+        change::GateAlone,
         core::Core,
         error::Result,
         node::{Node, NodeContent, NodeState},
     },
 };
-use parking_lot::RwLockWriteGuard;
 use std::{ops::Range, sync::Arc};
 
 /// A record of written bytes is cut at this length.
@@ -45,7 +45,7 @@ impl Rendering {
 
 impl Core {
     /// Pushes what all files have unlogged, as one. `_alone`: nothing changes meanwhile.
-    pub fn settle_all(&self, _alone: &RwLockWriteGuard<'_, ()>) -> Result<()> {
+    pub fn settle_all(&self, _alone: &GateAlone<'_>) -> Result<()> {
         if !self.has_tails() {
             return Ok(());
         }

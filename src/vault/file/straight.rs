@@ -1,6 +1,16 @@
 //! Writing whole chunks that were never stored straight into the payload, sealed: no log has to hold them, only that
 //! they are there.
-use super::{Birth, FileData, Payload, slots::SlotMap, unlogged::Unlogged, write::INDEX_COST};
+//!
+//! Between the moment in which they may be written (`pieces`) and the one in which they are claimed a checkpoint may take its
+//! snapshot, and fold older patches of the same chunks. So both look whether the slots are free; and what is not claimed in the end
+//! becomes patches.
+use super::{
+    Birth, FileData, Payload, Shared,
+    pieces::{Plan, Run},
+    slots::SlotMap,
+    unlogged::Unlogged,
+    write::{INDEX_COST, Write},
+};
 use crate::{
     codec::write_pieces,
     crypto::FileKey,
@@ -13,48 +23,29 @@ use crate::{
         node::{Node, NodeState},
     },
 };
-use std::{cell::Cell, sync::Arc};
+use std::sync::Arc;
 
-thread_local! {
-    /// Kept, as fresh memory for each write costs more than sealing.
-    static BUFFERS: Cell<Buffers> = const { Cell::new(Buffers::new()) };
-    /// A chunk that patches have made whole.
-    static PLAIN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Frames before they are written, and their entries.
-#[derive(Default)]
-struct Buffers {
-    slots: Vec<u8>,
-    entries: Vec<IndexEntry>,
-}
-
-impl Buffers {
-    const fn new() -> Buffers {
-        Buffers {
-            slots: Vec::new(),
-            entries: Vec::new(),
-        }
-    }
-}
+/// Nobody may have done that meanwhile.
+const REPLACED: VaultError = VaultError::Invalid("the content was replaced while it was written");
 
 impl Core {
     /// How many chunks from `first` on, at most `most`, may be written straight.
     pub fn free_run(
         &self,
         node: &Node,
-        key: &FileKey,
-        file: &FileData,
+        payload: &Payload,
         first: u64,
         most: usize,
     ) -> Result<usize> {
-        let Some(payload) = file
-            .payload()
-            .filter(|payload| payload.birth != Birth::Placing)
-        else {
+        if payload.birth == Birth::Placing {
             return Ok(0);
-        };
-        self.with_source(node.id, key, payload, |source| {
+        }
+        self.free_slots(node, payload, first, most)
+    }
+
+    /// The same of a payload whose object is there.
+    fn free_slots(&self, node: &Node, payload: &Shared, first: u64, most: usize) -> Result<usize> {
+        self.with_source(node.id, &payload.codec.key, payload, |source| {
             let SlotMap { index, busy } = &mut *payload.slots.map();
             let mut free = 0;
             index.each(source, first, most, &mut |chunk, entry| {
@@ -66,74 +57,100 @@ impl Core {
         })
     }
 
-    /// If patches have made a chunk whole that may be written straight, writes it. `size`: the file's, with
-    /// what was just written; patches go on past it where the file was cut.
-    pub fn straighten(
-        &self,
-        node: &Arc<Node>,
-        state: &mut NodeState,
-        key: &FileKey,
-        chunk: u64,
-        size: u64,
-    ) -> Result<()> {
-        let file = state.file()?;
-        let len = file.chunk.len();
-        if (chunk + 1) * len as u64 > size {
-            return Ok(());
+    /// Seals all runs and writes them into their slots. Where that fails, the plan ends before it; an error counts only when
+    /// nothing is left.
+    pub(super) fn store_runs(&self, plan: &mut Plan, write: &Write<'_>) -> Result<()> {
+        for at in 0..plan.pieces.len() {
+            if let Err(error) = self.store_run(plan, write, at) {
+                plan.pieces.truncate(at);
+                return if at == 0 { Err(error) } else { Ok(()) };
+            }
         }
-        let Some(patch) = file
-            .payload()
-            .and_then(|payload| payload.overlay.get(chunk))
-            .filter(|patch| patch.covers(len))
+        Ok(())
+    }
+
+    fn store_run(&self, plan: &mut Plan, write: &Write<'_>, at: usize) -> Result<()> {
+        let Plan {
+            pieces,
+            filled,
+            payload: Some(payload),
+            blob,
+            slots,
+            ..
+        } = plan
         else {
             return Ok(());
         };
-        let patch = Arc::clone(patch);
-        if self.free_run(node, key, file, chunk, 1)? == 0 {
+        let piece = &mut pieces[at];
+        let Some(run) = &mut piece.run else {
             return Ok(());
+        };
+        let content = match run.filled.clone() {
+            Some(filled_by) => &filled[filled_by],
+            None => &write.data[piece.bytes.clone()],
+        };
+        let codec = payload.codec.get();
+        codec.seal_run_into(&self.pool, run.first, content, slots, &mut run.entries);
+        if run.entries.iter().any(|entry| entry.present) {
+            if blob.is_none() {
+                *blob = self.object(write.node, payload)?;
+            }
+            let Some(blob) = blob else { return Ok(()) };
+            // A checkpoint that has begun since may put frames into the same slots: it does so afterwards, or did before.
+            let _unchanged = payload.slots.frames.read();
+            if self.free_slots(write.node, payload, run.first, run.count)? < run.count {
+                return Ok(());
+            }
+            write_frames(blob, codec.chunk(), run.first, &run.entries, slots)?;
         }
-        let mut plain = PLAIN.take();
-        plain.resize(len, 0);
-        patch.apply(0, &mut plain);
-        // Else it could not be used again.
-        drop(patch);
-        let written = self.write_straight(node, state, chunk, &plain);
-        PLAIN.set(plain);
-        written
+        run.is_stored = true;
+        Ok(())
     }
 
-    /// Seals whole chunks, writes them into their slots, and notes the claim.
-    pub fn write_straight(
+    /// The payload's object, made if need be. `None` while a checkpoint makes it.
+    fn object(&self, node: &Arc<Node>, payload: &Arc<Shared>) -> Result<Option<Arc<dyn Blob>>> {
+        let _gate = self.open_gate();
+        let mut state = node.state.write();
+        // If the write fails now, only a checkpoint of this file sees to what was made.
+        if !state.is_orphan(node) {
+            self.mark_dirty(node, &mut state);
+        }
+        match state.file_mut()?.payload_mut() {
+            Some(present) if !Arc::ptr_eq(&present.shared, payload) => Err(REPLACED),
+            Some(present) if present.birth == Birth::Placing => Ok(None),
+            Some(present) => self.born(present).map(Some),
+            None => Err(REPLACED),
+        }
+    }
+
+    /// Notes that chunks lie in their slots; gives whether they still may.
+    pub(super) fn claim_run(
         &self,
         node: &Arc<Node>,
         state: &mut NodeState,
-        first: u64,
-        plain: &[u8],
-    ) -> Result<()> {
-        let key = Arc::clone(&state.key);
-        let chunk = state.file()?.chunk;
-        self.promise(node, state, Unlogged::claim_cost(plain.len() / chunk.len()))?;
-        let orphan = state.is_orphan(node);
+        run: &mut Run,
+    ) -> Result<bool> {
+        let count = run.count;
+        state.seals += run.entries.len() as u64;
+        let payload = state.file()?.payload().ok_or(REPLACED)?;
+        if !run.is_stored || self.free_run(node, payload, run.first, count)? < count {
+            return Ok(false);
+        }
+        self.promise(node, state, Unlogged::claim_cost(count))?;
+        let (key, orphan) = (Arc::clone(&state.key), state.is_orphan(node));
         let file = state.file_mut()?;
-        let Some(payload) = file.payload_mut() else {
-            return Err(VaultError::Invalid("no payload"));
-        };
-        let mut buffers = BUFFERS.take();
-        let Buffers { slots, entries } = &mut buffers;
-        let codec = payload.codec.get();
-        codec.seal_run_into(&self.pool, first, plain, slots, entries);
-        if entries.iter().any(|entry| entry.present) {
-            let blob = self.born(payload)?;
-            write_frames(&blob, chunk, first, entries, slots)?;
-            self.journal.depends_on(payload.id, &blob);
+        if let Some(payload) = file.payload()
+            && run.entries.iter().any(|entry| entry.present)
+        {
+            self.journal
+                .depends_on(payload.id, &self.sure_blob(payload)?);
         }
-        self.claim(node.id, &key, file, first, entries)?;
+        self.claim(node.id, &key, file, run.first, &run.entries)?;
         if !orphan {
-            self.note_claim(file, first, entries, plain.len());
+            let len = count * file.chunk.len();
+            self.note_claim(file, run.first, &run.entries, len);
         }
-        state.seals += entries.len() as u64;
-        BUFFERS.set(buffers);
-        Ok(())
+        Ok(true)
     }
 
     /// The chunks are to be logged as claimed; their bytes need not be.

@@ -4,15 +4,20 @@
 //! log holds each write whole or not at all, and none without those that came before it.
 use super::ranges::Ranges;
 use crate::format::{INDEX_ENTRY_LEN, IndexEntry};
+use std::ops::{Deref, DerefMut};
 
 /// Log space set aside for the head of a record, and the place of its node.
 pub(super) const RECORD_COST: u64 = 512;
 /// A record claims at most this many chunks: it stays as short as a record of bytes.
 const CLAIM_LEN_MAX: usize = 2048;
 
-/// Acknowledged, in memory, not in the log.
+/// Acknowledged, in memory, not in the log. Of a file that nobody writes to it takes one pointer.
 #[derive(Default)]
-pub(in crate::vault) struct Unlogged {
+pub(in crate::vault) struct Unlogged(Option<Box<Noted>>);
+
+/// What it is.
+#[derive(Default)]
+pub(in crate::vault) struct Noted {
     /// The content has moved from the guard to a payload.
     pub moved: bool,
     /// Chunks that lie in the payload already.
@@ -21,6 +26,8 @@ pub(in crate::vault) struct Unlogged {
     pub bytes: Ranges,
     /// The writing cleared privileges.
     pub attrs: bool,
+    /// The last write has its answer and is not done yet (`early`).
+    pub is_flying: bool,
     /// Log space set aside for all this.
     pub promised: u64,
 }
@@ -31,14 +38,40 @@ pub(in crate::vault) struct Claim {
     pub entries: Vec<IndexEntry>,
 }
 
-impl Unlogged {
-    pub fn is_empty(&self) -> bool {
-        !self.moved && !self.attrs && self.chunks.is_empty() && self.bytes.is_empty()
-    }
+/// Nothing.
+static NOTHING: Noted = Noted {
+    moved: false,
+    chunks: Vec::new(),
+    bytes: Ranges::new(),
+    attrs: false,
+    is_flying: false,
+    promised: 0,
+};
 
+impl Deref for Unlogged {
+    type Target = Noted;
+
+    fn deref(&self) -> &Noted {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Unlogged {
+    fn deref_mut(&mut self) -> &mut Noted {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl Unlogged {
     /// Log space that claiming so many chunks takes.
     pub fn claim_cost(chunks: usize) -> u64 {
         RECORD_COST + (chunks * INDEX_ENTRY_LEN) as u64
+    }
+}
+
+impl Noted {
+    pub fn is_empty(&self) -> bool {
+        !self.moved && !self.attrs && self.chunks.is_empty() && self.bytes.is_empty()
     }
 
     /// Notes chunks that were written straight into the payload.

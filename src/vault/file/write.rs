@@ -3,10 +3,14 @@
 //! Whole chunks that were never stored go straight into the payload (`straight`). All else is laid over the content in
 //! memory; a checkpoint stores it. Either is noted as unlogged, and logged later (`settle`). The same functions, without
 //! the straight way, replay the log.
+//!
+//! The gate and the state of the file are held only in memory: not while chunks are sealed and stored, when `io` alone keeps
+//! others from the file. All of a write is noted at one moment, so that the log has it whole or not at all.
 use super::{
-    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, Payload,
+    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, Payload, Shared,
     index::Index,
     overlay::{Overlay, Patch},
+    pieces::{PLAN, Plan},
     slots::Slots,
     unlogged::RECORD_COST,
 };
@@ -14,8 +18,10 @@ use crate::{
     codec::FramePlace,
     crypto::FileKey,
     format::{ChunkSize, FileId, INDEX_ENTRY_LEN, INDEX_FANOUT, PayloadId},
+    journal::Room,
     vault::{
         VaultError,
+        attr::clear_privileges,
         change::BLOCK_LEN,
         core::{Core, now},
         error::Result,
@@ -23,7 +29,11 @@ use crate::{
         types::{Told, WriteMode},
     },
 };
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use parking_lot::RwLockWriteGuard;
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 /// Seals under one file key with random 96-bit nonces before it gets another: half of what NIST SP 800-38D allows; 32 TiB
 /// written in chunks of 16 KiB.
@@ -33,6 +43,35 @@ pub(super) const INDEX_COST: u64 = 2 * (INDEX_FANOUT * INDEX_ENTRY_LEN) as u64;
 
 /// Of an operation in the redo file, beside its bytes.
 const OP_LEN: u64 = 128;
+
+/// One write.
+pub(super) struct Write<'a> {
+    pub node: &'a Arc<Node>,
+    pub offset: u64,
+    pub data: &'a [u8],
+    pub mode: WriteMode,
+}
+
+impl Write<'_> {
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        self.offset + self.data.len() as u64
+    }
+
+    /// What the file's attributes say when so many bytes of it are written.
+    pub fn note(&self, state: &mut NodeState, done: usize) -> Result<()> {
+        let file = state.file_mut()?;
+        file.size = file.size.max(self.offset + done as u64);
+        if !self.mode.keep_times {
+            let time = now();
+            (state.attrs.mtime, state.attrs.ctime) = (time, time);
+        }
+        if self.mode.kill_priv && clear_privileges(&mut state.attrs) {
+            state.file_mut()?.unlogged.attrs = true;
+        }
+        Ok(())
+    }
+}
 
 impl Core {
     /// Writes all of `data` at `offset`; gives the count, which is short only when the disk is full. `told`: see `early`.
@@ -53,6 +92,7 @@ impl Core {
         if data.is_empty() {
             return Ok(0);
         }
+        self.refuse_too_long(node, offset + data.len() as u64)?;
         let write = || self.write_once(node, offset, data, mode, told);
         let write = || self.unheld(node.ino, || self.with_space(write));
         let done = match write() {
@@ -81,7 +121,52 @@ impl Core {
         let chunk = node.state.read().file()?.chunk;
         // At most each byte is in a chunk of its own, with an index block of its own.
         let chunks = data.len() as u64 / chunk.len() as u64 + 2;
-        let _change = self.writing(chunks * (frame_cost(chunk) + INDEX_COST))?;
+        let _space = self.space(chunks * (frame_cost(chunk) + INDEX_COST), Room::Usual)?;
+        let _io = node.io.write();
+        let write = Write {
+            node,
+            offset,
+            data,
+            mode,
+        };
+        self.load_entries(&write);
+        let mut plan = PLAN.take();
+        plan.clear();
+        let done = self.write_by(&mut plan, &write, told);
+        plan.clear();
+        PLAN.set(plan);
+        done
+    }
+
+    /// Everyone else waits while it is said what is to be done, and while it is noted as done; what lies between them, sealing
+    /// and storing, keeps back only who wants the same file.
+    fn write_by(&self, plan: &mut Plan, write: &Write<'_>, told: Told<'_>) -> Result<usize> {
+        let early = {
+            let _gate = self.open_gate();
+            let mut state = self.begin_write(write)?;
+            if let Some(done) = self.write_inline(write, &mut state)? {
+                return Ok(done);
+            }
+            self.plan(plan, write, &state)?;
+            if !plan.is_straight() {
+                return self.lay(plan, write, &mut state);
+            }
+            told.map_or(Ok(None), |tell| {
+                self.take_off(plan, write, &mut state, tell)
+            })?
+        };
+        if let Some(early) = early {
+            return self.write_early(plan, write, &early);
+        }
+        self.store_runs(plan, write)?;
+        let _gate = self.open_gate();
+        let mut state = write.node.state.write();
+        self.lay(plan, write, &mut state)
+    }
+
+    /// May it be written?
+    fn begin_write<'a>(&self, write: &Write<'a>) -> Result<RwLockWriteGuard<'a, NodeState>> {
+        let node = write.node;
         self.refuse_displaced(node)?;
         let mut state = node.state.write();
         state.file()?;
@@ -90,48 +175,97 @@ impl Core {
         if state.seals > SEALS_MAX {
             return Err(VaultError::KeyUsedUp);
         }
-        let done = self.write_locked(node, &mut state, offset, data, told)?;
-        if !mode.keep_times {
-            let time = now();
-            (state.attrs.mtime, state.attrs.ctime) = (time, time);
+        // Also of a write that fails something may go into the log, which only a stored guard replaces.
+        if !state.is_orphan(node) {
+            self.mark_dirty(node, &mut state);
         }
-        if mode.kill_priv && crate::vault::attr::clear_privileges(&mut state.attrs) {
-            state.file_mut()?.unlogged.attrs = true;
+        Ok(state)
+    }
+
+    /// All of a write that leaves the content in the guard. If it grows too long for that, it moves into a payload.
+    fn write_inline(&self, write: &Write<'_>, state: &mut NodeState) -> Result<Option<usize>> {
+        let (node, end) = (write.node, write.end());
+        let file = state.file()?;
+        if !matches!(file.body, FileBody::Inline(_)) {
+            return Ok(None);
+        }
+        if !Self::fits_inline(end.max(file.size)) {
+            self.leave_guard(node, state)?;
+            return Ok(None);
+        }
+        self.load_inline(node, state)?;
+        self.write_patch(node, state, write.offset, write.data)?;
+        let growth = end.saturating_sub(state.file()?.size);
+        self.charge(growth);
+        self.held.fetch_add(growth, Relaxed);
+        write.note(state, write.data.len())?;
+        Ok(Some(write.data.len()))
+    }
+
+    /// Notes all of it as done, in memory: chunks that were stored are claimed, everything else becomes patches. Does as much as
+    /// it can; an error counts only when nothing was written.
+    fn lay(&self, plan: &mut Plan, write: &Write<'_>, state: &mut NodeState) -> Result<usize> {
+        let node = write.node;
+        if !state.is_orphan(node) {
+            self.mark_dirty(node, state);
+        }
+        self.grow_index(state, write.end())?;
+        let mut done = 0;
+        for piece in &mut plan.pieces {
+            let laid = match &mut piece.run {
+                Some(run) => self.claim_run(node, state, run),
+                None => Ok(false),
+            };
+            let bytes = piece.bytes.clone();
+            let laid = laid.and_then(|claimed| {
+                if claimed {
+                    return Ok(());
+                }
+                self.lay_patches(write, state, bytes.clone())
+            });
+            match laid {
+                Ok(()) => done = bytes.end,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        write.note(state, done)?;
+        if state.is_orphan(node) {
+            self.fold_orphan(node, state)?;
         }
         Ok(done)
     }
 
-    fn write_locked(
-        &self,
-        node: &Arc<Node>,
-        state: &mut NodeState,
-        offset: u64,
-        data: &[u8],
-        told: Told<'_>,
-    ) -> Result<usize> {
-        let end = offset + data.len() as u64;
-        // Also of a write that fails something may go into the log, which only a stored guard replaces.
-        if !state.is_orphan(node) {
-            self.mark_dirty(node, state);
-        }
+    /// The index of a file that becomes so long, in memory.
+    pub fn grow_index(&self, state: &mut NodeState, size: u64) -> Result<()> {
+        let segment = self.journal.segment();
         let file = state.file()?;
-        let inline = matches!(file.body, FileBody::Inline(_));
-        let done = if inline && Self::fits_inline(end.max(file.size)) {
-            self.load_inline(node, state)?;
-            self.write_patch(node, state, offset, data)?;
-            let growth = end.saturating_sub(state.file()?.size);
-            self.charge(growth);
-            self.held.fetch_add(growth, Relaxed);
-            data.len()
-        } else {
-            if inline {
-                self.leave_guard(node, state)?;
+        let chunks = file.chunk.count(file.size.max(size));
+        if let Some(payload) = file.payload() {
+            payload.slots.map().index.grow_to(chunks, segment);
+        }
+        Ok(())
+    }
+
+    /// Lays bytes of a write over the content, chunk by chunk.
+    fn lay_patches(
+        &self,
+        write: &Write<'_>,
+        state: &mut NodeState,
+        bytes: Range<usize>,
+    ) -> Result<()> {
+        let chunk = state.file()?.chunk;
+        let Range { mut start, end } = bytes;
+        while start < end {
+            let offset = write.offset + start as u64;
+            let len = (chunk.len() - chunk.within(offset)).min(end - start);
+            if let Some(payload) = state.file()?.payload() {
+                self.charge_patch(payload, chunk.chunk_of(offset));
             }
-            self.write_payload(node, state, offset, data, told)?
-        };
-        let file = state.file_mut()?;
-        file.size = file.size.max(offset + done as u64);
-        Ok(done)
+            self.write_patch(write.node, state, offset, &write.data[start..start + len])?;
+            start += len;
+        }
+        Ok(())
     }
 
     /// Inline content into the node, where it can be changed.
@@ -239,93 +373,17 @@ impl Core {
         let origins = Arc::clone(&file.origins);
         let codec = LazyCodec::new(Arc::clone(key), place, file.chunk, file.compress, origins);
         let slots = Slots::new(index, Arc::clone(&self.index_blocks));
-        Payload {
+        let shared = Shared {
             id,
             blobs: Arc::default(),
-            birth,
             codec,
             slots: Arc::new(slots),
+        };
+        Payload {
+            shared: Arc::new(shared),
+            birth,
             overlay: Overlay::default(),
         }
-    }
-
-    /// Writes as much as it can; an error counts only when nothing was written.
-    fn write_payload(
-        &self,
-        node: &Arc<Node>,
-        state: &mut NodeState,
-        offset: u64,
-        data: &[u8],
-        told: Told<'_>,
-    ) -> Result<usize> {
-        let segment = self.journal.segment();
-        let file = state.file_mut()?;
-        let (chunk, size) = (file.chunk, file.size.max(offset + data.len() as u64));
-        if let Some(payload) = file.payload_mut() {
-            payload
-                .slots
-                .map()
-                .index
-                .grow_to(chunk.count(size), segment);
-        }
-        if let Some(tell) = told
-            && self.write_early(node, state, offset, data, tell)?
-        {
-            return Ok(data.len());
-        }
-        let mut done = 0;
-        while done < data.len() {
-            match self.write_some(node, state, offset + done as u64, &data[done..]) {
-                Ok(len) => done += len,
-                Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(done)
-    }
-
-    /// Writes a run of whole chunks, or what goes into one chunk; gives how much that was.
-    fn write_some(
-        &self,
-        node: &Arc<Node>,
-        state: &mut NodeState,
-        offset: u64,
-        data: &[u8],
-    ) -> Result<usize> {
-        let key = Arc::clone(&state.key);
-        let chunk = state.file()?.chunk;
-        let number = chunk.chunk_of(offset);
-        if chunk.within(offset) == 0 && data.len() >= chunk.len() {
-            let count =
-                self.free_run(node, &key, state.file()?, number, data.len() / chunk.len())?;
-            if count > 0 {
-                let len = count * chunk.len();
-                self.write_straight(node, state, number, &data[..len])?;
-                return Ok(len);
-            }
-        }
-        let len = (chunk.len() - chunk.within(offset)).min(data.len());
-        if let Some(payload) = state.file()?.payload() {
-            // What cannot be stored is not accepted.
-            let entry = self.with_source(node.id, &key, payload, |source| {
-                payload.slots.map().index.entry(source, number)
-            })?;
-            if len < chunk.len() {
-                self.refuse_unreadable(node, payload, number, &entry)?;
-            }
-            self.charge_patch(payload, number);
-        }
-        self.write_patch(node, state, offset, &data[..len])?;
-        let size = state.file()?.size.max(offset + len as u64);
-        match self.straighten(node, state, &key, number, size) {
-            // The patch holds it all the same.
-            Err(VaultError::Store(_)) => {}
-            done => done?,
-        }
-        if state.is_orphan(node) {
-            self.fold_orphan(node, state)?;
-        }
-        Ok(len)
     }
 
     /// The next checkpoint stores this chunk, if it was not to store it anyway, and the index blocks above it.

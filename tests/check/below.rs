@@ -1,0 +1,376 @@
+//! The same damage as in `damage`, made below a vault that is open: a scrub finds what a check finds, in the same words.
+use crate::{
+    change::{Change, Changes},
+    checked, line,
+    scrub::{Noted, scrubbed},
+    told,
+    vaults::{
+        draw::Seeded,
+        image::{Image, PASSPHRASE, open, options},
+        objects::{Objects, copy_into, objects, path},
+        op::Fill,
+        run::{number, on_all_cores, seeds},
+    },
+    victim::{Victim, copy_of},
+    victims,
+};
+use std::{collections::BTreeSet, sync::Arc};
+use wardfs::{
+    check::{self, Finding, Kind, Unwatched, Verdict},
+    store::{DirectoryStore, Fault, FaultStore, MemoryStore, Operation, Store},
+    vault::{NewKind, OpenOptions, ROOT_INO, Vault},
+};
+
+/// Makes a store what it is to be, while somebody has it open.
+fn become_of(store: &MemoryStore, now: &Objects, then: &Objects) {
+    for name in now.keys().rev().filter(|name| !then.contains_key(*name)) {
+        match name.strip_suffix('/') {
+            Some(dir) => store.remove_dir(&path(dir)),
+            None => store.remove(&path(name)),
+        }
+        .expect("in memory");
+    }
+    let mut new = then.clone();
+    new.retain(|name, bytes| now.get(name) != Some(bytes));
+    copy_into(store, &new);
+}
+
+fn open_mount(store: &MemoryStore) -> Vault {
+    open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault")
+}
+
+/// What a scrub says of a vault that was open before, whose objects become these. `is_known`: all of it was read before.
+fn scrubbed_below(victim: &Victim, then: &Objects, is_known: bool) -> Noted {
+    let now = &victim.now().objects;
+    let store = copy_of(now);
+    let vault = open_mount(&store);
+    if is_known {
+        assert_eq!(scrubbed(&vault).found, []);
+    }
+    // What a mount writes beside them is not theirs.
+    become_of(&store, now, then);
+    scrubbed(&vault)
+}
+
+fn open_findings(found: &[Finding]) -> Vec<&Finding> {
+    found.iter().filter(|found| found.is_open()).collect()
+}
+
+/// The one object that is hurt, and by what a mount cannot take for another version of it.
+fn hurt(change: &Change) -> Option<&str> {
+    match change {
+        Change::FlipBit { object, .. }
+        | Change::Cut { object, .. }
+        | Change::Zero { object, .. }
+        | Change::Remove { object } => Some(object),
+        _ => None,
+    }
+}
+
+/// What is told of these sorts, line by line.
+fn lines(found: &[Finding], kinds: &[Kind]) -> BTreeSet<String> {
+    let of = |found: &&Finding| kinds.contains(&found.kind);
+    found.iter().filter(of).map(line).collect()
+}
+
+/// Does a scrub say what a check says of the same change?
+fn same(victim: &Victim, change: &Change, is_known: bool) -> Result<(), String> {
+    let mut then = victim.now().objects.clone();
+    change.apply(victim, &mut then);
+    // A vault that does not open cannot be compared.
+    let Ok(report) = check::check(Arc::new(copy_of(&then)), PASSPHRASE, &Unwatched) else {
+        return Ok(());
+    };
+    let found = scrubbed_below(victim, &then, is_known);
+    let (scrubbed, checked) = (&found.found, &report.findings);
+    let differ = |what: &str| {
+        let told = (told(&report), found.told());
+        Err(format!("{change:?}, known {is_known}: {what}: {told:#?}"))
+    };
+    let is_whole = open_findings(checked).is_empty();
+    let scrub_is_whole = open_findings(scrubbed).is_empty();
+    let may_differ = match change {
+        Change::OldJournal { .. } => true,
+        // Of a vault that is put back as a whole only who has it open knows.
+        Change::PutBackAll { .. } => is_whole,
+        _ => false,
+    };
+    if is_whole != scrub_is_whole && !may_differ {
+        return differ("one of them finds damage");
+    }
+    let Some(object) = hurt(change) else {
+        return Ok(());
+    };
+    let kinds: &[Kind] = match object.split_once('/') {
+        None | Some(("zones" | "zones.copy", _)) => &[Kind::Header, Kind::Zone],
+        Some(("payloads", _)) => &[Kind::Content, Kind::Index],
+        _ => &[],
+    };
+    if lines(checked, kinds) != lines(scrubbed, kinds) {
+        return differ("they say it otherwise");
+    }
+    // Through the root a mount reaches everything, whatever became of its guard.
+    let guards = checked.iter().filter(|found| found.kind == Kind::Guard);
+    for one in guards.filter(|found| found.object != crate::map::ROOT_GUARD) {
+        let alike = |found: &Finding| {
+            (found.kind, &found.object, &found.what) == (one.kind, &one.object, &one.what)
+        };
+        if !scrubbed.iter().any(alike) {
+            return differ("a guard is told otherwise");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_scrub_finds_what_a_check_finds_of_the_same_damage() {
+    let step = match number("WARDFS_TEST_SECS") {
+        Some(_) => 1,
+        None => 17,
+    };
+    for victim in victims() {
+        let mut source = Seeded::new(seeds().next().expect("a seed"));
+        let all = Changes::new(victim, &mut source).all();
+        let some: Vec<_> = all.iter().step_by(step).collect();
+        assert!(some.len() > 50);
+        on_all_cores(&some, |at, change| same(victim, change, at % 2 == 0));
+    }
+}
+
+/// One of each, with all that a check tells of it.
+#[test]
+fn what_nobody_leads_to_is_found_and_named() {
+    let victim = &victims()[0];
+    let mut then = victim.now().objects.clone();
+    let leaked = "payloads/00/112233445566778899aabbccddeeff";
+    let new = "payloads/new/00112233445566778899aabbccddeeff";
+    let dir = "guards/00/112233445566778899aabbccddeeff/";
+    for (name, bytes) in [
+        ("payloads/00/", &b""[..]),
+        (leaked, b"leaked"),
+        (new, b"new"),
+        ("guards/00/", b""),
+        (dir, b""),
+        ("notes.txt", b"mine"),
+        ("guards/xyz", b"mine"),
+        ("payloads/new/mine", b"mine"),
+        ("journal/mine", b"mine"),
+        ("zones/mine", b"mine"),
+        ("quarantine/", b""),
+        ("quarantine/one", b"set aside"),
+    ] {
+        then.insert(name.to_owned(), bytes.to_vec());
+    }
+    let root = then[crate::map::ROOT_GUARD].clone();
+    then.insert("guards.copy".to_owned(), root);
+    let mut told: Vec<_> = scrubbed_below(victim, &then, true)
+        .found
+        .iter()
+        .map(line)
+        .collect();
+    // A journal with something in it that no log names is no mount's.
+    then.retain(|name, _| name != new);
+    let mut checked: Vec<_> = checked(&then).findings.iter().map(line).collect();
+    checked.push(format!(
+        "mendable leak None None None {new}: new content that the journal does not name"
+    ));
+    told.sort();
+    checked.sort();
+    assert_eq!(told, checked);
+}
+
+/// Whole directories of guards whose own guard is gone, and guards whose entries are.
+#[test]
+fn a_directory_that_no_entry_leads_to_is_found() {
+    for victim in victims() {
+        let map = &victim.now().map;
+        let dir = map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]].clone();
+        let mut then = victim.now().objects.clone();
+        then.remove(&dir.path);
+        let found = scrubbed_below(victim, &then, false);
+        let kinds: BTreeSet<_> = open_findings(&found.found)
+            .iter()
+            .map(|it| it.kind)
+            .collect();
+        assert!(kinds.contains(&Kind::Orphan), "{:?}", found.told());
+        assert!(kinds.contains(&Kind::Entries), "{:?}", found.told());
+    }
+}
+
+/// What a disk does not read now, it may read later.
+#[test]
+fn a_disk_that_does_not_read_is_told_and_nothing_is_taken_for_left_over() {
+    let victim = &victims()[0];
+    let map = &victim.now().map;
+    let dir = map.dir(ROOT_INO).expect("the root").entries[&b"dir"[..]]
+        .path
+        .clone();
+    for hit in [dir, "guards/links".to_owned()] {
+        let disk = FaultStore::new(Arc::new(copy_of(&victim.now().objects)));
+        let vault = open(Arc::new(disk.clone()), options(1 << 40)).expect("a healthy vault");
+        disk.inject(Fault::io().when(move |operation, path| {
+            [Operation::Get, Operation::List].contains(&operation) && path == hit
+        }));
+        let found = scrubbed(&vault).found;
+        let has = |kind| found.iter().any(|found: &Finding| found.kind == kind);
+        assert!(has(Kind::Unreadable), "{found:?}");
+        assert!(!has(Kind::Orphan) && !has(Kind::Leak), "{found:?}");
+    }
+}
+
+/// A vault that is open, with a log of some frames; gives the path of its present segment.
+fn logged() -> (MemoryStore, Vault, String) {
+    let store = Image::Small.in_memory();
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).expect("a new vault");
+    for name in [&b"one"[..], b"two", b"three"] {
+        vault
+            .make(ROOT_INO, name, NewKind::File, 0o644, 0, 0)
+            .expect("a healthy vault");
+        vault.sync_all().expect("a healthy vault");
+    }
+    let all = objects(&store);
+    let mut logs = all.keys().filter(|name| name.starts_with("journal/log."));
+    let log = logs.next_back().expect("a log").clone();
+    (store, vault, log)
+}
+
+#[test]
+fn a_damaged_log_of_an_open_vault_is_found_until_it_is_stored() {
+    for damage in 0..4 {
+        let (store, vault, log) = logged();
+        assert_eq!(scrubbed(&vault).found, []);
+        let mut bytes = store.get(&path(&log)).expect("a log");
+        match damage {
+            0 => bytes[60] ^= 1,
+            1 => bytes[0] ^= 1,
+            2 => bytes.truncate(100),
+            _ => {}
+        }
+        if damage == 3 {
+            store.remove(&path(&log)).expect("in memory");
+        } else {
+            store.put(&path(&log), &bytes).expect("in memory");
+        }
+        let found = scrubbed(&vault);
+        let [one] = &found.found[..] else {
+            panic!("{damage}: {:?}", found.told());
+        };
+        assert_eq!((one.kind, &one.object), (Kind::Journal, &log));
+        assert!(one.is_open() && one.object_range.is_some(), "{one:?}");
+        vault.checkpoint().expect("a healthy vault");
+        assert_eq!(scrubbed(&vault).found, []);
+        vault.close().expect("a healthy vault");
+        assert_eq!(checked(&objects(&store)).verdict(), Verdict::Clean);
+    }
+}
+
+#[test]
+fn files_of_a_journal_that_a_mount_has_not_written_are_told() {
+    let (store, vault, log) = logged();
+    let number = u64::from_str_radix(&log["journal/log.".len()..], 16).expect("a number");
+    let bytes = store.get(&path(&log)).expect("a log");
+    let later = format!("journal/log.{:016x}", number + 1);
+    store.put(&path(&later), &bytes).expect("in memory");
+    let earlier = format!("journal/redo.{:016x}", number - 1);
+    store.put(&path(&earlier), b"old").expect("in memory");
+    let found = scrubbed(&vault);
+    let kinds: Vec<_> = found
+        .found
+        .iter()
+        .map(|found| (found.kind, found.object.as_str()))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (Kind::Journal, later.as_str()),
+            (Kind::Stray, earlier.as_str())
+        ],
+        "{:?}",
+        found.told()
+    );
+}
+
+/// A vault that is shown and not written is verified as it is shown, with what its journal says.
+#[test]
+fn a_vault_that_is_shown_is_scrubbed_and_not_written() {
+    let shown = OpenOptions {
+        read_only: true,
+        ..options(1 << 40)
+    };
+    for victim in victims() {
+        let killed = std::iter::once(&victim.killed.objects).chain(&victim.interrupted);
+        for before in killed.chain([&victim.now().objects]) {
+            let store = copy_of(before);
+            let vault = open(Arc::new(store.clone()), shown.clone()).expect("it can be shown");
+            let found = scrubbed(&vault);
+            assert_eq!(found.told(), [""; 0]);
+            assert!(objects(&store) == *before);
+            let guard = before
+                .keys()
+                .find(|name| name.matches('/').count() == 3 && !name.ends_with('/'));
+            let guard = guard.expect("a guard");
+            let mut bytes = before[guard].clone();
+            bytes[200] ^= 1;
+            store.put(&path(guard), &bytes).expect("in memory");
+            assert!(
+                !open_findings(&scrubbed(&vault).found).is_empty(),
+                "{guard}"
+            );
+        }
+    }
+}
+
+/// The log that a vault is shown with is needed by the next mount.
+#[test]
+fn a_log_that_rots_below_a_vault_that_is_shown_is_found() {
+    let (store, vault, log) = logged();
+    drop(vault);
+    let shown = OpenOptions {
+        read_only: true,
+        ..options(1 << 40)
+    };
+    let vault = open(Arc::new(store.clone()), shown).expect("it can be shown");
+    assert_eq!(scrubbed(&vault).found, []);
+    let mut bytes = store.get(&path(&log)).expect("a log");
+    bytes[60] ^= 1;
+    store.put(&path(&log), &bytes).expect("in memory");
+    let found = scrubbed(&vault);
+    assert_eq!(found.found.len(), 1, "{:?}", found.told());
+    assert_eq!(
+        (found.found[0].kind, &found.found[0].object),
+        (Kind::Journal, &log)
+    );
+}
+
+/// About: within a factor of two, when nothing changes meanwhile, whether there are many short files or a few long ones, and whether
+/// they can be compressed.
+#[test]
+fn what_there_is_to_do_is_known_in_the_beginning() {
+    for (count, len, is_noise) in [(400, 100, true), (3, 4 << 20, true), (2, 8 << 20, false)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = || Arc::new(DirectoryStore::open(dir.path()).expect("a directory"));
+        let image = Image::Small.in_memory();
+        copy_into(&*store(), &objects(&image));
+        let vault = open(store(), options(1 << 40)).expect("a new vault");
+        for number in 0..count {
+            let name = format!("file-{number}").into_bytes();
+            let file = vault.make(ROOT_INO, &name, NewKind::File, 0o644, 0, 0);
+            let file = file.expect("a healthy vault").ino;
+            let content = if is_noise {
+                Fill::Noise(number)
+            } else {
+                Fill::Byte(7)
+            };
+            vault
+                .write(file, 0, &content.bytes(len), false)
+                .expect("a healthy vault");
+        }
+        vault.close().expect("a healthy vault");
+        let noted = scrubbed(&open(store(), options(1 << 40)).expect("a healthy vault"));
+        let (done, total) = noted.work();
+        assert!(
+            total > 0 && done < 2 * total && total < 2 * done,
+            "{count} of {len}: {done} of {total}"
+        );
+    }
+}
