@@ -9,11 +9,12 @@ import argparse
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+
+from kept import Figures, wanted
 
 MIB = 1 << 20
 SMALL_FILES = 20_000
@@ -24,10 +25,13 @@ class System:
     """One that is mounted by a process in the foreground."""
 
     def __init__(self, name, back, wardfs):
-        self.name, self.vault, self.dir = name, f"{back}/{name}.vault", f"{back}/{name}"
+        place = name.replace("/", "_")
+        self.name, self.vault, self.dir = name, f"{back}/{place}.vault", f"{back}/{place}"
         self.key = f"{back}/key"
         os.mkdir(self.dir)
-        if name == "wardfs":
+        kind, _, program = name.partition(":")
+        if kind == "wardfs":
+            wardfs = program or wardfs
             kdf = ["--kdf-memory", "8", "--kdf-time", "1", "--kdf-lanes", "1"]
             init = [wardfs, "init", *kdf, "--passfile", self.key, self.vault]
             self.mount = [wardfs, "mount", "-f", "--passfile", self.key, self.vault, self.dir]
@@ -87,22 +91,32 @@ def make_small(directory):
 
 
 def work_list(mib, noise, text):
-    """What is done, and by how many GiB its processor time is divided, or None for seconds."""
+    """Groups of what is done, and by how many GiB its processor time is divided, or None for seconds."""
     gib = mib / 1024
     write = "dd if=$FROM of=$TO bs=1M conv=fsync status=none"
     four = "for n in 1 2 3 4; do dd if=$FROM of=p$n bs=128K count=$COUNT status=none & done; wait"
-    return [
-        ("mount and unmount", None, nothing),
-        ("write, noise", gib, shell(write, FROM=noise, TO="noise")),
-        ("read, noise", gib, shell("cat noise > /dev/null")),
-        ("write, text", gib, shell(write, FROM=text, TO="text")),
-        ("read, text", gib, shell("cat text > /dev/null")),
-        ("write, 4 at once", gib, shell(four, FROM=noise, COUNT=str(mib * 2))),
-        ("read, 4 at once", gib, shell("for n in 1 2 3 4; do cat p$n > /dev/null & done; wait")),
-        ("make 20,000 small files", None, make_small),
-        ("read them", None, shell("cat [0-9]*/* > /dev/null")),
-        ("remove everything", None, shell("rm -r *")),
-    ]
+    return {
+        "noise": [
+            ("write, noise", gib, shell(write, FROM=noise, TO="noise")),
+            ("read, noise", gib, shell("cat noise > /dev/null")),
+        ],
+        "text": [
+            ("write, text", gib, shell(write, FROM=text, TO="text")),
+            ("read, text", gib, shell("cat text > /dev/null")),
+        ],
+        "four": [
+            ("write, 4 at once", gib, shell(four, FROM=noise, COUNT=str(mib * 2))),
+            ("read, 4 at once", gib, shell("for n in 1 2 3 4; do cat p$n > /dev/null & done; wait")),
+        ],
+        "small": [
+            ("make 20,000 small files", None, make_small),
+            ("read them", None, shell("cat [0-9]*/* > /dev/null")),
+            ("remove everything", None, shell("rm -r *")),
+        ],
+    }
+
+
+GROUPS = ["noise", "text", "four", "small"]
 
 
 def fill(path, mib, text):
@@ -131,47 +145,51 @@ def main():
     parser.add_argument("--back", default="/dev/shm", help="where vaults are made (default: /dev/shm)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mib", type=int, default=1024, help="how large the large files are")
-    parser.add_argument("systems", nargs="*", default=["gocryptfs", "wardfs"])
+    parser.add_argument("--only", help=f"groups of work, with commas: {', '.join(GROUPS)}")
+    parser.add_argument("--keep", help="add what is found to this file, and print the medians of all in it")
+    parser.add_argument("systems", nargs="*", default=["gocryptfs", "wardfs"], help="NAME, or wardfs:ANOTHER-PROGRAM")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    groups = wanted(args.only, GROUPS)
+    figures, systems = Figures(args.keep), []
     back = tempfile.mkdtemp(prefix="wardfs-processor.", dir=args.back)
-    with open(f"{back}/key", "w", encoding="ascii") as key:
-        key.write("not a secret\n")
-    noise, text = f"{back}/from.noise", f"{back}/from.text"
-    fill(noise, args.mib, False)
-    fill(text, args.mib, True)
-    works = work_list(args.mib, noise, text)
-    found, systems = {}, []
     try:
-        for number in range(args.rounds):
+        with open(f"{back}/key", "w", encoding="ascii") as key:
+            key.write("not a secret\n")
+        noise, text = f"{back}/from.noise", f"{back}/from.text"
+        if {"noise", "four"} & set(groups):
+            fill(noise, args.mib, False)
+        if "text" in groups:
+            fill(text, args.mib, True)
+        works = work_list(args.mib, noise, text)
+        for _ in range(args.rounds):
             for name in args.systems:
                 system = System(name, back, args.wardfs)
                 systems.append(system)
-                idle = 0
-                for what, gib, work in works:
-                    seconds, memory, took = system.run(work)
-                    if work is nothing:
-                        idle = seconds
-                    row = (max(seconds - idle, 0) / (gib or 1), memory, took)
-                    found.setdefault((what, name), []).append(row)
-                    print(f"# {number + 1} {name}: {what}: {row}", file=sys.stderr, flush=True)
+                measure(system, [work for group in groups for work in works[group]], figures)
                 os.rmdir(system.dir)
                 shutil.rmtree(system.vault)
     finally:
         for system in systems:
             system.stop()
         shutil.rmtree(back, ignore_errors=True)
-    table(works[1:], args.systems, found)
+    figures.table(columns(args.systems))
+    figures.spread(columns(args.systems))
 
 
-def table(works, systems, found):
-    heads = [f"{name}, {what}" for what in ("s", "MiB") for name in systems]
-    print("| work | unit | " + " | ".join(heads) + " |")
-    print("| --- " * (len(heads) + 2) + "|")
-    for what, gib, _ in works:
-        medians = {name: [statistics.median(column) for column in zip(*found[what, name])] for name in systems}
-        cells = [f"{medians[name][0]:.2f}" for name in systems] + [f"{medians[name][1]:.0f}" for name in systems]
-        print(f"| {what} | {'s/GiB' if gib else 's'} | " + " | ".join(cells) + " |")
+def measure(system, works, figures):
+    """One round on one system."""
+    idle, *_ = system.run(nothing)
+    for what, gib, work in works:
+        seconds, memory, took = system.run(work)
+        unit = "s/GiB" if gib else "s"
+        figures.add(what, unit, f"{system.name}, s", max(seconds - idle, 0) / (gib or 1))
+        figures.add(what, unit, f"{system.name}, MiB", memory)
+        figures.add(what, unit, f"{system.name}, took", took / (gib or 1))
+
+
+def columns(systems):
+    return [f"{name}, {what}" for what in ("s", "MiB") for name in systems]
 
 
 main()

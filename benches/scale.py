@@ -22,6 +22,8 @@ import time
 
 MOUNTS = 5
 LOOKUPS_MAX = 100_000
+# What the vault takes for an entry, and its journal meanwhile.
+BYTES_EACH = 6000
 OPERATIONS = ["create", "lookup", "list", "list with attributes", "unlink"]
 
 
@@ -247,10 +249,13 @@ def table(results):
 
 COLORS = ["#0b62a4", "#c2410c", "#15803d", "#7e22ce", "#b91c1c"]
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 420, 60, 50, 190, 50
+# Of the second plot, below the first.
+MOUNT_TOP, MOUNT_HEIGHT = HEIGHT + 30, 120
 
 
 def plot(results, path):
-    """Both axes by powers of ten: what grows with n is a slope of one, what n log n costs per entry nearly flat."""
+    """Both axes by powers of ten: what grows with n is a slope of one, what n log n costs per entry nearly flat. Below it the
+    time of a mount, from zero."""
     counts = [row["count"] for row in results["wardfs"]]
     values = [row[name] for rows in results.values() for row in rows for name in OPERATIONS]
     low_x, high_x = math.log10(min(counts)), math.log10(max(counts))
@@ -263,9 +268,10 @@ def plot(results, path):
         share = (math.log10(value) - low_y) / max(high_y - low_y, 1)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
+    whole = MOUNT_TOP + MOUNT_HEIGHT + BOTTOM
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {whole}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{WIDTH}" height="{whole}" fill="white"/>',
         f'<text x="{LEFT}" y="24" font-size="15">Microseconds an entry, by the entries of its directory</text>',
         f'<text x="{LEFT}" y="40" fill="#555">wardfs; dotted: the same in the plain directory that the vault lies in</text>',
     ]
@@ -288,9 +294,29 @@ def plot(results, path):
         end = WIDTH - RIGHT
         parts.append(f'<path d="M{end + 2} {y:.1f}L{end + 14} {labels[name]:.1f}" stroke="{color}" opacity="0.5"/>')
         parts.append(f'<text x="{end + 18}" y="{labels[name] + 4:.1f}" fill="{color}">{name}</text>')
+    parts += mount_plot(results["wardfs"], x_of)
     parts.append("</svg>\n")
     with open(path, "w", encoding="utf-8") as out:
         out.write("\n".join(parts))
+
+
+def mount_plot(rows, x_of):
+    """Milliseconds of a mount, by the entries in the vault."""
+    high = 10 * math.ceil(max(row["mount ms"] for row in rows) / 10)
+    bottom = MOUNT_TOP + MOUNT_HEIGHT
+
+    def y_of(value):
+        return bottom - value / high * MOUNT_HEIGHT
+
+    parts = [f'<text x="{LEFT}" y="{MOUNT_TOP - 12}" font-size="15">Milliseconds to mount the vault</text>']
+    for value in (0, high / 2, high):
+        parts.append(f'<path d="M{LEFT} {y_of(value):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
+        parts.append(f'<text x="{LEFT - 8}" y="{y_of(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
+    points = " ".join(f"{x_of(row['count']):.1f},{y_of(row['mount ms']):.1f}" for row in rows)
+    parts.append(f'<polyline points="{points}" fill="none" stroke="{COLORS[0]}" stroke-width="2"/>')
+    for row in rows:
+        parts.append(f'<text x="{x_of(row["count"]):.1f}" y="{bottom + 20}" text-anchor="middle">{row["count"]:,}</text>')
+    return parts
 
 
 def main():
@@ -308,20 +334,35 @@ def main():
     back = tempfile.mkdtemp(prefix="wardfs-scale.", dir=args.back)
     try:
         for count in args.counts:
+            if not has_space(back, count):
+                break
             for kind, make in kinds.items():
                 row = measure(make, back, args.wardfs, count)
                 results[kind].append(row)
                 print(f"# {kind}: {row}", file=sys.stderr, flush=True)
+            # What is there is told, whatever comes of the next.
+            report(results, args)
     finally:
         if os.path.ismount(f"{back}/mount"):
             subprocess.run(["umount", "-l", f"{back}/mount"], check=False)
         shutil.rmtree(back, ignore_errors=True)
     table(results)
+
+
+def report(results, args):
     if args.svg:
         plot(results, args.svg)
     if args.json:
         with open(args.json, "w", encoding="ascii") as out:
             json.dump(results, out, indent=1)
+
+
+def has_space(back, count):
+    """A disk is not to be filled."""
+    free, needed = shutil.disk_usage(back).free, count * BYTES_EACH
+    if free < needed:
+        print(f"scale: {count:,} entries need {needed / 1e9:.1f} GB below {back}, and {free / 1e9:.1f} are free", file=sys.stderr)
+    return free >= needed
 
 
 main()
