@@ -14,7 +14,7 @@ use vaults::{
 };
 use wardfs::{
     store::{Blob, ObjectPath, Store, StoreError},
-    vault::{NewKind, ROOT_INO, RenameMode, Vault, WriteMode},
+    vault::{NewKind, OpenOptions, ROOT_INO, RenameMode, Vault, WriteMode},
 };
 
 /// What nobody waits for takes far less, on a machine with much other work, too.
@@ -31,6 +31,8 @@ enum What {
 #[derive(Default)]
 struct State {
     stopped: Option<(What, ObjectPath)>,
+    /// So many calls still pass.
+    passes: usize,
     waiting: usize,
     /// The payload that was used last.
     last: Option<ObjectPath>,
@@ -51,6 +53,10 @@ impl Barrier {
         if state.stopped != here {
             return;
         }
+        if state.passes > 0 {
+            state.passes -= 1;
+            return;
+        }
         state.waiting += 1;
         self.changed.notify_all();
         while state.stopped == here {
@@ -61,7 +67,13 @@ impl Barrier {
 
     /// From now on such calls of the payload that was used last wait.
     fn stop(&self, what: What) {
+        self.stop_after(0, what);
+    }
+
+    /// The same after so many of them.
+    fn stop_after(&self, passes: usize, what: What) {
         let mut state = self.state.lock();
+        state.passes = passes;
         let last = state.last.clone().expect("a payload was used");
         state.stopped = Some((what, last));
     }
@@ -88,7 +100,8 @@ struct Watched {
 
 impl Between for Arc<Barrier> {
     fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
-        if !path.as_str().starts_with("payloads/") {
+        let name = path.as_str();
+        if !name.starts_with("payloads/") || name.contains(".index") {
             return blob;
         }
         let (path, barrier) = (path.clone(), Arc::clone(self));
@@ -255,5 +268,50 @@ fn after_an_early_answer_other_files_are_read_and_written() {
         waiting.join().expect("a write");
         let synced = syncing.join().expect("no panic");
         synced.expect("a sync");
+    });
+}
+
+/// The log waits for the store, but not for a checkpoint as a whole: what that has stored makes room.
+#[test]
+fn who_waits_for_room_goes_on_when_some_of_the_log_is_stored() {
+    const CHUNK: usize = 16 << 10;
+    let barrier = Arc::new(Barrier::default());
+    let store: Arc<dyn Store> = Arc::new(BetweenStore {
+        inner: Arc::new(Image::Large.on_disk()),
+        between: Arc::clone(&barrier),
+    });
+    let options = OpenOptions {
+        threads: Some(4),
+        background: true,
+        ..options(1 << 20)
+    };
+    let vault = &open(store, options).expect("a new vault");
+    let (other, slow) = (new_file(vault, b"other"), new_file(vault, b"slow"));
+    for ino in [other, slow] {
+        write(vault, ino, 0, &vec![1; 100 * CHUNK]);
+        assert!(vault.checkpoint().is_ok());
+    }
+    write(vault, slow, 5, b"some bytes");
+    assert!(vault.checkpoint().is_ok());
+    // Most of the 64 chunks that a checkpoint will store.
+    barrier.stop_after(50, What::Writes);
+    let write_over = |ino: u64, chunks: usize| {
+        for chunk in 0..chunks {
+            write(vault, ino, (chunk * CHUNK) as u64, &[2; CHUNK]);
+            vault.sync(ino, false).expect("a sync");
+        }
+    };
+    write_over(slow, 64);
+    barrier.wait_for_somebody();
+    thread::scope(|scope| {
+        let (tell, told) = channel();
+        scope.spawn(move || {
+            // With all of those 64 there would be no room for them.
+            write_over(other, 96);
+            tell.send(()).expect("somebody waits");
+        });
+        let done = told.recv_timeout(LONG);
+        barrier.go_on();
+        assert!(done.is_ok(), "all of the log waited for some of it");
     });
 }

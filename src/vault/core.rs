@@ -63,7 +63,7 @@ pub(super) struct Core {
     pub checkpoint: Mutex<()>,
     /// Checkpoints done, as counted before any node they stored could leave memory.
     pub stored: AtomicU64,
-    /// Bytes of log that the running checkpoint stores.
+    /// Bytes of log that the running checkpoint stores and that are still in memory.
     pub storing: AtomicU64,
     /// How many wait for a checkpoint: only then does it take all cores.
     pub hurried: AtomicUsize,

@@ -18,7 +18,10 @@ use crate::{
 use parking_lot::RwLockWriteGuard;
 use std::{
     ptr,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
 };
 
 /// So many frames are written while nobody may read the file; then whoever waits for it has its turn.
@@ -81,10 +84,16 @@ impl Core {
             self.begin_payload(snap, folded)
         })?;
         // One payload's frames are one thread's: two would wait for each other, and keep others from the file.
+        let frames = plan.folds.parts.iter().map(|part| part.frames.len() as u64);
+        let log_each = self.storing.load(Relaxed) / frames.sum::<u64>().max(1);
         let parts = plan.folds.parts.chunk_by(Part::goes_on_in);
         self.all(parts.collect(), |parts| {
             let mut parts = parts.iter();
-            parts.try_for_each(|part| self.apply_part(snapshot, part, redo))
+            parts.try_for_each(|part| {
+                self.apply_part(snapshot, part, redo)?;
+                self.has_stored(log_each * part.frames.len() as u64);
+                Ok(())
+            })
         })?;
         self.all(payloads, |(snap, folded)| {
             self.end_payload(snap, folded, snapshot.segment)

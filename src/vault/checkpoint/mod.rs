@@ -17,6 +17,7 @@ mod fold;
 mod frames;
 #[cfg(test)]
 mod guarded_tests;
+mod room;
 mod seal;
 mod snapshot;
 #[cfg(test)]
@@ -27,36 +28,11 @@ use super::{
     error::{Result, VaultError},
 };
 use crate::format::new_payload_dir;
+use room::Hurry;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::Ordering::Relaxed,
 };
-
-/// Inline content of changed files in memory that makes a checkpoint due; with twice as much, changes wait for it. A
-/// checkpoint needs as much again for what it seals.
-const HELD_BYTES: u64 = 16 << 20;
-/// What a checkpoint has to write, redo file and store together, that makes it due; with twice as much, changes wait for
-/// it. It bounds the redo file and the reserve; of memory it takes a few MiB.
-const PENDING_BYTES: u64 = 384 << 20;
-/// With so many times the log that makes a checkpoint due, changes wait for it; what the running one stores counts as well, for
-/// it is in memory nearly as long. With two and a half times, four writers of small pieces took 270 to 279 MiB.
-const LOG_LIMIT: u64 = 2;
-
-/// Somebody waits for a checkpoint.
-struct Hurry<'a>(&'a AtomicUsize);
-
-impl<'a> Hurry<'a> {
-    fn new(core: &'a Core) -> Hurry<'a> {
-        core.hurried.fetch_add(1, Relaxed);
-        Hurry(&core.hurried)
-    }
-}
-
-impl Drop for Hurry<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
 
 impl Core {
     /// Runs a checkpoint now, as fast as it can be; gives whether there was anything to do.
@@ -152,43 +128,5 @@ impl Core {
         }
         done.extend(self.pool.map(items.collect(), each));
         done
-    }
-
-    /// Asks for a checkpoint, without waiting for it.
-    pub fn ask_for_checkpoint(&self) {
-        self.signal.state.lock().checkpoint = true;
-        self.signal.wake.notify_all();
-    }
-
-    /// Is a checkpoint due?
-    pub fn checkpoint_due(&self) -> bool {
-        let waited = self.oldest_change.lock().map(|since| since.elapsed());
-        self.journal.segment_len() >= self.options.checkpoint_bytes
-            || self.held.load(Relaxed) >= HELD_BYTES
-            || self.journal.reserve().pending() >= PENDING_BYTES
-            || waited.is_some_and(|waited| waited >= self.options.checkpoint_age)
-    }
-
-    /// Waits when the log is so far ahead of the store that memory and disk would fill.
-    pub fn make_room(&self) -> Result<()> {
-        let limit = self.options.checkpoint_bytes.saturating_mul(LOG_LIMIT);
-        if self.journal.segment_len() + self.storing.load(Relaxed) < limit
-            && self.held.load(Relaxed) < 2 * HELD_BYTES
-            && self.journal.reserve().pending() < 2 * PENDING_BYTES
-        {
-            return Ok(());
-        }
-        if !self.options.background {
-            return self.checkpoint_now().map(drop);
-        }
-        let _hurry = Hurry::new(self);
-        let mut state = self.signal.state.lock();
-        state.checkpoint = true;
-        self.signal.wake.notify_all();
-        let count = state.count;
-        while state.count == count && !state.stop {
-            self.signal.done.wait(&mut state);
-        }
-        Ok(())
     }
 }
