@@ -2,6 +2,7 @@
 //! checkpoints, make and rename entries.
 mod vaults;
 
+use parking_lot::Mutex;
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 use std::{
     sync::{
@@ -12,10 +13,13 @@ use std::{
     thread,
     time::Duration,
 };
-use vaults::image::{Image, open, options};
+use vaults::{
+    between::{BeforeChanges, Between, BetweenStore},
+    image::{Image, open, options},
+};
 use wardfs::{
-    store::SimulatedStore,
-    vault::{NewKind, ROOT_INO, RenameMode, Vault, WriteMode},
+    store::{Blob, ObjectPath, SimulatedStore},
+    vault::{NewKind, ROOT_INO, RenameMode, SetAttr, Vault, WriteMode},
 };
 
 /// Files that are written in turn.
@@ -190,4 +194,75 @@ fn who_comes_after_an_early_answer_waits_for_the_write() {
 
 fn ino_of(vault: &Vault) -> u64 {
     vault.lookup(ROOT_INO, b"file").expect("the file").ino
+}
+
+/// Keeps writes into new payloads waiting, and loses power whenever the store is synced.
+struct Interrupted {
+    store: SimulatedStore,
+    left: Mutex<Vec<SimulatedStore>>,
+    held: Arc<Mutex<()>>,
+    is_waiting: Arc<AtomicBool>,
+}
+
+impl Between for Arc<Interrupted> {
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        if !path.as_str().starts_with("payloads/new/") {
+            return blob;
+        }
+        let (held, is_waiting) = (Arc::clone(&self.held), Arc::clone(&self.is_waiting));
+        let before = move || {
+            is_waiting.store(true, SeqCst);
+            drop(held.lock());
+        };
+        Arc::new(BeforeChanges { blob, before })
+    }
+
+    fn syncs(&self) -> bool {
+        self.left.lock().push(self.store.crash_losing_all());
+        true
+    }
+}
+
+/// The object is made, and nothing of it claimed: no sync asks for its name but the checkpoint's own.
+#[test]
+fn a_checkpoint_beside_the_first_write_of_a_payload_does_not_move_a_lost_name() {
+    let store = Image::Small.on_disk();
+    let between = Arc::new(Interrupted {
+        store: store.clone(),
+        left: Mutex::default(),
+        held: Arc::default(),
+        is_waiting: Arc::default(),
+    });
+    let watched = BetweenStore {
+        inner: Arc::new(store),
+        between: Arc::clone(&between),
+    };
+    let vault = open(Arc::new(watched), options(1 << 40)).expect("a new vault");
+    let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    let ino = made.expect("a file").ino;
+    // The log has the payload, but there is no object yet.
+    let long = SetAttr {
+        size: Some(1 << 20),
+        ..SetAttr::default()
+    };
+    vault.set_attr(ino, &long).expect("a size");
+    vault.sync(ino, false).expect("a sync");
+    let left = thread::scope(|scope| {
+        let held = between.held.lock();
+        let vault = &vault;
+        scope.spawn(move || vault.write(ino, 0, &[1; 64 << 10], false).expect("a write"));
+        while !between.is_waiting.load(SeqCst) {
+            thread::yield_now();
+        }
+        between.left.lock().clear();
+        assert!(vault.checkpoint().expect("a checkpoint"));
+        drop(held);
+        std::mem::take(&mut *between.left.lock())
+    });
+    assert!(!left.is_empty(), "a checkpoint syncs the store");
+    for left in left {
+        let vault = open(Arc::new(left), options(1 << 40)).expect("a vault after a power cut");
+        let ino = ino_of(&vault);
+        vault.read(ino, 0, &mut [0; 64 << 10]).expect("the file");
+    }
 }

@@ -7,14 +7,14 @@
 //! other: each object is where it was, where it belongs, or where the next look finds it. Nothing here writes a guard, and the
 //! journal is not touched.
 use super::{
-    repair::{Done, Quarantine, free_path, harm, is_taken},
+    repair::{Done, Quarantine, free_path, harm},
     report::{Finding, Kind},
     root::hide,
     scan::{self, QUARANTINE, Scanned},
 };
 use crate::{
     engine::Pool,
-    store::{ObjectPath, OverlayStore, Store, StoreError},
+    store::{ObjectPath, OverlayStore, Store, StoreError, is_taken},
     vault::{Inspected, Keyring, Needed, VaultError},
 };
 use std::{collections::BTreeSet, sync::Arc};

@@ -3,13 +3,13 @@
 //!
 //! It is put back before the journal is done, and not in a round: its place is written as a whole and durably.
 use super::{
-    repair::{Quarantine, free_path, is_taken},
+    repair::{Quarantine, free_path},
     report::{Finding, Kind},
     scan::QUARANTINE,
 };
 use crate::{
     format::{Content, DirState, StoredGuard, root_guard_path},
-    store::{ObjectPath, OverlayStore, Store, StoreError, walk},
+    store::{ObjectPath, OverlayStore, Store, StoreError, is_taken, walk},
     vault::{Inspected, Keyring, ReadGuard, VaultError},
 };
 use std::sync::Arc;

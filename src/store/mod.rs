@@ -50,6 +50,14 @@ pub const OBJECT_LEN_MAX: usize = 64 << 20;
 const DIR_LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const DIR_LOCK_PAUSE: Duration = Duration::from_millis(5);
 
+/// Does anything lie there, a link or the like included?
+pub(crate) fn is_taken(store: &dyn Store, path: &ObjectPath) -> Result<bool, StoreError> {
+    match store.exists(path) {
+        Err(StoreError::NotAnObject { .. }) => Ok(true),
+        known => known,
+    }
+}
+
 /// Tries until it gives something or patience ends.
 fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();

@@ -5,7 +5,7 @@
 //! take a whole directory away: what is missing may be put back.
 use crate::{
     format::quarantine_path,
-    store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError},
+    store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError, is_taken},
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -97,14 +97,6 @@ impl ClearingStore {
     }
 }
 
-/// Does anything lie there, a link or the like included?
-fn is_taken(store: &dyn Store, path: &ObjectPath) -> Result<bool> {
-    match store.exists(path) {
-        Err(StoreError::NotAnObject { .. }) => Ok(true),
-        known => known,
-    }
-}
-
 fn is_of_the_tree(path: &ObjectPath) -> bool {
     ["guards/", "payloads/"]
         .iter()
@@ -129,10 +121,15 @@ impl Store for ClearingStore {
     }
 
     fn rename(&self, from: &ObjectPath, to: &ObjectPath) -> Result<()> {
-        if !self.inner.exists(from).unwrap_or(true) {
-            return self.inner.rename(from, to);
+        match self.inner.rename(from, to) {
+            // Nothing is cleared away for what is not there.
+            Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. })
+                if self.inner.exists(from).unwrap_or(true) =>
+            {
+                self.made(to, |store| store.rename(from, to))
+            }
+            done => done,
         }
-        self.made(to, |store| store.rename(from, to))
     }
 
     fn make_dir(&self, path: &ObjectPath) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::{
         new_payload_path, payload_path,
     },
     journal::LoggedFrame,
-    store::{ObjectPath, StoreError},
+    store::is_taken,
 };
 use std::{
     collections::HashSet,
@@ -238,24 +238,16 @@ impl Core {
     /// Neither the log nor a guard without frames says whether the payload had its place when the chunks were written.
     fn find_payload(&self, payload: &mut Payload) -> Result<()> {
         if payload.birth == Birth::Unborn {
-            if self.is_taken(&new_payload_path(&payload.id))? {
+            if is_taken(&*self.store, &new_payload_path(&payload.id))? {
                 payload.birth = Birth::New;
                 // Perhaps made after the last write that was logged, by a daemon that was killed: the redo file that moves it
                 // must not be durable without its name.
                 self.journal.depends_on_names(&new_payload_dir());
-            } else if self.is_taken(&payload_path(&payload.id))? {
+            } else if is_taken(&*self.store, &payload_path(&payload.id))? {
                 payload.birth = Birth::Placed;
             }
         }
         Ok(())
-    }
-
-    /// Does anything lie there, a link or the like included?
-    fn is_taken(&self, path: &ObjectPath) -> Result<bool> {
-        match self.store.exists(path) {
-            Err(StoreError::NotAnObject { .. }) => Ok(true),
-            known => Ok(known?),
-        }
     }
 
     fn replay_touch(&self, file: &FileId, place: &Place) -> Result<()> {

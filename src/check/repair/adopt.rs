@@ -2,12 +2,12 @@
 use super::{
     super::scan::dir::{Dir, Reached, Sums},
     plan::{Plan, state_of},
-    quarantine::is_taken,
 };
 use crate::{
     format::{
         Alias, Body, Content, DirId, FileId, Kind, Link, Name, Xattrs, guard_path, root_guard_path,
     },
+    store::is_taken,
     vault::{LOST_FOUND, VaultError, lost_found_attrs},
 };
 use std::sync::Arc;

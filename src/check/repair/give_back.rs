@@ -4,10 +4,10 @@
 //! That is a round of its own, and changes no sums: what was only moved is as it was afterwards, and what is still wrong is found
 //! by the next scan. Directories are made before the round begins, which is durable then: what is moved into one must not be lost
 //! with it.
-use super::{super::scan::dir::Dir, plan::Plan, quarantine::is_taken};
+use super::{super::scan::dir::Dir, plan::Plan};
 use crate::{
     format::RedoOp,
-    store::{ObjectPath, Store, StoreError},
+    store::{ObjectPath, Store, StoreError, is_taken},
     vault::VaultError,
 };
 use std::{collections::BTreeSet, sync::Arc};

@@ -18,7 +18,7 @@ mod settle;
 
 pub(super) use self::{
     give_back::free_path,
-    quarantine::{IN_THE_WAY, Quarantine, is_blocked, is_taken},
+    quarantine::{IN_THE_WAY, Quarantine, is_blocked},
     rehearse::harm,
     settle::Done,
 };

@@ -6,7 +6,7 @@ use super::super::{
 use crate::{
     format::quarantine_path,
     journal::{journal_dir, reserve_path},
-    store::{Blob, ObjectPath, Store, StoreError},
+    store::{Blob, ObjectPath, Store, StoreError, is_taken},
     vault::VaultError,
 };
 use std::ops::Range;
@@ -210,14 +210,6 @@ pub(super) fn free(store: &dyn Store, name: &str) -> Result<Option<Finding>, Vau
     store.sync()?;
     let found = Finding::new(Kind::Place, QUARANTINE, IN_THE_WAY);
     Ok(Some(found.with(Outcome::Mended)))
-}
-
-/// Does anything lie there, a link or the like included?
-pub(in crate::check) fn is_taken(store: &dyn Store, path: &ObjectPath) -> Result<bool, StoreError> {
-    match store.exists(path) {
-        Err(StoreError::NotAnObject { .. }) => Ok(true),
-        known => known,
-    }
 }
 
 #[cfg(test)]
