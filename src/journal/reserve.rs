@@ -253,6 +253,12 @@ impl Reserve {
         self.store.sync()
     }
 
+    /// Has the disk so much that somebody may take these bytes whom no reserve is for?
+    pub fn has_ample(&self, bytes: u64) -> bool {
+        let needed = self.state.lock().needed();
+        self.available() > needed.saturating_mul(2) + AMPLE + bytes
+    }
+
     /// Has the disk so much that nobody needs to give any back?
     fn is_plenty(&self, state: &State) -> bool {
         self.available() > state.applying.saturating_mul(2) + AMPLE

@@ -94,6 +94,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        self.until - self.from
+    }
+
     /// As `Segment::ensure` does.
     pub fn allocate(&self) -> Result<(), StoreError> {
         self.blob.allocate(self.from, self.until - self.from)?;

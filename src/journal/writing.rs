@@ -132,11 +132,15 @@ impl Journal {
     }
 
     /// Allocates space for frames to come here, where nobody waits for it, and not where somebody promises records. The
-    /// writer is held: what primes the space must hit no frame.
+    /// writer is held: what primes the space must hit no frame. Not on a disk that is nearly full: what a checkpoint has been
+    /// given back there is not for this.
     fn allocate_ahead(&self, _writer: &Writer) {
         let Some(ahead) = self.inner.lock().ahead(AHEAD) else {
             return;
         };
+        if !self.reserve.has_ample(ahead.len()) {
+            return;
+        }
         let space = ahead.allocate();
         let segment = &mut self.inner.lock().segment;
         match space {

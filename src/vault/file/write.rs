@@ -247,7 +247,7 @@ impl Core {
         Ok(())
     }
 
-    /// Lays bytes of a write over the content, chunk by chunk.
+    /// Lays bytes of a write over the content, chunk by chunk: all of them, or none if the log has no space.
     fn lay_patches(
         &self,
         write: &Write<'_>,
@@ -256,13 +256,16 @@ impl Core {
     ) -> Result<()> {
         let chunk = state.file()?.chunk;
         let Range { mut start, end } = bytes;
+        let chunks = (end - start).div_ceil(chunk.len()) as u64 + 1;
+        let records = chunks * RECORD_COST;
+        self.promise(write.node, state, (end - start) as u64 + records)?;
         while start < end {
             let offset = write.offset + start as u64;
             let len = (chunk.len() - chunk.within(offset)).min(end - start);
             if let Some(payload) = state.file()?.payload() {
                 self.charge_patch(payload, chunk.chunk_of(offset));
             }
-            self.write_patch(write.node, state, offset, &write.data[start..start + len])?;
+            self.lay_patch(write.node, state, offset, &write.data[start..start + len])?;
             start += len;
         }
         Ok(())
@@ -287,6 +290,17 @@ impl Core {
         data: &[u8],
     ) -> Result<()> {
         self.promise(node, state, data.len() as u64 + RECORD_COST)?;
+        self.lay_patch(node, state, offset, data)
+    }
+
+    /// The same of what the log has space for.
+    fn lay_patch(
+        &self,
+        node: &Arc<Node>,
+        state: &mut NodeState,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<()> {
         let orphan = state.is_orphan(node);
         let segment = self.journal.segment();
         let file = state.file_mut()?;
