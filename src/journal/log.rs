@@ -11,7 +11,7 @@ use super::{
     commit::Durability,
     frames::FRAME_COST,
     mark::Marks,
-    recover::Recovered,
+    recover::{Recovered, give_space_back},
     redo::RedoWriter,
     reserve::Reserve,
     segment::{Ahead, Segment, segment_path},
@@ -132,8 +132,9 @@ impl Journal {
         context: JournalContext,
         recovered: &Recovered,
     ) -> Result<Journal, JournalError> {
-        // First, as it removes the old one: on a full disk that is the space for the checkpoint to come.
-        let reserve = Reserve::open(Arc::clone(&store))?;
+        // First: on a full disk that is the space for the checkpoint to come.
+        give_space_back(&*store)?;
+        let reserve = Reserve::none(Arc::clone(&store));
         if recovered.check_durable().is_err() {
             // What is not there any more is given up.
             store.remove(&stated_path())?;

@@ -7,7 +7,8 @@ use super::{
     execute::{Missing, decode, execute_file},
     read::{Reader, Unread, is_replaced},
     redo,
-    segment::{CutOff, segment_number, segment_path},
+    reserve::reserve_path,
+    segment::{CutOff, give_back_rest, segment_number, segment_path},
     stated::Stated,
 };
 use crate::{
@@ -189,11 +190,27 @@ pub fn execute_redo_file(
     number: u64,
     missing: Missing,
 ) -> Result<(), JournalError> {
+    give_space_back(store)?;
     // A daemon that was killed had perhaps not made it durable, nor its name: the power may go while it is executed.
     store.open(&redo::redo_path(number), false)?.sync()?;
     store.sync_dir(&super::journal_dir())?;
     execute_file(store, context, pool, number, missing)?;
     Ok(store.sync()?)
+}
+
+/// Gives back space that holds nothing, before something is stored: on a full disk that is what a recovery has.
+pub(super) fn give_space_back(store: &dyn Store) -> Result<(), JournalError> {
+    store.remove(&reserve_path())?;
+    for number in Files::list(store)?.segments {
+        // Without it, there may be enough.
+        if let Err(error) = give_back_rest(store, number) {
+            log::debug!(
+                "the rest of {} is not given back: {error}",
+                segment_path(number)
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Gives all operations of a closed redo file, in order, to somebody who does not do them.

@@ -98,11 +98,6 @@ pub fn is_reserved(store: &dyn Store) -> Result<bool, JournalError> {
 }
 
 impl Reserve {
-    pub(super) fn open(store: Arc<dyn Store>) -> Result<Reserve, StoreError> {
-        store.remove(&reserve_path())?;
-        Ok(Reserve::none(store))
-    }
-
     /// Nothing held back.
     pub(super) fn none(store: Arc<dyn Store>) -> Reserve {
         Reserve {

@@ -65,6 +65,28 @@ pub(super) fn cut_off(
     }))
 }
 
+/// Gives back the space behind what was written into a segment that gets no more frames. Zeros stay zeros there.
+pub(super) fn give_back_rest(store: &dyn Store, number: u64) -> Result<(), StoreError> {
+    const PIECE: u64 = 64 << 10;
+    let blob = store.open(&segment_path(number), false)?;
+    let len = blob.len()?;
+    let mut bytes = vec![0; usize::try_from(PIECE).unwrap_or(0)];
+    let mut end = len;
+    while end > 0 {
+        let start = (end - 1) / PIECE * PIECE;
+        let got = blob.read_at(start, &mut bytes)?;
+        if let Some(last) = bytes[..got].iter().rposition(|byte| *byte != 0) {
+            end = start + last as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < len {
+        blob.punch(end, len - end)?;
+    }
+    Ok(())
+}
+
 /// A segment being written.
 pub(super) struct Segment {
     pub number: u64,

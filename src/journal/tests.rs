@@ -335,6 +335,30 @@ fn a_second_recovery_knows_where_the_first_one_cut() {
     assert_eq!(logged(&*store, &context, 0).unwrap(), [1, 10]);
 }
 
+#[test]
+fn a_recovery_has_the_space_that_the_log_did_not_use() {
+    let context = context();
+    let memory = MemoryStore::with_capacity(4 << 20);
+    memory.make_dir(&journal_dir()).unwrap();
+    let store: Arc<dyn Store> = Arc::new(memory);
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    journal.promise(2 << 20).unwrap();
+    drop(journal);
+    let rest = ObjectPath::new("rest").unwrap();
+    let rest = store.open(&rest, true).unwrap();
+    while rest.allocate(rest.len().unwrap(), 4 << 10).is_ok() {}
+    let len = |path: &ObjectPath| store.open(path, false).unwrap().len().unwrap();
+    let before = len(&segment(1));
+    assert!(before > 2 << 20);
+    let recovered = read_log(&*store, &context, 0).unwrap();
+    let _journal = Journal::start(Arc::clone(&store), context.clone(), &recovered).unwrap();
+    rest.allocate(rest.len().unwrap(), 1 << 20).unwrap();
+    // Its length still says that it is whole.
+    assert_eq!(len(&segment(1)), before);
+    assert_eq!(logged(&*store, &context, 0).unwrap(), [1]);
+}
+
 fn redo_first(store: &dyn Store, context: &JournalContext) -> Result<(), JournalError> {
     let pool = Pool::new(Some(3));
     execute_redo_file(store, context, &pool, 1, Missing::PassedOver)
@@ -506,9 +530,14 @@ fn who_pushes_and_promises_does_not_wait_for_a_frame_that_is_being_written() {
 }
 
 #[test]
-fn behind_a_long_frame_space_is_allocated_for_the_next_ones_where_there_is_some() {
+fn behind_a_long_frame_space_is_allocated_for_the_next_ones_where_there_is_plenty() {
     let context = context();
-    for (capacity, least, most) in [(64 << 20, 4 << 20, 6 << 20), (2 << 20, 1 << 20, 1 << 20)] {
+    for (capacity, least, most) in [
+        (1 << 30, 4 << 20, 6 << 20),
+        // A checkpoint may need all that is left.
+        (64 << 20, 1 << 20, 1 << 20),
+        (2 << 20, 1 << 20, 1 << 20),
+    ] {
         let store = Arc::new(MemoryStore::with_capacity(capacity));
         store.make_dir(&journal_dir()).unwrap();
         let store: Arc<dyn Store> = store;

@@ -204,7 +204,12 @@ impl Core {
 
     /// Notes all of it as done, in memory: chunks that were stored are claimed, everything else becomes patches. Does as much as
     /// it can; an error counts only when nothing was written.
-    fn lay(&self, plan: &mut Plan, write: &Write<'_>, state: &mut NodeState) -> Result<usize> {
+    pub(super) fn lay(
+        &self,
+        plan: &mut Plan,
+        write: &Write<'_>,
+        state: &mut NodeState,
+    ) -> Result<usize> {
         let node = write.node;
         if !state.is_orphan(node) {
             self.mark_dirty(node, state);
