@@ -10,7 +10,9 @@ use crate::{
     needs,
     tree::noise,
 };
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::FileExt,
@@ -139,6 +141,66 @@ fn a_full_ext4_refuses_and_loses_nothing_and_goes_on_when_there_is_room() {
         mount.crash();
         all_there(&mount.dir(), &kept);
         all_there(&mount.dir(), &again);
+    });
+}
+
+/// Makes files, writes over others and removes some where there is no space, until it was refused so often. Whatever else is
+/// said is wrong.
+fn crowd(mount: &Mount, writer: u64) {
+    const REFUSED: u32 = 40;
+    let refused = Cell::new(0);
+    let is_done = |done: io::Result<()>, what: &str| {
+        if let Err(error) = done {
+            assert_eq!(error.raw_os_error(), Some(libc::ENOSPC), "{what}: {error}");
+            refused.set(refused.get() + 1);
+        }
+    };
+    let bytes = noise(writer, 1 << 20);
+    let mut random = StdRng::seed_from_u64(writer);
+    let mut files = Vec::new();
+    while refused.get() < REFUSED {
+        let before = refused.get();
+        if files.is_empty() || random.random_ratio(1, 3) {
+            let path = mount.path(format!("{writer}-{}", random.random::<u64>()));
+            let made = File::create(&path).and_then(|mut file| {
+                files.push(path);
+                (0..random.random_range(1..4)).try_for_each(|_| file.write_all(&bytes))
+            });
+            is_done(made, "a new file");
+        } else {
+            let path = &files[random.random_range(0..files.len())];
+            let len = [4 << 10, 64 << 10, 300_000, 1 << 20][random.random_range(0..4)];
+            let wrote = File::options().write(true).open(path).and_then(|file| {
+                let at = random.random_range(0..file.metadata()?.len().max(1));
+                file.write_all_at(&bytes[..len], at & !4095)
+            });
+            is_done(wrote, "another one");
+        }
+        if refused.get() > before && files.len() > 1 && random.random() {
+            let gone = files.swap_remove(random.random_range(0..files.len()));
+            fs::remove_file(gone).expect("a removal makes room");
+        }
+    }
+}
+
+/// What the log takes ahead in large frames, no checkpoint may miss.
+#[test]
+fn long_writes_on_a_full_ext4_are_refused_and_nothing_else_is() {
+    if !needs::given("loop") {
+        return;
+    }
+    let ext4 = |mount: &Mount, dir: &Path| Disk::ext4(&mount.outside("image"), DISK, dir);
+    on(ext4, |mount| {
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let mount = &*mount;
+                scope.spawn(move || crowd(mount, writer));
+            }
+        });
+        mount.remount();
+        shell(&mount.dir(), "rm -r ./*");
+        assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
+        store(mount, "new", 1, 1 << 20).unwrap();
     });
 }
 
