@@ -83,6 +83,12 @@ pub fn index_path(payload: &PayloadId) -> ObjectPath {
     path(format!("{}.index", payload_text(payload)))
 }
 
+/// The directory whose entries lie in `guards/ab/cdef...`, by all these digits. `None` for what is no id, and for that of
+/// `guards/links`: nothing of a vault lies under its digits, and it is not the directory that lies there.
+pub fn parse_dir_digits(digits: &[u8]) -> Option<DirId> {
+    DirId::from_hex(digits).filter(|dir| *dir != DirId::LINKS)
+}
+
 /// `payloads/ab`: the directory of a payload.
 pub fn payload_dir(payload: &PayloadId) -> ObjectPath {
     let text = payload_text(payload);

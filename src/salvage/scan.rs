@@ -9,8 +9,8 @@ use crate::{
     engine::Pool,
     format::{
         Alias, Content, DirId, FileId, Kind, Link, LinksState, Name, PayloadId, StoredGuard, Time,
-        header_copy_path, header_path, index_path, is_stored_name, parse_new_payload_name,
-        parse_payload_name, payload_path, root_guard_path,
+        header_copy_path, header_path, index_path, is_stored_name, parse_dir_digits,
+        parse_new_payload_name, parse_payload_name, payload_path, root_guard_path,
     },
     store::{ObjectPath, StoreError},
     vault::{ReadGuard, Remains},
@@ -280,7 +280,7 @@ fn backing_dir(path: &ObjectPath) -> Option<DirId> {
     }
     let (first, rest) = below.split_once('/')?;
     (first.len() == 2).then_some(())?;
-    DirId::from_hex([first, rest].concat().as_bytes())
+    parse_dir_digits([first, rest].concat().as_bytes())
 }
 
 impl Evidence {
@@ -333,6 +333,7 @@ mod tests {
             "guards/a/b/c",
             "elsewhere/links/x",
             "guards/ab/cd/x",
+            "guards/00/000000000000000000000000000000/x",
             "guards/abc/defabababababababababababababab/x",
         ] {
             assert_eq!(of(odd), None, "{odd}");

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wardfs::{
-    check::{Kind, Outcome, Verdict},
+    check::{Kind, Outcome, Report, Verdict},
     vault::{NewKind, ROOT_INO, Vault},
 };
 
@@ -34,6 +34,70 @@ fn aliases(victim: &Victim) -> BTreeMap<String, Vec<String>> {
     }
     assert!(found.len() > 3, "{found:?}");
     found
+}
+
+/// No directory has the id of zeros, which stands for `guards/links`. One that lies in its place is nobody's.
+#[test]
+fn a_directory_by_the_digits_of_the_links_is_a_stray_and_harms_nothing() {
+    let odd = "guards/00/000000000000000000000000000000";
+    let put_in = |objects: &Objects| {
+        let mut objects = objects.clone();
+        objects.insert("guards/00/".to_owned(), Vec::new());
+        objects.insert(format!("{odd}/"), Vec::new());
+        objects
+    };
+    let strayed = |report: &Report| -> Vec<String> {
+        let strays = report.findings.iter();
+        let strays = strays.filter(|found| found.kind == Kind::Stray);
+        strays.map(|found| found.object.clone()).collect()
+    };
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let report = checked(&put_in(now));
+        assert_eq!(report.verdict(), Verdict::Clean, "{:#?}", told(&report));
+        assert_eq!(strayed(&report), [odd]);
+        let (report, store) = repaired(&put_in(now)).expect("a healthy vault");
+        assert_eq!(report.verdict(), Verdict::Clean, "{:#?}", told(&report));
+        assert!(objects(&store) == put_in(now));
+        // Beside damage, a repair does what it does without it.
+        let guards: Vec<&String> = now
+            .keys()
+            .filter(|name| name.starts_with("guards/") && !name.ends_with('/'))
+            .filter(|name| name.as_str() != crate::map::ROOT_GUARD)
+            .collect();
+        on_all_cores(&guards, |_, hit| {
+            let mut damaged = now.clone();
+            damaged.get_mut(*hit).expect("it is there").truncate(10);
+            let (alone, _) = repaired(&damaged).map_err(|error| error.to_string())?;
+            let (beside, store) = repaired(&put_in(&damaged)).map_err(|error| error.to_string())?;
+            // Which of a file's names is told is not the same each time.
+            let without_it = |report: &Report| -> Vec<_> {
+                let found = report.findings.iter();
+                let mut lines: Vec<_> = found
+                    .filter(|found| found.object != odd)
+                    .map(|found| (found.kind, found.outcome, found.object.clone()))
+                    .map(|line| format!("{line:?}"))
+                    .collect();
+                lines.sort();
+                lines
+            };
+            if without_it(&alone) != without_it(&beside) || strayed(&beside) != [odd] {
+                return Err(format!(
+                    "{hit}: {:#?}\nwithout it: {:#?}",
+                    told(&beside),
+                    told(&alone)
+                ));
+            }
+            let after = objects(&store);
+            let is_gone = |name: &&&String| {
+                name.starts_with("guards/links/") && name != &hit && !after.contains_key(**name)
+            };
+            match guards.iter().find(is_gone) {
+                Some(name) => Err(format!("{hit}: {name} is gone")),
+                None => Ok(()),
+            }
+        });
+    }
 }
 
 /// The check tells it, and after a repair everything is there again.

@@ -156,6 +156,7 @@ fn what_nobody_leads_to_is_found_and_named() {
         (new, b"new"),
         ("guards/00/", b""),
         (dir, b""),
+        ("guards/00/000000000000000000000000000000/", b""),
         ("notes.txt", b"mine"),
         ("guards/xyz", b"mine"),
         ("payloads/new/mine", b"mine"),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     engine::Pool,
-    format::{Alias, Content, DirId, dir_path, guard_path},
+    format::{Alias, Content, DirId, dir_path, guard_path, parse_dir_digits},
     store::{ObjectPath, StoreError},
     vault::finding::words,
 };
@@ -63,7 +63,7 @@ impl Scan<'_> {
     fn unreached(&self) -> BTreeSet<DirId> {
         let mut found = BTreeSet::new();
         self.spread("guards", &["root", "links"], &mut |digits| {
-            DirId::from_hex(digits.as_bytes())
+            parse_dir_digits(digits.as_bytes())
                 .inspect(|id| {
                     found.insert(*id);
                 })

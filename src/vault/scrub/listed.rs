@@ -5,8 +5,8 @@
 use super::{Scrub, is_blocked};
 use crate::{
     format::{
-        DirId, FileId, PayloadId, index_path, new_payload_path, parse_new_payload_name,
-        payload_path,
+        DirId, FileId, PayloadId, index_path, new_payload_path, parse_dir_digits,
+        parse_new_payload_name, payload_path,
     },
     store::{ObjectPath, StoreError},
     vault::finding::{Finding, GUARD_WORK, Kind, words},
@@ -34,7 +34,7 @@ impl Scrub<'_> {
     pub(super) fn list_all(&mut self) {
         let mut work = 0;
         self.spread("guards", &["root", "links"], &mut |scrub, digits| {
-            let Some(id) = DirId::from_hex(digits.as_bytes()) else {
+            let Some(id) = parse_dir_digits(digits.as_bytes()) else {
                 return false;
             };
             scrub.listed.dirs.insert(id);
