@@ -1,11 +1,11 @@
 //! Names of files that have several: each is an entry of its own, and the guard has a list of them all.
 use crate::{
-    checked,
+    checked, copy_of,
     map::Map,
     misplaced::is_as_before,
     repaired, told,
     vaults::{
-        image::{Image, open, options},
+        image::{Image, PASSPHRASE, open, options},
         objects::{Objects, objects},
         run::on_all_cores,
     },
@@ -14,7 +14,8 @@ use crate::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wardfs::{
-    check::{Kind, Outcome, Report, Verdict},
+    check::{self, Finding, Kind, Outcome, Report, Unwatched, Verdict},
+    store::{Fault, FaultStore, Operation},
     vault::{NewKind, ROOT_INO, Vault},
 };
 
@@ -96,6 +97,32 @@ fn a_directory_by_the_digits_of_the_links_is_a_stray_and_harms_nothing() {
                 Some(name) => Err(format!("{hit}: {name} is gone")),
                 None => Ok(()),
             }
+        });
+    }
+}
+
+/// What the disk does not read now, it may read later: the names of such a file stay.
+#[test]
+fn the_names_of_a_file_whose_guard_the_disk_does_not_read_stay() {
+    for victim in victims() {
+        let guards: Vec<String> = aliases(victim).into_keys().collect();
+        on_all_cores(&guards, |_, guard| {
+            let store = copy_of(&victim.now().objects);
+            let disk = FaultStore::new(Arc::new(store.clone()));
+            let hit = guard.clone();
+            disk.inject(Fault::io().when(move |operation, path| {
+                [Operation::Get, Operation::BlobRead].contains(&operation) && path == hit
+            }));
+            let report = check::repair(Arc::new(disk.clone()), PASSPHRASE, "now", &Unwatched)
+                .map_err(|error| format!("{guard}: {error}"))?;
+            let told = || format!("{guard}: {:#?}", told(&report));
+            let is_loss =
+                |found: &Finding| found.kind == Kind::Links || found.outcome == Outcome::Lost;
+            if report.lost > 0 || report.findings.iter().any(is_loss) {
+                return Err(told());
+            }
+            disk.heal();
+            is_as_before(victim, &objects(&store)).map_err(|what| format!("{what}; {}", told()))
         });
     }
 }

@@ -41,7 +41,7 @@ impl Scan<'_> {
         });
     }
 
-    /// Reads an object, has it looked at, and counts it in its directory.
+    /// Reads an object, has it looked at, and counts it in its directory. Gives what is wrong with it.
     pub(super) fn take(
         &self,
         work: &DirWork,
@@ -49,7 +49,7 @@ impl Scan<'_> {
         path: &ObjectPath,
         at: Option<Vec<u8>>,
         look: impl FnOnce(Vec<u8>) -> Result<Known, VaultError>,
-    ) {
+    ) -> Option<Kind> {
         let bytes = self.store.get(path);
         let len = bytes.as_ref().map_or(0, Vec::len) as u64;
         self.has_done(len, len + GUARD_WORK);
@@ -68,7 +68,8 @@ impl Scan<'_> {
                 let Known { tag, subdir } = known;
                 present.good.add(&work.key, stored, Some(&tag), subdir);
                 drop(present);
-                return self.tail(path, at, end, len);
+                self.tail(path, at, end, len);
+                return None;
             }
             Err(error) => error,
         };
@@ -84,6 +85,7 @@ impl Scan<'_> {
         finding.object_range = (len > 0).then_some(0..len);
         finding.path = at;
         self.find(finding);
+        Some(kind)
     }
 
     fn look_at(

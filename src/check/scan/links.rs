@@ -77,14 +77,13 @@ impl Scan<'_> {
             let first = aliases.get(&file).and_then(|aliases| aliases.first());
             first.map(AliasAt::path)
         };
-        self.take(work, stored, &path, at, |bytes| {
-            let looked = self.look_at_linked(work, &path, &file, bytes);
-            if matches!(&looked, Err(VaultError::Store(_))) {
-                // Not lost: not read now.
-                self.aliases.lock().remove(&file);
-            }
-            looked
+        let wrong = self.take(work, stored, &path, at, |bytes| {
+            self.look_at_linked(work, &path, &file, bytes)
         });
+        if wrong == Some(Kind::Unreadable) {
+            // Not lost: not read now.
+            self.aliases.lock().remove(&file);
+        }
     }
 
     fn look_at_linked(
