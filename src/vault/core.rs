@@ -2,7 +2,7 @@
 //!
 //! Lock order, first to last: `staging` (one directory to build in is made or removed at a time), `moving` (one move of a directory to another at a time), `checkpoint` (one checkpoint at a
 //! time), a file's `io` (of one file at a time), `gate` (read by every change; written by a checkpoint while it takes its
-//! snapshot, and by whoever settles), node states (smaller inode number first; whoever holds the gate alone needs no order), then any one of the small
+//! snapshot, and by whoever settles), node states (smaller inode number first; whoever holds the gate alone needs no order), the frames of one payload, then any one of the small
 //! locks here (`dirty`, `links`, the table's, a payload's index), then the journal's. While settling, `tails` comes before
 //! the node states; else it is one of the small ones, which cannot clash, as settling holds the gate alone.
 //! None but the first two is held across a sync; the gate is not held while a change waits for a checkpoint. A checkpoint may

@@ -14,7 +14,7 @@ use super::{
     node::Node,
 };
 use crate::{
-    format::{ChunkSize, FileId, IndexEntry, Link, PayloadId, Place, payload_path},
+    format::{ChunkSize, FileId, Link, PayloadId, Place, payload_path},
     journal,
 };
 use parking_lot::Mutex;
@@ -185,14 +185,17 @@ impl Core {
         node: &Node,
         payload: &Payload,
         chunk: u64,
-        entry: &IndexEntry,
     ) -> Result<()> {
-        if !entry.present || !payload.slots.is_hurt() {
+        if !payload.slots.is_hurt() {
             return Ok(());
         }
+        // A checkpoint replaces frame and entry together.
+        let _unchanged = payload.slots.frames.read();
+        let entry = self.with_source(node.id, &payload.codec.key, payload, |source| {
+            payload.slots.map().index.entry(source, chunk)
+        })?;
         let mut plain = vec![0; payload.codec.chunk.len()];
-        let entry = std::slice::from_ref(entry);
-        self.open_chunks(node, payload, chunk, entry, &mut plain)
+        self.open_chunks(node, payload, chunk, &[entry], &mut plain)
     }
 }
 

@@ -21,7 +21,7 @@ mod room;
 mod seal;
 mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::{
     core::Core,

@@ -19,7 +19,7 @@ fn chunk() -> ChunkSize {
     ChunkSize::from_log2(14).unwrap()
 }
 
-pub(super) fn new_vault(store: MemoryStore) -> Arc<dyn Store> {
+pub(in crate::vault) fn new_vault(store: MemoryStore) -> Arc<dyn Store> {
     let store: Arc<dyn Store> = Arc::new(store);
     let kdf = KdfParams {
         memory_kib: KdfParams::MEMORY_KIB_MIN,
@@ -38,7 +38,7 @@ pub(super) fn new_vault(store: MemoryStore) -> Arc<dyn Store> {
     store
 }
 
-pub(super) fn open(store: &Arc<dyn Store>) -> Vault {
+pub(in crate::vault) fn open(store: &Arc<dyn Store>) -> Vault {
     let options = OpenOptions {
         background: false,
         ..OpenOptions::default()

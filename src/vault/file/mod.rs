@@ -3,6 +3,8 @@
 //! Short content lies in the guard (*inline*); longer content in a payload. A chunk that was never stored is written
 //! straight into the payload once it is whole; every other change becomes a patch, which the journal logs and a checkpoint
 //! folds into its chunk. What was acknowledged but not yet logged stands in `unlogged`; `settle` logs it.
+#[cfg(test)]
+mod beside_tests;
 mod bind;
 mod blocks;
 mod clear;

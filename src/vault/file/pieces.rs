@@ -150,11 +150,11 @@ impl Core {
         let len = (size.len() - within).min(left);
         let bytes = done..done + len;
         // What cannot be stored is not accepted.
-        let entry = self.with_source(node.id, &payload.codec.key, payload, |source| {
+        self.with_source(node.id, &payload.codec.key, payload, |source| {
             payload.slots.map().index.entry(source, chunk)
         })?;
         if len < size.len() {
-            self.refuse_unreadable(node, payload, chunk, &entry)?;
+            self.refuse_unreadable(node, payload, chunk)?;
         }
         // Patches go on past the end where the file was cut.
         let end = (chunk + 1) * size.len() as u64;

@@ -14,6 +14,7 @@ use crate::{
 use std::{
     cell::{Cell, RefCell},
     ops::Range,
+    ptr,
     sync::Arc,
 };
 
@@ -28,7 +29,7 @@ thread_local! {
 }
 
 /// What of a file one read needs, as it was at one moment: the frames are read and opened without its state.
-enum View {
+pub(super) enum View {
     /// Nothing is to be read.
     Empty,
     Inline(Arc<Vec<u8>>),
@@ -48,7 +49,18 @@ impl Core {
 
     /// The same for who keeps the file from being changed.
     pub fn read_unchanged(&self, node: &Node, offset: u64, into: &mut [u8]) -> Result<usize> {
-        let (len, view) = self.view(node, offset, into.len())?;
+        let viewed = self.view(node, offset, into.len())?;
+        self.read_viewed(node, viewed, offset, into)
+    }
+
+    /// The same as it was at the moment of the view. What a checkpoint did since is no other content.
+    pub(super) fn read_viewed(
+        &self,
+        node: &Node,
+        (len, view): (usize, View),
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize> {
         let into = &mut into[..len];
         match view {
             View::Empty => {}
@@ -64,7 +76,10 @@ impl Core {
                 blob,
                 patches,
             } => {
-                self.read_payload(node, &payload, blob, offset, into)?;
+                if !self.read_payload(node, &payload, blob, offset, into)? {
+                    let blob = Ok(Some(self.made_since(node, &payload)?));
+                    self.read_payload(node, &payload, blob, offset, into)?;
+                }
                 lay_over(payload.codec.chunk, &patches, offset, into);
             }
         }
@@ -72,7 +87,7 @@ impl Core {
     }
 
     /// How much there is from `offset` on, at most `len`, and where.
-    fn view(&self, node: &Node, offset: u64, len: usize) -> Result<(usize, View)> {
+    pub(super) fn view(&self, node: &Node, offset: u64, len: usize) -> Result<(usize, View)> {
         let state = node.state.read();
         let file = state.file()?;
         let left = file.size.saturating_sub(offset);
@@ -100,6 +115,7 @@ impl Core {
         Ok(content)
     }
 
+    /// What is stored; gives false when there is some but no object for it.
     fn read_payload(
         &self,
         node: &Node,
@@ -107,7 +123,7 @@ impl Core {
         blob: Result<Option<Arc<dyn Blob>>>,
         offset: u64,
         into: &mut [u8],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let codec = &payload.codec;
         let chunk = codec.chunk;
         let (first, last) = (
@@ -126,7 +142,7 @@ impl Core {
             })
         })?;
         if entries.iter().any(|entry| entry.present) {
-            let blob = sure(blob?, payload)?;
+            let Some(blob) = blob? else { return Ok(false) };
             let skip = chunk.within(offset);
             if skip == 0 && into.len() == count * chunk.len() {
                 self.open_from(node, &*blob, codec.get(), first, &entries, into)?;
@@ -142,7 +158,19 @@ impl Core {
             into.fill(0);
         }
         ENTRIES.set(entries);
-        Ok(())
+        Ok(true)
+    }
+
+    /// The object of a payload that had none when its state was seen: its frames are there now, so a checkpoint has made it.
+    /// The state is locked before the frames, so they are not held here.
+    fn made_since(&self, node: &Node, payload: &Shared) -> Result<Arc<dyn Blob>> {
+        let state = node.state.read();
+        match state.file()?.payload() {
+            Some(present) if ptr::eq(&raw const *present.shared, payload) => {
+                self.sure_blob(present)
+            }
+            _ => sure(None, payload),
+        }
     }
 
     /// Opens consecutive chunks into `into`, whole chunks long; holes give zeros.

@@ -1,0 +1,75 @@
+//! What somebody else does between two steps of a read or a write, done there.
+use crate::{
+    store::{Fault, FaultStore, MemoryStore, Operation, Store},
+    vault::{
+        NewKind, ROOT_INO, Vault,
+        checkpoint::tests::{new_vault, open},
+        file::slots::Slots,
+    },
+};
+use parking_lot::Mutex;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::sync::Arc;
+
+/// A chunk of the vaults here.
+const CHUNK: usize = 16 << 10;
+
+fn noise(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    StdRng::seed_from_u64(1).fill_bytes(&mut bytes);
+    bytes
+}
+
+fn new_file(vault: &Vault) -> u64 {
+    let made = vault.make(ROOT_INO, b"file", NewKind::File, 0o600, 0, 0);
+    made.unwrap().ino
+}
+
+fn slots(vault: &Vault, file: u64) -> Arc<Slots> {
+    let node = vault.core.node(file).unwrap();
+    let state = node.state.read();
+    Arc::clone(&state.file().unwrap().payload().unwrap().slots)
+}
+
+/// A vault whose store can be made to fail.
+fn faulty() -> (FaultStore, Vault) {
+    let store = FaultStore::new(new_vault(MemoryStore::new()));
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+    (store, open(&shared))
+}
+
+#[test]
+fn a_read_finds_the_object_that_a_checkpoint_makes_meanwhile() {
+    let vault = open(&new_vault(MemoryStore::new()));
+    let file = new_file(&vault);
+    // Too long for a guard, and no whole chunk.
+    let content = noise(12_000);
+    vault.write(file, 0, &content, false).unwrap();
+    let core = &vault.core;
+    let node = core.node(file).unwrap();
+    let view = core.view(&node, 0, content.len()).unwrap();
+    assert!(vault.checkpoint().unwrap());
+    let mut found = vec![0; content.len()];
+    let got = core.read_viewed(&node, view, 0, &mut found).unwrap();
+    assert!(got == content.len() && found == content);
+}
+
+/// Else a checkpoint could put another frame into the slot between the look at the entry and the read.
+#[test]
+fn what_a_hurt_file_is_asked_before_a_write_is_asked_while_no_frame_changes() {
+    let (store, vault) = faulty();
+    let file = new_file(&vault);
+    vault.write(file, 0, &noise(4 * CHUNK), false).unwrap();
+    assert!(vault.checkpoint().unwrap());
+    let slots = slots(&vault, file);
+    slots.hurt();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = Arc::clone(&seen);
+    let look = Fault::io().on(Operation::BlobRead).under("payloads/");
+    store.inject(look.when(move |_, _| {
+        see.lock().push(slots.frames.is_locked());
+        false
+    }));
+    vault.write(file, 7, b"some bytes", false).unwrap();
+    assert_eq!(*seen.lock(), [true]);
+}
