@@ -191,11 +191,18 @@ impl Core {
         while !entries.is_empty() {
             let within = usize::try_from(first % INDEX_FANOUT as u64).unwrap_or(0);
             let (part, rest) = entries.split_at(entries.len().min(INDEX_FANOUT - within));
+            let end = first + part.len() as u64;
             match self.claim(node.id, &key, file, first, part) {
-                Err(error) if !passed.takes(&error) => return Err(error),
-                _ => {}
+                Ok(()) => {}
+                Err(error) if passed.takes(&error) => {
+                    // What was there before was replaced all the same.
+                    if let Some(payload) = file.payload_mut() {
+                        payload.overlay.remove_range(first..end);
+                    }
+                }
+                Err(error) => return Err(error),
             }
-            first += part.len() as u64;
+            first = end;
             entries = rest;
         }
         Ok(())

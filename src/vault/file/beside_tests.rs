@@ -73,3 +73,30 @@ fn what_a_hurt_file_is_asked_before_a_write_is_asked_while_no_frame_changes() {
     vault.write(file, 7, b"some bytes", false).unwrap();
     assert_eq!(*seen.lock(), [true]);
 }
+
+#[test]
+fn patches_stay_when_the_index_cannot_say_what_replaces_them() {
+    let (store, vault) = faulty();
+    let file = new_file(&vault);
+    // The top of the index lies in the guard; there is a block below it.
+    vault.write(file, 0, &noise(300 * CHUNK), false).unwrap();
+    assert!(vault.checkpoint().unwrap());
+    vault.write(file, 7, b"some bytes", false).unwrap();
+    let slots = slots(&vault, file);
+    while slots.map().index.below_top() > 0 {
+        slots.map().index.forget_half();
+    }
+    store.inject(Fault::io().on(Operation::BlobRead).under("payloads/"));
+    let core = &vault.core;
+    let node = core.node(file).unwrap();
+    let mut state = node.state.write();
+    let key = Arc::clone(&state.key);
+    let data = state.file_mut().unwrap();
+    let entry = crate::format::IndexEntry::HOLE;
+    assert!(core.claim(node.id, &key, data, 0, &[entry]).is_err());
+    drop(state);
+    store.heal();
+    let mut found = [0; 10];
+    vault.read(file, 7, &mut found).unwrap();
+    assert_eq!(found, *b"some bytes");
+}

@@ -99,7 +99,7 @@ impl Index {
         Ok(block.map_or(IndexEntry::HOLE, |block| block.entries.get(within(chunk))))
     }
 
-    /// Sets entries; the chunks must be within what `resize` was told.
+    /// Sets entries; the chunks must be within what `resize` was told. Sets none if a block cannot be read.
     pub fn set(
         &mut self,
         source: &IndexSource<'_>,
@@ -107,12 +107,12 @@ impl Index {
         entries: &[IndexEntry],
         segment: u64,
     ) -> Result<()> {
+        let chunks = first..first + entries.len() as u64;
+        for chunk in chunks.filter(|chunk| *chunk == first || chunk % FANOUT == 0) {
+            self.touch(source, (0, chunk / FANOUT), segment)?;
+        }
         for (chunk, entry) in (first..).zip(entries) {
-            let leaf = (0, chunk / FANOUT);
-            if chunk == first || chunk % FANOUT == 0 {
-                self.touch(source, leaf, segment)?;
-            }
-            if let Some(block) = self.blocks.get_mut(&leaf) {
+            if let Some(block) = self.blocks.get_mut(&(0, chunk / FANOUT)) {
                 block.entries.set(within(chunk), *entry);
             }
         }
@@ -319,31 +319,27 @@ impl Index {
         source.read(level, number, &entry).map(Some)
     }
 
-    /// Loads or makes a block, and all above it, and marks them changed.
-    fn touch(
-        &mut self,
-        source: &IndexSource<'_>,
-        (level, number): BlockId,
-        segment: u64,
-    ) -> Result<()> {
-        let mut number = number;
-        for level in level..=self.top {
-            let id = (level, number);
-            if self.block(source, id)?.is_none() {
-                self.blocks.insert(
-                    id,
-                    Block {
-                        entries: Entries::default(),
-                        changed: 0,
-                    },
-                );
-            }
-            if let Some(block) = self.blocks.get_mut(&id) {
-                block.changed = segment;
-            }
-            number /= FANOUT;
+    /// Loads or makes a block, and all above it, and marks them changed: all of them, or none if one cannot be read.
+    fn touch(&mut self, source: &IndexSource<'_>, block: BlockId, segment: u64) -> Result<()> {
+        for id in self.upwards(block) {
+            self.block(source, id)?;
+        }
+        for id in self.upwards(block) {
+            let block = self.blocks.entry(id).or_insert_with(|| Block {
+                entries: Entries::default(),
+                changed: 0,
+            });
+            block.changed = segment;
         }
         Ok(())
+    }
+
+    /// A block and all above it.
+    fn upwards(&self, (level, number): BlockId) -> impl Iterator<Item = BlockId> + use<> {
+        (level..=self.top).scan(number, |at, level| {
+            let number = std::mem::replace(at, *at / FANOUT);
+            Some((level, number))
+        })
     }
 
     /// Blocks in memory, but for the top one.

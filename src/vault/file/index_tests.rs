@@ -244,3 +244,24 @@ fn half_of_the_unchanged_blocks_are_forgotten_and_read_again() {
     let kept = (0..BLOCKS).filter(|block| read(*block).is_ok()).count();
     assert!((99..=100).contains(&kept), "{kept}");
 }
+
+#[test]
+fn entries_are_set_all_or_none() {
+    const FANOUT: u64 = INDEX_FANOUT as u64;
+    let bench = Bench::new();
+    let mut index = Index::new();
+    index.grow_to(2 * FANOUT, 1);
+    let (first, old) = (FANOUT - 1, [entry(1), entry(2)]);
+    bench
+        .with(|source| index.set(source, first, &old, 1))
+        .unwrap();
+    let mut index = Index::from_root(&bench.checkpoint(&mut index, 1));
+    // The first of two blocks is in memory, and the second cannot be read.
+    let mut read = |chunk| bench.with(|source| index.entry(source, chunk));
+    assert_eq!(read(first).unwrap(), old[0]);
+    bench.store.remove(&index_path(&bench.payload)).unwrap();
+    let set = bench.with(|source| index.set(source, first, &[entry(3), entry(4)], 2));
+    assert!(set.is_err());
+    let left = bench.with(|source| index.entry(source, first));
+    assert_eq!(left.unwrap(), old[0]);
+}

@@ -54,14 +54,18 @@ impl Core {
         patch: &Patch,
     ) -> Result<()> {
         let key = Arc::clone(&state.key);
+        let segment = self.journal.segment();
         let file = state.file_mut()?;
         let size = file.chunk;
         let Some(payload) = file.payload_mut() else {
             return Err(VaultError::Invalid("no payload"));
         };
         let mut plain = vec![0; size.len()];
+        // The frame is overwritten in place: by then nothing may fail that says what lies there.
         let entry = self.with_source(node.id, &key, payload, |source| {
-            payload.slots.map().index.entry(source, chunk)
+            let index = &mut payload.slots.map().index;
+            index.touch_chunk(source, chunk, segment)?;
+            index.entry(source, chunk)
         })?;
         if entry.present && !patch.covers(plain.len()) {
             self.open_chunks(node, payload, chunk, &[entry], &mut plain)?;

@@ -166,7 +166,7 @@ impl Core {
         self.charge(INDEX_COST);
     }
 
-    /// What the `Chunks` record says, in memory.
+    /// What the `Chunks` record says, in memory. If the index cannot be read, nothing has happened.
     pub fn claim(
         &self,
         id: FileId,
@@ -180,7 +180,6 @@ impl Core {
         let Some(payload) = file.payload_mut() else {
             return Err(VaultError::Invalid("no payload"));
         };
-        payload.overlay.remove_range(first..count);
         let stored: u64 = entries.iter().map(stored_bytes).sum();
         self.with_source(id, key, payload, |source| {
             let mut map = payload.slots.map();
@@ -188,8 +187,11 @@ impl Core {
             map.index.set(source, first, entries, segment)?;
             let slots = &payload.slots;
             slots.set_allocated(&map, slots.allocated() + stored);
-            Ok(())
-        })
+            Ok::<_, VaultError>(())
+        })?;
+        // What they hold was acknowledged: not before nothing can fail any more.
+        payload.overlay.remove_range(first..count);
+        Ok(())
     }
 
     /// The payload's object, made if need be.
