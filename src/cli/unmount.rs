@@ -121,8 +121,15 @@ fn sync(dir: &Path) -> io::Result<()> {
     let Ok(root) = File::open(dir) else {
         return Ok(());
     };
-    // First what the kernel collected (`-o writeback`), then what the process that serves it has.
-    syncfs(&root)?;
+    // First what the kernel collected (`-o writeback`), then what the process that serves it has. An error of the first may be
+    // an old one, of bytes that an fsync has told of, and says nothing of what was handed over.
+    if let Err(error) = syncfs(&root) {
+        log::warn!(
+            "the kernel could not hand over some of what was written to {} since it was mounted: {}",
+            shown(dir),
+            io::Error::from(error)
+        );
+    }
     root.sync_all()
 }
 

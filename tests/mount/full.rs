@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{refused, run, shell},
-    fixture::{Mount, mounted},
+    fixture::{Mount, mounted, wardfs},
     tree::{assert_same, describe, noise},
 };
 use std::{
@@ -150,5 +150,33 @@ fn a_daemon_killed_on_a_full_disk_comes_back() {
         );
         mount.remount();
         all_there(mount, "small", small, 5000);
+    });
+}
+
+/// The kernel remembers that for whoever syncs all of a file system next, though an fsync has told of it.
+#[test]
+fn what_the_kernel_could_not_hand_over_is_no_loss_of_what_it_did() {
+    on_a_small_disk(|mount| {
+        mount.remount_with("writeback");
+        fs::write(mount.path("kept"), noise(1, 300_000)).unwrap();
+        let mut file = File::create(mount.path("large")).unwrap();
+        let stored = file
+            .write_all(&noise(2, 2 * usize::try_from(DISK).unwrap()))
+            .and_then(|()| file.sync_all());
+        assert_eq!(stored.unwrap_err().kind(), ErrorKind::StorageFull);
+        drop(file);
+        fs::remove_file(mount.path("large")).unwrap();
+        let ended = wardfs().arg("unmount").arg(mount.dir()).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{said}");
+        assert!(
+            said.contains("could not hand over") && !said.contains("journal"),
+            "{said}"
+        );
+        mount.wait_ended();
+        let left = fs::read_dir(mount.vault().join("journal")).unwrap();
+        assert_eq!(left.count(), 0, "files in the journal");
+        mount.revive();
+        assert!(fs::read(mount.path("kept")).unwrap() == noise(1, 300_000));
     });
 }
