@@ -16,6 +16,7 @@ mod execute;
 mod frames;
 mod log;
 mod mark;
+mod objects;
 mod promises;
 mod read;
 mod recover;

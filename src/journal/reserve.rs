@@ -3,8 +3,8 @@
 //! A change is admitted with the most that its checkpoint may write (redo file and store together), and charged what it
 //! will; a file of that many allocated bytes lies in `journal/`, unless the disk has gigabytes more. On a disk with little
 //! left a checkpoint gives the file's space back just before it needs it, and whoever wants more space waits until it is
-//! done.
-use super::{JournalError, journal_path};
+//! done. The objects that a checkpoint makes are counted beside (`objects`).
+use super::{JournalError, journal_path, objects::Objects};
 use crate::store::{Blob, ObjectPath, Store, StoreError};
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -49,6 +49,8 @@ pub struct Reserve {
 pub enum Room {
     /// It takes space.
     Usual,
+    /// It takes space, and objects for the entries that it makes.
+    Entries,
     /// It leads to free space: it may have what is held back for such on a full disk.
     ForRemoval,
 }
@@ -68,6 +70,7 @@ struct State {
     tight: bool,
     /// The disk was seen to have so much that up to this need nothing is held back.
     spacious_up_to: u64,
+    objects: Objects,
 }
 
 impl State {
@@ -121,7 +124,8 @@ impl Reserve {
             while state.tight {
                 self.released.wait(&mut state);
             }
-            let rest = if room == Room::Usual { FOR_REMOVALS } else { 0 };
+            let is_removal = room == Room::ForRemoval;
+            let rest = if is_removal { 0 } else { FOR_REMOVALS };
             let needed = state.needed() + bytes + rest;
             if needed <= state.size || needed <= state.spacious_up_to {
                 break;
@@ -131,18 +135,24 @@ impl Reserve {
             };
             // What changes that are being made may need is free again in a moment. None of them waits for this one.
             let until = *until.get_or_insert_with(|| Instant::now() + WAIT_MAX);
-            if room == Room::Usual || state.admitted == 0 || Instant::now() >= until {
+            if !is_removal || state.admitted == 0 || Instant::now() >= until {
                 return Err(full);
             }
             self.left.wait_until(&mut state, until);
         }
+        if !state.objects.suffice(room) {
+            self.look(&mut state);
+            state.objects.check(room)?;
+        }
         state.admitted += bytes;
+        state.objects.admit(room);
         Ok(())
     }
 
     /// The change is made, or was given up.
-    pub fn leave(&self, bytes: u64) {
+    pub fn leave(&self, bytes: u64, room: Room) {
         let mut state = self.state.lock();
+        state.objects.leave(room);
         state.admitted = state.admitted.saturating_sub(bytes);
         self.left.notify_all();
         if state.tight && state.admitted == 0 {
@@ -153,6 +163,11 @@ impl Reserve {
     /// The next checkpoint needs so many bytes more.
     pub fn charge(&self, bytes: u64) {
         self.state.lock().pending += bytes;
+    }
+
+    /// The next checkpoint may make so many objects more.
+    pub fn charge_objects(&self, count: u64) {
+        self.state.lock().objects.charge(count);
     }
 
     /// Does the reserve take so much of the disk that a checkpoint should give it back? Says so once.
@@ -167,7 +182,7 @@ impl Reserve {
 
     fn look_or_grow(&self, state: &mut State, needed: u64) -> Result<(), StoreError> {
         let enough = needed + LOOK_STEP;
-        if self.available() > enough.saturating_mul(4) + SPACIOUS {
+        if self.look(state) > enough.saturating_mul(4) + SPACIOUS {
             state.spacious_up_to = enough;
             return Ok(());
         }
@@ -194,7 +209,7 @@ impl Reserve {
             state.size = needed;
             state.shrink_to(needed);
         }
-        if self.available() / CROWDED_SHARE < state.size {
+        if self.look(state) / CROWDED_SHARE < state.size {
             self.crowded.store(true, Relaxed);
         }
         Ok(())
@@ -211,7 +226,7 @@ impl Reserve {
     ) -> Result<(), JournalError> {
         let mut state = self.state.lock();
         state.spacious_up_to = 0;
-        if !self.is_plenty(&state) {
+        if !self.is_plenty(&mut state) {
             let rest = state.size.saturating_sub(NEXT_SEGMENT);
             state.shrink_to(rest);
             state.tight = true;
@@ -220,7 +235,10 @@ impl Reserve {
         let result = make();
         let mut state = self.state.lock();
         match &result {
-            Ok(()) => state.applying = std::mem::take(&mut state.pending),
+            Ok(()) => {
+                state.applying = std::mem::take(&mut state.pending);
+                state.objects.begin();
+            }
             // What cannot be had again is found missing by the next change.
             Err(_) => self.hold(&mut state),
         }
@@ -235,7 +253,7 @@ impl Reserve {
     /// What a sync of the store says.
     pub fn release(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        if self.is_plenty(&state) {
+        if self.is_plenty(&mut state) {
             return Ok(());
         }
         state.tight = true;
@@ -250,18 +268,21 @@ impl Reserve {
 
     /// Has the disk so much that somebody may take these bytes whom no reserve is for?
     pub fn has_ample(&self, bytes: u64) -> bool {
-        let needed = self.state.lock().needed();
-        self.available() > needed.saturating_mul(2) + AMPLE + bytes
+        let mut state = self.state.lock();
+        let needed = state.needed();
+        self.look(&mut state) > needed.saturating_mul(2) + AMPLE + bytes
     }
 
     /// Has the disk so much that nobody needs to give any back?
-    fn is_plenty(&self, state: &State) -> bool {
-        self.available() > state.applying.saturating_mul(2) + AMPLE
+    fn is_plenty(&self, state: &mut State) -> bool {
+        self.look(state) > state.applying.saturating_mul(2) + AMPLE
     }
 
-    /// Bytes that the disk has left; none where it does not say.
-    fn available(&self) -> u64 {
-        self.store.space().map_or(0, |space| {
+    /// Bytes that the disk has left; none where it does not say. What it has left of objects is noted.
+    fn look(&self, state: &mut State) -> u64 {
+        let space = self.store.space().ok();
+        state.objects.learn(space.as_ref());
+        space.map_or(0, |space| {
             space.available.saturating_mul(u64::from(space.block_size))
         })
     }
@@ -270,6 +291,8 @@ impl Reserve {
     pub fn end(&self) {
         let mut state = self.state.lock();
         state.applying = 0;
+        state.objects.end();
+        self.look(&mut state);
         self.hold(&mut state);
         state.tight = false;
         self.released.notify_all();
@@ -323,7 +346,7 @@ mod tests {
                     all.wait();
                     reserve.admit(removal, Room::ForRemoval).unwrap();
                     thread::sleep(Duration::from_millis(5));
-                    reserve.leave(removal);
+                    reserve.leave(removal, Room::ForRemoval);
                 });
             }
         });

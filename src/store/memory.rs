@@ -28,6 +28,13 @@ impl TreeStore<Memory> {
     pub fn with_capacity(bytes: u64) -> MemoryStore {
         TreeStore::from_tree(Tree::new(), Memory, Some(bytes))
     }
+
+    /// The same store for so many objects and directories, the root among them; then `ENOSPC`.
+    #[must_use]
+    pub fn with_files(self, files: u64) -> MemoryStore {
+        self.with(|state| state.files = files);
+        self
+    }
 }
 
 impl Default for TreeStore<Memory> {
@@ -112,6 +119,27 @@ mod tests {
         assert_eq!(store.space().unwrap().free, 2);
         blob.set_len(0).unwrap();
         assert_eq!(store.space().unwrap().free, 4);
+    }
+
+    #[test]
+    fn a_store_without_files_says_so_and_makes_more_when_one_goes() {
+        let store = MemoryStore::new().with_files(4);
+        store.make_dir(&path("d")).unwrap();
+        store.put(&path("d/x"), b"1").unwrap();
+        let blob = store.open(&path("y"), true).unwrap();
+        let space = store.space().unwrap();
+        assert_eq!((space.files, space.files_free), (4, 0));
+        assert!(store.put(&path("z"), b"1").unwrap_err().is_no_space());
+        assert!(store.open(&path("z"), true).err().unwrap().is_no_space());
+        assert!(store.make_dir(&path("e")).unwrap_err().is_no_space());
+        assert!(store.replace(&path("y"), b"1").unwrap_err().is_no_space());
+        // What is there can be written, and moved.
+        store.put(&path("d/x"), b"other").unwrap();
+        store.rename(&path("d/x"), &path("x")).unwrap();
+        store.remove(&path("y")).unwrap();
+        assert_eq!(store.space().unwrap().files_free, 0, "it is open");
+        drop(blob);
+        store.put(&path("z"), b"1").unwrap();
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The way into a change: may it be made, is there space to store it, and does the log hold all that came before it?
 //!
 //! What a change will cost is held back on the disk before it is made, at most; what it does cost is charged while it is
-//! made (`charge_guard`, `charge`). So a checkpoint can store whatever was acknowledged.
+//! made (`charge_guard`, `charge`, and `charge_objects` for files of the store that are to be made). So a checkpoint can store whatever was acknowledged.
 use super::{
     core::Core,
     error::{Result, VaultError},
@@ -23,6 +23,8 @@ const CHANGE_COST: u64 = 128 << 10;
 const GUARD_LEN: u64 = 1024;
 /// The store gives every object a whole number of blocks.
 pub(super) const BLOCK_LEN: u64 = 4096;
+/// The store's directory for a directory's entries, and the one above it.
+pub(super) const DIR_OBJECTS: u64 = 2;
 
 /// Keeps a checkpoint's snapshot out, and the space for the change reserved, until it is dropped.
 pub(super) struct Change<'a> {
@@ -36,6 +38,7 @@ pub(super) struct Change<'a> {
 pub(super) struct Space<'a> {
     core: &'a Core,
     bytes: u64,
+    room: Room,
 }
 
 enum Gate<'a> {
@@ -50,7 +53,7 @@ pub(super) type GateAlone<'a> = RwLockWriteGuard<'a, ()>;
 
 impl Drop for Space<'_> {
     fn drop(&mut self) {
-        self.core.journal.reserve().leave(self.bytes);
+        self.core.journal.reserve().leave(self.bytes, self.room);
     }
 }
 
@@ -61,6 +64,14 @@ impl Core {
     /// `ReadOnly`, no space.
     pub fn change(&self, bytes: u64) -> Result<Change<'_>> {
         self.begin(bytes, Room::Usual, Core::shared_gate)
+    }
+
+    /// The same for a change that makes an entry: the disk must have an inode for what it leads to, too.
+    ///
+    /// # Errors
+    /// As `change`.
+    pub fn change_of_entries(&self) -> Result<Change<'_>> {
+        self.begin(0, Room::Entries, Core::shared_gate)
     }
 
     /// The same for a change that leads to free space: it may have what is held back for such on a full disk.
@@ -131,7 +142,11 @@ impl Core {
         if self.journal.reserve().is_crowded() {
             self.ask_for_checkpoint();
         }
-        Ok(Space { core: self, bytes })
+        Ok(Space {
+            core: self,
+            bytes,
+            room,
+        })
     }
 
     fn begin<'a>(
@@ -191,8 +206,14 @@ impl Core {
         self.journal.reserve().charge(2 * bytes);
     }
 
-    /// The next checkpoint stores this node's guard.
+    /// The next checkpoint may make so many objects more.
+    pub fn charge_objects(&self, count: u64) {
+        self.journal.reserve().charge_objects(count);
+    }
+
+    /// The next checkpoint stores this node's guard. Making it is charged with the entry.
     pub fn charge_guard(&self, state: &NodeState) {
+        self.charge_objects(objects_below(&state.content));
         let content = match &state.content {
             NodeContent::File(file) => match &file.body {
                 FileBody::Inline(_) => file.size,
@@ -211,5 +232,15 @@ impl Core {
     /// What the journal says.
     pub fn commit(&self, records: &[Record]) -> Result<()> {
         self.journaled(self.journal.commit(records))
+    }
+}
+
+/// Objects beside the guard that the next checkpoint may make for a node that changes, at most.
+fn objects_below(content: &NodeContent) -> u64 {
+    match content {
+        NodeContent::Dir(dir) if dir.stored.entries == 0 => DIR_OBJECTS,
+        NodeContent::Dir(_) => 0,
+        NodeContent::File(file) => file.objects(),
+        NodeContent::Symlink(_) | NodeContent::Special(_) => 0,
     }
 }

@@ -1,6 +1,7 @@
 //! What making and removing an entry does to a directory and a node, in memory. The log's `Link` and `Unlink` records say
 //! no more than these two functions do: operations and replay share them.
 use super::{
+    change::DIR_OBJECTS,
     core::Core,
     error::Result,
     file::FileBody,
@@ -65,6 +66,8 @@ impl Core {
 
         let state = locked.of(node);
         state.links.push(link.clone());
+        // What lies there afterwards, guard or alias.
+        self.charge_objects(1);
         state.attrs.ctime = time;
         self.mark_dirty(node, state);
         let first = (state.links.len() == 2 && !state.apart).then(|| state.links[0].clone());
@@ -96,6 +99,8 @@ impl Core {
             state.dir_mut()?.changed.insert(first.name.clone());
             self.mark_dirty(&dir, state);
         }
+        // The guard, and the directory for it.
+        self.charge_objects(1 + DIR_OBJECTS);
         locked.of(node).apart = true;
         node.set_place(Some(Place::Links), None);
         Ok(())

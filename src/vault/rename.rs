@@ -80,7 +80,7 @@ impl Core {
         target: Option<&Arc<Node>>,
         mode: RenameMode,
     ) -> Result<()> {
-        let _change = self.change(0)?;
+        let _change = self.change_of_entries()?;
         let mut nodes = vec![&from.dir, &to.dir, node];
         nodes.extend(target);
         nodes.iter().try_for_each(|node| self.touch(node))?;

@@ -86,7 +86,7 @@ impl Core {
     ) -> Result<Arc<Node>> {
         let name = entry_name(name)?;
         let dir = self.directory(parent)?;
-        let _change = self.change(0)?;
+        let _change = self.change_of_entries()?;
         self.touch(&dir)?;
         inherit(
             &mut attrs,
@@ -213,7 +213,7 @@ impl Core {
             return Err(VaultError::NotPermitted("a directory has one entry"));
         }
         let dir = self.directory(parent)?;
-        let change = self.change(0)?;
+        let change = self.change_of_entries()?;
         self.touch(&dir)?;
         self.touch(&node)?;
         let first = Self::first_link_dir(&node);

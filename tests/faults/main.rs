@@ -4,6 +4,7 @@
 //! well again, after a power cut too.
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they last.
+mod files;
 mod run;
 mod script;
 #[path = "../vaults/mod.rs"]

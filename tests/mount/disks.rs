@@ -32,6 +32,8 @@ const OUTER: u64 = 256 << 20;
 const SMALL: u64 = 64 << 20;
 /// Threads that remove at once.
 const REMOVERS: usize = 8;
+/// Inodes of a disk that has few.
+const INODES: u64 = 1024;
 const WRITERS: u64 = 4;
 /// Calls that must be refused to each writer before it has tried the full disk.
 const REFUSED: u64 = 15;
@@ -201,6 +203,56 @@ fn long_writes_on_a_full_ext4_are_refused_and_nothing_else_is() {
         shell(&mount.dir(), "rm -r ./*");
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
         store(mount, "new", 1, 1 << 20).unwrap();
+    });
+}
+
+/// Makes files until there is no inode; gives how many.
+fn fill_inodes(mount: &Mount, prefix: &str) -> u64 {
+    for number in 0..2 * INODES {
+        let made = fs::write(mount.path(format!("{prefix}{number}")), noise(number, 50));
+        if let Err(error) = made {
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+            return number;
+        }
+    }
+    panic!("{} files on {INODES} inodes", 2 * INODES);
+}
+
+fn all_small_there(mount: &Mount, prefix: &str, count: u64) {
+    for number in 0..count {
+        let name = format!("{prefix}{number}");
+        assert!(
+            fs::read(mount.path(&name)).unwrap() == noise(number, 50),
+            "{name}"
+        );
+    }
+}
+
+/// It has space: an ext4 makes an inode for each 16 KiB, and each small file takes one and 4 KiB.
+#[test]
+fn an_ext4_without_inodes_refuses_and_loses_nothing_and_goes_on_when_there_are_some() {
+    if !needs::given("loop") {
+        return;
+    }
+    let ext4 = |mount: &Mount, dir: &Path| {
+        Disk::ext4_of_inodes(&mount.outside("image"), DISK, INODES, dir)
+    };
+    on(ext4, |mount| {
+        let made = fill_inodes(mount, "first");
+        assert!(made > INODES / 2, "{made} files on {INODES} inodes");
+        shell(&mount.dir(), "sync .");
+        all_small_there(mount, "first", made);
+        // At the fullest point.
+        mount.remount();
+        all_small_there(mount, "first", made);
+        for number in 0..made / 2 {
+            fs::remove_file(mount.path(format!("first{number}"))).unwrap();
+        }
+        let again = fill_inodes(mount, "again");
+        assert!(again > made / 3, "only {again} of {made} files fitted");
+        mount.crash();
+        all_small_there(mount, "again", again);
+        shell(&mount.dir(), "rm -f first* again*; sync .; echo > more");
     });
 }
 

@@ -26,8 +26,18 @@ impl Disk {
 
     /// A new ext4 in a file that holds so many bytes.
     pub fn ext4(image: &Path, bytes: u64, dir: &Path) -> Disk {
+        Disk::made(image, bytes, &[], dir)
+    }
+
+    /// The same with so many inodes.
+    pub fn ext4_of_inodes(image: &Path, bytes: u64, inodes: u64, dir: &Path) -> Disk {
+        Disk::made(image, bytes, &["-N", &inodes.to_string()], dir)
+    }
+
+    fn made(image: &Path, bytes: u64, options: &[&str], dir: &Path) -> Disk {
         File::create_new(image).unwrap().set_len(bytes).unwrap();
-        run("mkfs.ext4", ["-q", "-F", text(image)]);
+        let all = ["-q", "-F"].iter().chain(options).copied();
+        run("mkfs.ext4", all.chain([text(image)]));
         Disk::of_image(image, dir)
     }
 

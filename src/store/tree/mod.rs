@@ -140,7 +140,7 @@ impl<M: Medium> Store for TreeStore<M> {
             if let Some(old) = state.tree.entry(&entry) {
                 state.tree.object(old)?;
             }
-            let node = state.create(&Node::Object(Content::default()));
+            let node = state.create(&Node::Object(Content::default()))?;
             state
                 .fill_and_link(node, entry, bytes)
                 .inspect_err(|_| state.drop_nameless(node))
@@ -256,8 +256,8 @@ impl<M: Medium> Store for TreeStore<M> {
                 blocks: free + state.tree.pages(),
                 free,
                 available: free,
-                files: u64::from(u32::MAX),
-                files_free: u64::from(u32::MAX) - state.tree.node_count(),
+                files: state.files,
+                files_free: state.files_free(),
             })
         })
     }

@@ -24,6 +24,8 @@ pub struct State<M> {
     pub medium: M,
     /// In bytes.
     pub(super) capacity: Option<u64>,
+    /// How many nodes there may be.
+    pub files: u64,
     /// Objects that blobs are open on.
     open: HashMap<NodeId, Open>,
     pub(super) locks: Locks,
@@ -43,6 +45,7 @@ impl<M: Medium> State<M> {
             tree,
             medium,
             capacity,
+            files: u64::from(u32::MAX),
             open: HashMap::new(),
             locks: Locks::default(),
             locked: HashSet::new(),
@@ -104,14 +107,17 @@ impl<M: Medium> State<M> {
         }
     }
 
-    pub(super) fn create(&mut self, node: &Node) -> NodeId {
+    pub(super) fn create(&mut self, node: &Node) -> Result<NodeId, Errno> {
+        if self.files_free() == 0 {
+            return Err(Errno::NOSPC);
+        }
         let id = self.tree.create(node.clone());
         self.medium.created(id, node);
-        id
+        Ok(id)
     }
 
     pub(super) fn create_at(&mut self, entry: Entry, node: &Node) -> io::Result<NodeId> {
-        let id = self.create(node);
+        let id = self.create(node)?;
         self.step(Step::Link(entry, id))
             .inspect_err(|_| self.tree.forget(id))?;
         Ok(id)
@@ -236,6 +242,10 @@ impl<M: Medium> State<M> {
     pub(super) fn pages_free(&self) -> u64 {
         // Without a limit: what a large disk has.
         (self.capacity.unwrap_or(1 << 50) / PAGE_LEN).saturating_sub(self.tree.pages())
+    }
+
+    pub(super) fn files_free(&self) -> u64 {
+        self.files.saturating_sub(self.tree.node_count())
     }
 
     fn check_space(&self, step: &Step) -> Result<(), Errno> {

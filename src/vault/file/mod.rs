@@ -48,7 +48,7 @@ use self::{index::Index, overlay::Overlay, slots::Slots};
 use crate::{
     codec::{ChunkCodec, FramePlace},
     crypto::FileKey,
-    format::{ChunkSize, Origin, PayloadId},
+    format::{ChunkSize, IndexRoot, Origin, PayloadId},
     vault::keyring,
 };
 use std::{
@@ -64,6 +64,9 @@ pub const FILE_LEN_MAX: u64 = (1 << 62) - 1;
 
 /// Log space set aside for the records of one operation that holds no data.
 pub(super) const RECORDS_COST: u64 = 4096;
+
+/// A payload, its directory and its index.
+pub(super) const PAYLOAD_OBJECTS: u64 = 3;
 
 /// Shared by a file, its codec and the snapshots of both; most files have none.
 pub(super) type Origins = Arc<Vec<Origin>>;
@@ -196,6 +199,21 @@ impl FileData {
             body: FileBody::empty(),
             unlogged: Unlogged::default(),
             listed: false,
+        }
+    }
+
+    /// Objects beside the guard that the next checkpoint may make, at most.
+    pub fn objects(&self) -> u64 {
+        let FileBody::Payload(payload) = &self.body else {
+            return 0;
+        };
+        match payload.birth {
+            Birth::Unborn | Birth::New => PAYLOAD_OBJECTS,
+            // Of a longer file with frames the index is there, or was charged before.
+            Birth::Placing | Birth::Placed => {
+                let has_blocks = IndexRoot::height_for(self.chunk.count(self.size)) > 0;
+                u64::from(!has_blocks || payload.slots.allocated() == 0)
+            }
         }
     }
 

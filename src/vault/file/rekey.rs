@@ -2,7 +2,10 @@
 //!
 //! The whole content is sealed anew, into a payload of its own, while nothing else changes; the old payload goes like that
 //! of a file that is cut to nothing. It takes as long as copying the file, once in 32 TiB of writes.
-use super::{Birth, FileBody, FileData, index::Index, straight::write_frames, write::SEALS_MAX};
+use super::{
+    Birth, FileBody, FileData, PAYLOAD_OBJECTS, index::Index, straight::write_frames,
+    write::SEALS_MAX,
+};
 use crate::{
     crypto::FileKey,
     format::{PayloadId, Record, Time},
@@ -169,6 +172,7 @@ impl Core {
         state.key = key;
         // Under the new key nothing was sealed as anything else; what lies in the guard needs no chunk key.
         if let Some(file) = file {
+            self.charge_objects(PAYLOAD_OBJECTS);
             let old = std::mem::replace(state.file_mut()?, file);
             self.dead.lock().extend(old.payload().map(|old| old.id));
         } else {

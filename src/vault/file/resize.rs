@@ -2,7 +2,7 @@
 use super::{FILE_LEN_MAX, FileBody, FileData};
 use crate::{
     crypto::FileKey,
-    format::{PayloadId, Record, Time},
+    format::{IndexRoot, PayloadId, Record, Time},
     vault::{
         VaultError,
         core::Core,
@@ -90,7 +90,12 @@ impl Core {
                 self.shrink_index(node, &key, file, keep)?;
                 self.zero_tail(node, &key, file, size, old)?;
             }
-            FileBody::Payload(payload) => payload.slots.map().index.grow_to(keep, segment),
+            FileBody::Payload(payload) => {
+                if IndexRoot::height_for(had) == 0 && IndexRoot::height_for(keep) > 0 {
+                    self.charge_objects(1);
+                }
+                payload.slots.map().index.grow_to(keep, segment);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! The gate and the state of the file are held only in memory: not while chunks are sealed and stored, when `io` alone keeps
 //! others from the file. All of a write is noted at one moment, so that the log has it whole or not at all.
 use super::{
-    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, Payload, Shared,
+    Birth, FILE_LEN_MAX, FileBody, FileData, LazyCodec, PAYLOAD_OBJECTS, Payload, Shared,
     index::Index,
     overlay::{Overlay, Patch},
     pieces::{PLAN, Plan},
@@ -359,6 +359,7 @@ impl Core {
         let segment = self.journal.segment();
         let file = state.file_mut()?;
         let made = self.payload(id, &key, file, payload, Index::new(), Birth::Unborn);
+        self.charge_objects(PAYLOAD_OBJECTS);
         match std::mem::replace(&mut file.body, FileBody::Payload(Box::new(made))) {
             FileBody::Inline(Some(content)) => file.patch(0, &content, segment),
             FileBody::Inline(None) => {
