@@ -10,7 +10,7 @@ use super::{
     made::Made,
 };
 use crate::{
-    format::{Alias, DirId, Link, Time, guard_path},
+    format::{Alias, DirId, Link, Time, dir_path, guard_path},
     store::{ObjectPath, StoreError},
     vault::finding::words,
 };
@@ -64,6 +64,8 @@ pub(super) struct Place {
     pub found: Sums,
     bad: HashSet<String>,
     path: Vec<u8>,
+    /// Something else lies in the place of the directory. It is set aside before.
+    is_blocked: bool,
 }
 
 impl Place {
@@ -144,6 +146,7 @@ impl Place {
                 Reached::Links => b"/".to_vec(),
                 _ => dir.path(),
             },
+            is_blocked: false,
         })
     }
 
@@ -154,6 +157,7 @@ impl Place {
             found: Sums::default(),
             bad: HashSet::new(),
             path: words::orphan_path(id),
+            is_blocked: false,
         }
     }
 }
@@ -276,6 +280,8 @@ impl Places<'_, '_> {
         let Some(candidates) = self.candidates.remove(&place.id) else {
             return;
         };
+        let listed = self.scan.store.list(&dir_path(&place.id));
+        place.is_blocked = matches!(listed, Err(StoreError::NotAnObject { .. }));
         let key = self.scan.keys.name_key(&place.id);
         let free = candidates
             .into_iter()
@@ -341,6 +347,7 @@ impl Places<'_, '_> {
             found: Sums::default(),
             bad: HashSet::new(),
             path: above.path.clone(),
+            is_blocked: false,
         })
     }
 
@@ -351,12 +358,7 @@ impl Places<'_, '_> {
         if one.from.as_ref() == Some(&to) {
             return None;
         }
-        // What lies in the place of the directory is set aside before.
-        let is_blocked = matches!(
-            store.list(&to.parent()),
-            Err(StoreError::NotAnObject { .. })
-        );
-        if is_blocked || store.exists(&to).is_ok_and(|there| !there) {
+        if place.is_blocked || store.exists(&to).is_ok_and(|there| !there) {
             return Some(State::Free);
         }
         if !place.bad.contains(&one.stored) {
