@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{
     cmp::Reverse,
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
 };
 
 const QUARANTINE: &[u8] = b"quarantine";
@@ -42,6 +42,11 @@ impl Entries {
         (count + 1, names)
     }
 
+    fn lacks_one(&self) -> bool {
+        self.wanted
+            .is_some_and(|wanted| wanted.0 == self.found.0 + 1)
+    }
+
     fn takes(&self, link: &Link) -> bool {
         self.wanted.is_some_and(|wanted| wanted != self.found) && !self.names.contains(&link.name)
     }
@@ -49,45 +54,129 @@ impl Entries {
 
 /// Decides of all that was set aside whether it comes back to its place: if not, it is marked as apart.
 pub(super) fn judge(remains: &Remains, found: &mut [Found]) {
-    let mut waiting: Vec<usize> = (0..found.len()).filter(|&at| found[at].set_aside).collect();
-    if waiting.is_empty() {
+    let mut aside: Vec<usize> = (0..found.len()).filter(|&at| found[at].set_aside).collect();
+    if aside.is_empty() {
         return;
     }
     // What was set aside last comes first: the directory is named by the time.
-    waiting.sort_by_key(|&at| Reverse(found[at].path.clone()));
-    let mut dirs = entries(remains, found, &waiting);
-    loop {
-        // First what makes a directory whole by itself.
-        let mut coming = fitting(remains, found, &dirs, &waiting, true);
-        coming.truncate(1);
-        if coming.is_empty() {
-            coming = fitting(remains, found, &dirs, &waiting, false);
-        }
-        if coming.is_empty() {
-            break;
-        }
-        for &at in &coming {
-            bring_back(remains, &mut found[at], &mut dirs);
-        }
-        let coming: HashSet<usize> = coming.into_iter().collect();
-        waiting.retain(|at| !coming.contains(at));
+    aside.sort_by_key(|&at| Reverse(found[at].path.clone()));
+    let dirs = entries(remains, found, &aside);
+    let mut judge = Judge::new(remains, found, aside, dirs);
+    judge.all();
+    let Judge { aside, waiting, .. } = judge;
+    for (_, &at) in aside.iter().enumerate().filter(|(rank, _)| waiting[*rank]) {
+        found[at].apart = true;
     }
-    waiting.into_iter().for_each(|at| found[at].apart = true);
 }
 
-/// To where its directories still lack it; apart, if another one has taken the place meanwhile.
-fn bring_back(remains: &Remains, node: &mut Found, dirs: &mut HashMap<DirId, Entries>) {
-    let takes = |link: &Link| dirs.get(&link.dir).is_some_and(|dir| dir.takes(link));
-    if is_replaced(node, dirs) || !node.links.iter().any(takes) {
-        node.apart = true;
-        return;
+/// What was set aside and waits for a decision. Nodes are named by their ranks: the place in the order in which they come.
+///
+/// A node is asked again when a directory of its has changed so that the answer can be another, and that is twice in the life of a
+/// directory: when it gets its guard, and when it lacks one entry more. A yes may become a no meanwhile, and is asked for again.
+struct Judge<'a> {
+    remains: &'a Remains,
+    found: &'a mut [Found],
+    aside: Vec<usize>,
+    dirs: HashMap<DirId, Entries>,
+    /// By rank.
+    waiting: Vec<bool>,
+    /// The ranks of those that have an entry in a directory.
+    by_dir: HashMap<DirId, Vec<usize>>,
+    /// Those with which alone a directory has just the entries that it had.
+    exact: BTreeSet<usize>,
+    /// Those that a directory may lack.
+    likely: BTreeSet<usize>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(
+        remains: &'a Remains,
+        found: &'a mut [Found],
+        aside: Vec<usize>,
+        dirs: HashMap<DirId, Entries>,
+    ) -> Judge<'a> {
+        let mut by_dir: HashMap<DirId, Vec<usize>> = HashMap::new();
+        for (rank, &at) in aside.iter().enumerate() {
+            for link in &found[at].links {
+                by_dir.entry(link.dir).or_default().push(rank);
+            }
+        }
+        Judge {
+            remains,
+            found,
+            waiting: vec![true; aside.len()],
+            likely: (0..aside.len()).collect(),
+            aside,
+            dirs,
+            by_dir,
+            exact: BTreeSet::new(),
+        }
     }
-    node.links.retain(takes);
-    for link in &node.links {
-        dirs.entry(link.dir).or_default().add(remains, link);
+
+    fn all(&mut self) {
+        let dirs: Vec<DirId> = self.by_dir.keys().copied().collect();
+        dirs.iter().for_each(|dir| self.ask_for_exact(dir));
+        loop {
+            // First what makes a directory whole by itself.
+            if let Some(rank) = self.exact.pop_first() {
+                if self.comes(rank, true) {
+                    self.bring_back(rank);
+                }
+                continue;
+            }
+            let likely = std::mem::take(&mut self.likely).into_iter();
+            let coming: Vec<usize> = likely.filter(|&rank| self.comes(rank, false)).collect();
+            if coming.is_empty() {
+                return;
+            }
+            coming.into_iter().for_each(|rank| self.bring_back(rank));
+        }
     }
-    if let Some(dir) = &node.dir {
-        dirs.entry(dir.id).or_default().wanted = Some((dir.entries, dir.names));
+
+    /// Does it come back? `exactly`: because a directory is as it was with it alone.
+    fn comes(&self, rank: usize, exactly: bool) -> bool {
+        let node = &self.found[self.aside[rank]];
+        let fits = |link: &Link| {
+            let dir = self.dirs.get(&link.dir);
+            dir.is_some_and(|dir| {
+                dir.takes(link) && (!exactly || dir.wanted == Some(dir.with(self.remains, link)))
+            })
+        };
+        self.waiting[rank] && !is_replaced(node, &self.dirs) && node.links.iter().any(fits)
+    }
+
+    /// To where its directories still lack it; apart, if another one has taken the place meanwhile.
+    fn bring_back(&mut self, rank: usize) {
+        self.waiting[rank] = false;
+        let dirs = &mut self.dirs;
+        let node = &mut self.found[self.aside[rank]];
+        let takes = |link: &Link| dirs.get(&link.dir).is_some_and(|dir| dir.takes(link));
+        if is_replaced(node, dirs) || !node.links.iter().any(takes) {
+            node.apart = true;
+            return;
+        }
+        node.links.retain(takes);
+        let mut changed: Vec<DirId> = node.links.iter().map(|link| link.dir).collect();
+        for link in &node.links {
+            dirs.entry(link.dir).or_default().add(self.remains, link);
+        }
+        if let Some(dir) = &node.dir {
+            let wanted = Some((dir.entries, dir.names));
+            dirs.entry(dir.id).or_default().wanted = wanted;
+            let in_it = self.by_dir.get(&dir.id).into_iter().flatten();
+            self.likely.extend(in_it);
+            changed.push(dir.id);
+        }
+        changed.iter().for_each(|dir| self.ask_for_exact(dir));
+    }
+
+    /// Notes what makes a directory whole, if that can be one entry.
+    fn ask_for_exact(&mut self, dir: &DirId) {
+        if self.dirs.get(dir).is_some_and(Entries::lacks_one) {
+            let in_it = self.by_dir.get(dir).into_iter().flatten().copied();
+            let exact: Vec<usize> = in_it.filter(|&rank| self.comes(rank, true)).collect();
+            self.exact.extend(exact);
+        }
     }
 }
 
@@ -118,27 +207,6 @@ fn entries(remains: &Remains, found: &[Found], aside: &[usize]) -> HashMap<DirId
     dirs
 }
 
-/// Those that come back; `exactly`: with which alone a directory has just the entries that it had.
-fn fitting(
-    remains: &Remains,
-    found: &[Found],
-    dirs: &HashMap<DirId, Entries>,
-    waiting: &[usize],
-    exactly: bool,
-) -> Vec<usize> {
-    let fits = |link: &Link| {
-        let Some(dir) = dirs.get(&link.dir) else {
-            return false;
-        };
-        dir.takes(link) && (!exactly || dir.wanted == Some(dir.with(remains, link)))
-    };
-    let comes = |at: &usize| {
-        let node = &found[*at];
-        !is_replaced(node, dirs) && node.links.iter().any(fits)
-    };
-    waiting.iter().copied().filter(comes).collect()
-}
-
 impl Planner<'_> {
     /// Plans what does not come back to its place, by the directories in which it was.
     pub(super) fn plan_aside(&mut self) {
@@ -163,16 +231,14 @@ impl Planner<'_> {
 
     /// What comes back to its place is told.
     pub(super) fn tell_brought_back(&mut self) {
-        for (at, node) in self.found.iter().enumerate() {
-            if !node.set_aside || node.apart {
-                continue;
-            }
-            let names = self.names.get(&at).into_iter().flatten();
-            let paths = names.map(|(dir, name)| joined(&self.dirs[*dir].path, name));
-            let dirs = self.dirs.iter().filter(|dir| dir.found == Some(at));
-            let paths = paths.chain(dirs.map(|dir| dir.path.clone()));
-            let paths: Vec<_> = paths.map(|path| path_buf(&path)).collect();
-            self.report.brought_back.extend(paths);
-        }
+        let comes_back = |at: usize| self.found[at].set_aside && !self.found[at].apart;
+        let names = self.names.iter().filter(|(at, _)| comes_back(**at));
+        let names = names.flat_map(|(_, names)| names);
+        let paths = names.map(|(dir, name)| joined(&self.dirs[*dir].path, name));
+        let dirs = self.dirs.iter();
+        let dirs = dirs.filter(|dir| dir.found.is_some_and(comes_back));
+        let paths = paths.chain(dirs.map(|dir| dir.path.clone()));
+        let paths = paths.map(|path| path_buf(&path));
+        self.report.brought_back.extend(paths);
     }
 }
