@@ -12,6 +12,7 @@
 //! content   what of a file can be read                    attrs     owner, mode, times, extended attributes
 //! aside     what repairs have set aside               logs      what stands in logs and was not done
 //! states    what was put back as it once was           stand     ways down it that do not begin at the top
+//! names     what is made up, and what is somebody's
 //! ```
 
 mod aside;
@@ -19,6 +20,7 @@ mod attrs;
 mod content;
 mod error;
 mod logs;
+mod names;
 mod out;
 mod plan;
 mod report;

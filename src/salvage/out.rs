@@ -4,7 +4,10 @@
 //! come by without following anything: so no name leads out, whatever lies there. Nodes are made under a name of this
 //! program's choice in a directory of their own, and moved to their names when they are whole.
 
-use super::{SalvageError, plan::free_name};
+use super::{
+    SalvageError,
+    names::{Wanted, free_name},
+};
 use rustix::{
     fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags},
     io::{Errno, retry_on_intr},
@@ -90,8 +93,13 @@ impl Out {
     }
 
     /// Moves a finished node to its name, or to the first free one with a suffix; gives that.
-    pub fn place(&self, temporary: &str, dir: &OwnedFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        with_free_name(name, |name| {
+    pub fn place(
+        &self,
+        temporary: &str,
+        dir: &OwnedFd,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<u8>, Errno> {
+        with_free_name(wanted, |name| {
             match fs::renameat_with(&self.work, temporary, dir, name, RenameFlags::NOREPLACE) {
                 // Not every file system can. Nobody else is at work in the directory.
                 Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
@@ -131,24 +139,31 @@ pub(super) fn to_change(dir: &OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 /// Makes a directory under its name, or the first free one with a suffix; gives that.
-pub(super) fn make_dir(parent: &OwnedFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    with_free_name(name, |name| fs::mkdirat(parent, name, DIR_MODE))
+pub(super) fn make_dir(parent: &OwnedFd, wanted: Wanted<'_>) -> Result<Vec<u8>, Errno> {
+    with_free_name(wanted, |name| fs::mkdirat(parent, name, DIR_MODE))
 }
 
 /// Another name of a file, with a suffix if need be; gives the name.
-pub(super) fn link(from: (&OwnedFd, &[u8]), dir: &OwnedFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
-    with_free_name(name, |name| {
+pub(super) fn link(
+    from: (&OwnedFd, &[u8]),
+    dir: &OwnedFd,
+    wanted: Wanted<'_>,
+) -> Result<Vec<u8>, Errno> {
+    with_free_name(wanted, |name| {
         fs::linkat(from.0, from.1, dir, name, AtFlags::empty())
     })
 }
 
 /// Tries names until one is free or the error is another.
 fn with_free_name(
-    name: &[u8],
+    wanted: Wanted<'_>,
     mut make: impl FnMut(&[u8]) -> Result<(), Errno>,
 ) -> Result<Vec<u8>, Errno> {
     let mut result = Ok(());
-    let name = free_name(name, |name| {
+    let name = free_name(wanted.name, |name| {
+        if wanted.is_of_another(name) {
+            return false;
+        }
         result = make(name);
         result != Err(Errno::EXIST)
     });

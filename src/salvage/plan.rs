@@ -6,12 +6,13 @@
 
 use super::{
     PATH_LEN_MAX, aside,
+    names::free_name,
     report::{Incomplete, Missing, Renamed, Report},
     scan::{Evidence, Found, Refused},
 };
 use crate::{
     crypto::SetHash,
-    format::{DirId, Kind, Link, NAME_LEN_MAX, Name, guard_path, link_guard_path},
+    format::{DirId, Kind, Link, Name, guard_path, link_guard_path},
     vault::Remains,
 };
 use std::{
@@ -30,6 +31,8 @@ pub(super) struct Plan {
     pub dirs: Vec<PlannedDir>,
     /// All else.
     pub nodes: Vec<PlannedNode>,
+    /// The names in each directory: whose they are is settled.
+    pub taken: HashMap<usize, BTreeSet<Vec<u8>>>,
 }
 
 /// A directory to be made.
@@ -59,14 +62,21 @@ pub(super) fn plan(remains: &Remains, mut evidence: Evidence, report: &mut Repor
     planner.tell(&evidence);
     planner.plan_aside();
     planner.tell_unplanned();
-    let Planner { dirs, names, .. } = planner;
+    let Planner {
+        dirs, names, taken, ..
+    } = planner;
     let nodes = names
         .into_iter()
         .map(|(found, names)| PlannedNode { found, names });
     let mut nodes: Vec<PlannedNode> = nodes.collect();
     // Neighbours in the tree are made one after the other.
     nodes.sort_by(|a, b| a.names.cmp(&b.names));
-    Plan { found, dirs, nodes }
+    Plan {
+        found,
+        dirs,
+        nodes,
+        taken,
+    }
 }
 
 pub(super) struct Planner<'a> {
@@ -86,7 +96,7 @@ pub(super) struct Planner<'a> {
     pub lost_in: Option<usize>,
     /// These directories, by id.
     pub lost: HashMap<DirId, usize>,
-    /// Names in use.
+    /// Names in use, by directory.
     taken: HashMap<usize, BTreeSet<Vec<u8>>>,
 }
 
@@ -191,18 +201,20 @@ impl<'a> Planner<'a> {
         let mut waiting = vec![(at, *dir)];
         while let Some((at, dir)) = waiting.pop() {
             self.placed.insert(dir, at);
-            for (name, child) in self.sorted_children(&dir) {
+            let children = self.sorted_children(&dir);
+            for (name, child) in &children {
+                let (name, child) = (name.as_bytes(), *child);
                 if self.found[child].kind == Kind::Directory {
                     if !self.seen.insert(child) {
                         continue;
                     }
-                    let below = self.plan_dir(at, &dir, name.as_bytes(), child);
+                    let below = self.plan_dir(at, (&dir, &children), name, child);
                     let id = self.found[child].dir.as_ref().map(|dir| dir.id);
                     if let Some(id) = id.filter(|id| self.by_dir.get(id) == Some(&child)) {
                         waiting.push((below, id));
                     }
                 } else {
-                    let name = self.free_name(at, name.as_bytes());
+                    let name = self.free_name(at, name, &children);
                     self.names.entry(child).or_default().push((at, name));
                 }
             }
@@ -230,13 +242,20 @@ impl<'a> Planner<'a> {
         children
     }
 
-    /// A directory of the vault below a planned one; further up if it were too deep.
-    fn plan_dir(&mut self, at: usize, parent: &DirId, name: &[u8], found: usize) -> usize {
+    /// A directory of the vault below a planned one, beside others; further up if it were too deep.
+    fn plan_dir(
+        &mut self,
+        at: usize,
+        (parent, beside): (&DirId, &[(Name, usize)]),
+        name: &[u8],
+        found: usize,
+    ) -> usize {
         let depth = self.dirs[at].path.len() + name.len();
         if depth > PATH_LEN_MAX {
             return self.move_up_from(parent, name, found);
         }
-        self.add_dir(at, name, Some(found))
+        let name = self.free_name(at, name, beside);
+        self.push_dir(at, name, Some(found))
     }
 
     fn move_up_from(&mut self, parent: &DirId, name: &[u8], found: usize) -> usize {
@@ -278,7 +297,11 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn add_dir(&mut self, parent: usize, name: &[u8], found: Option<usize>) -> usize {
-        let name = self.free_name(parent, name);
+        let name = self.free_name(parent, name, &[]);
+        self.push_dir(parent, name, found)
+    }
+
+    fn push_dir(&mut self, parent: usize, name: Vec<u8>, found: Option<usize>) -> usize {
         let path = joined(&self.dirs[parent].path, &name);
         self.dirs.push(PlannedDir {
             found,
@@ -313,10 +336,14 @@ impl<'a> Planner<'a> {
         at
     }
 
-    /// A name that nothing else has in this directory; told, if it is another.
-    fn free_name(&mut self, dir: usize, name: &[u8]) -> Vec<u8> {
+    /// A name that nothing else has in this directory; told, if it is another. That is none of what is planned beside it.
+    fn free_name(&mut self, dir: usize, name: &[u8], beside: &[(Name, usize)]) -> Vec<u8> {
         let taken = self.taken.entry(dir).or_default();
-        let free = free_name(name, |name| !taken.contains(name));
+        let is_beside = |other: &[u8]| {
+            let at = beside.binary_search_by(|(known, _)| known.as_bytes().cmp(other));
+            other != name && at.is_ok()
+        };
+        let free = free_name(name, |name| !taken.contains(name) && !is_beside(name));
         taken.insert(free.clone());
         if free != name {
             self.report.renamed.push(Renamed {
@@ -425,32 +452,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The name itself, or with the first suffix that makes it free.
-pub(super) fn free_name(name: &[u8], mut is_free: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
-    if is_free(name) {
-        return name.to_vec();
-    }
-    let mut number = 1_u64;
-    loop {
-        let free = suffixed(name, format!(".{number}").as_bytes());
-        if is_free(&free) {
-            return free;
-        }
-        number += 1;
-    }
-}
-
-/// A name with a suffix, cut to what a name may have, between two characters.
-pub(super) fn suffixed(name: &[u8], suffix: &[u8]) -> Vec<u8> {
-    let mut len = name.len().min(NAME_LEN_MAX - suffix.len());
-    if len < name.len() {
-        while len > 0 && name[len] & 0xc0 == 0x80 {
-            len -= 1;
-        }
-    }
-    [&name[..len], suffix].concat()
-}
-
 /// `dir/name`, or the name alone at the top.
 pub(super) fn joined(dir: &[u8], name: &[u8]) -> Vec<u8> {
     if dir.is_empty() {
@@ -462,27 +463,4 @@ pub(super) fn joined(dir: &[u8], name: &[u8]) -> Vec<u8> {
 
 pub(super) fn path_buf(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn suffixes_fit_and_cut_no_character() {
-        assert_eq!(suffixed(b"name", b".damaged"), b"name.damaged");
-        assert_eq!(suffixed(&[b'n'; 255], b".1").len(), 255);
-        let long = "\u{e4}".repeat(127);
-        let cut = suffixed(long.as_bytes(), b".12");
-        assert!(std::str::from_utf8(&cut).is_ok() && cut.len() <= 255);
-        // No text at all: still a name.
-        assert_eq!(suffixed(&[0x80; 255], b".1"), b".1");
-    }
-
-    #[test]
-    fn names_count_up_until_one_is_free() {
-        let taken = [&b"a"[..], b"a.1", b"a.2"];
-        assert_eq!(free_name(b"a", |name| !taken.contains(&name)), b"a.3");
-        assert_eq!(free_name(b"b", |name| !taken.contains(&name)), b"b");
-    }
 }

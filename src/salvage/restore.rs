@@ -7,8 +7,9 @@ use super::{
     SalvageError, Watch,
     attrs::{self, Target},
     content,
+    names::{Wanted, suffixed},
     out::{self, Out},
-    plan::{Plan, PlannedNode, joined, path_buf, suffixed},
+    plan::{Plan, PlannedNode, joined, path_buf},
     report::{Damaged, Missing, Renamed, Report},
     scan::{Found, Strewn},
     stand::Stand,
@@ -104,11 +105,13 @@ impl Restorer<'_> {
             let above = self
                 .stand_on(dir.parent)
                 .map_err(|errno| self.out.failed("open a directory", errno))?;
-            let made = named(
-                &dir.name,
-                dir.found.map(|at| &self.plan.found[at]),
-                |name| out::make_dir(&above, name),
-            );
+            let wanted = Wanted {
+                name: &dir.name,
+                is_own: true,
+                planned: self.plan.taken.get(&dir.parent),
+            };
+            let found = dir.found.map(|at| &self.plan.found[at]);
+            let made = named(wanted, found, |wanted| out::make_dir(&above, wanted));
             let name = made.map_err(|errno| self.out.failed("make a directory", errno))?;
             let path = joined(&self.dirs[dir.parent], &name);
             if name != dir.name {
@@ -263,13 +266,14 @@ impl Restorer<'_> {
         name: &[u8],
     ) -> Result<Placed, Fault> {
         let at = self.dir(dir)?;
-        let wanted = wanted(name, &made);
-        let placed = named(&wanted, Some(found), |name| {
-            self.out.place(temporary, &at, name)
+        let damaged = damaged(name, &made);
+        let wanted = self.wanted(dir, name, damaged.as_deref());
+        let placed = named(wanted, Some(found), |wanted| {
+            self.out.place(temporary, &at, wanted)
         });
         let placed = placed.map_err(|errno| self.fault(errno))?;
         let path = joined(&self.dirs[dir], &placed);
-        if placed != wanted {
+        if placed != wanted.name {
             self.tell_renamed(&path, name);
         }
         self.tell_made(found, &path, &made);
@@ -278,6 +282,15 @@ impl Restorer<'_> {
             name: placed,
             made,
         })
+    }
+
+    /// The name that a node gets: its own, or that of what is there in part.
+    fn wanted<'n>(&'n self, dir: usize, name: &'n [u8], damaged: Option<&'n [u8]>) -> Wanted<'n> {
+        Wanted {
+            name: damaged.unwrap_or(name),
+            is_own: damaged.is_none(),
+            planned: self.plan.taken.get(&dir),
+        }
     }
 
     /// A further name of a node that was made.
@@ -290,14 +303,15 @@ impl Restorer<'_> {
         name: &[u8],
     ) -> Result<(), Fault> {
         let at = self.dir(dir)?;
-        let wanted = wanted(name, &first.made);
-        let linked = named(&wanted, Some(found), |name| {
-            out::link((&first.dir, &first.name), &at, name)
+        let damaged = damaged(name, &first.made);
+        let wanted = self.wanted(dir, name, damaged.as_deref());
+        let linked = named(wanted, Some(found), |wanted| {
+            out::link((&first.dir, &first.name), &at, wanted)
         });
         match linked {
             Ok(placed) => {
                 let path = joined(&self.dirs[dir], &placed);
-                if placed != wanted {
+                if placed != wanted.name {
                     self.tell_renamed(&path, name);
                 }
                 self.report.lock().counts.links += 1;
@@ -396,23 +410,24 @@ impl Restorer<'_> {
     }
 }
 
-/// The name that a node gets, if it is free.
-fn wanted(name: &[u8], made: &Made) -> Vec<u8> {
-    match &made.flaws {
-        Some(_) => suffixed(name, DAMAGED),
-        None => name.to_vec(),
-    }
+/// What a node is called that is there in part.
+fn damaged(name: &[u8], made: &Made) -> Option<Vec<u8>> {
+    made.flaws.as_ref().map(|_| suffixed(name, DAMAGED))
 }
 
 /// Makes something under its name; where the target does not know such names, under its id.
 fn named(
-    name: &[u8],
+    wanted: Wanted<'_>,
     found: Option<&Found>,
-    mut make: impl FnMut(&[u8]) -> Result<Vec<u8>, Errno>,
+    mut make: impl FnMut(Wanted<'_>) -> Result<Vec<u8>, Errno>,
 ) -> Result<Vec<u8>, Errno> {
     // Which error says so is up to the file system.
-    match (make(name), found) {
-        (Err(errno), Some(found)) if !is_fatal(errno) => make(found.file.hex().as_bytes()),
+    match (make(wanted), found) {
+        (Err(errno), Some(found)) if !is_fatal(errno) => make(Wanted {
+            name: found.file.hex().as_bytes(),
+            is_own: false,
+            ..wanted
+        }),
         (result, _) => result,
     }
 }

@@ -7,6 +7,7 @@
 //! ```text
 //! expected    what must come out       outcome    what came out
 //! aside       what a repair set aside  refusals   targets that do not take everything
+//! own_names   of which none is another's
 //! ```
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they go on.
@@ -19,6 +20,7 @@ mod journal;
 #[allow(dead_code, reason = "the tests of tampering take more of it")]
 mod map;
 mod outcome;
+mod own_names;
 mod refusals;
 mod tree;
 #[path = "../vaults/mod.rs"]
@@ -339,7 +341,7 @@ fn objects_with_names_that_are_no_text_are_found() {
         let of = |name: &str, top: &str| name.starts_with(top) && name.len() > top.len();
         // What lies in a directory comes behind it.
         for name in before.keys().rev() {
-            // Content is looked for by its own name, wherever that lies. That a guard lies apart is known by where it lies.
+            // Content is looked for by its own name, wherever that lies. That a guard lies apart is known by its own, or by its entry.
             let is_dir = of(name, "payloads/") && name.ends_with('/');
             if is_dir || of(name, "guards/") && !name.starts_with("guards/links/") {
                 let from = vault.path().join(name.trim_end_matches('/'));
