@@ -8,30 +8,39 @@ use super::{
 };
 use crate::{
     crypto::{SetHash, Tag},
-    format::{Alias, DirId, Link, Name, link_guard_path},
+    format::{Alias, DirId, FileId, Link, Name, dir_path},
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The tags of entries of files whose guards lie apart.
-type Aliases<'a> = HashMap<&'a Link, Tag>;
+/// The entries of files whose guards lie apart.
+struct Apart<'a> {
+    /// Their tags.
+    aliases: HashMap<&'a Link, Tag>,
+    /// These files.
+    files: HashSet<FileId>,
+}
 
 impl Planner<'_> {
     /// Tells of directories in which something is not as it was stored last.
     pub(super) fn tell_put_back(&mut self, evidence: &Evidence) {
         let aliases = evidence.aliases.iter();
-        let aliases: Aliases<'_> = aliases.map(|(_, link, tag)| (link, *tag)).collect();
+        let aliases = aliases.map(|(_, link, tag)| (link, *tag));
+        let apart = Apart {
+            aliases: aliases.collect(),
+            files: evidence.aliases.iter().map(|(file, ..)| *file).collect(),
+        };
         let mut told = Vec::new();
         for (id, &at) in &self.placed {
-            if self.is_put_back(id, &aliases) == Some(true) {
+            if self.is_put_back(id, &apart) == Some(true) {
                 told.push(path_buf(&self.dirs[at].path));
             }
         }
         self.report.put_back.extend(told);
-        self.report.linked_put_back = self.are_linked_put_back() == Some(true);
+        self.report.linked_put_back = self.are_linked_put_back(&apart) == Some(true);
     }
 
     /// Nothing, if it cannot be said.
-    fn is_put_back(&self, id: &DirId, aliases: &Aliases<'_>) -> Option<bool> {
+    fn is_put_back(&self, id: &DirId, apart: &Apart<'_>) -> Option<bool> {
         let dir = self.found[*self.by_dir.get(id)?].dir.as_ref()?;
         let key = self.remains.keys().name_key(id);
         let mut tags: BTreeMap<&Name, Tag> = BTreeMap::new();
@@ -41,7 +50,7 @@ impl Planner<'_> {
             let tag = if node.set_aside {
                 return None;
             } else {
-                self.tag_in(id, name, node, aliases)
+                self.tag_in(id, name, node, apart)
             };
             // Two nodes of one name are told as such.
             if tags.insert(name, tag).is_some_and(|other| other != tag) {
@@ -59,15 +68,15 @@ impl Planner<'_> {
     }
 
     /// The tag of what lies, or should lie, under a name. An alias is always sealed to the same bytes (but by earlier versions).
-    fn tag_in(&self, dir: &DirId, name: &Name, node: &Found, aliases: &Aliases<'_>) -> Tag {
-        if !is_apart(node) {
+    fn tag_in(&self, dir: &DirId, name: &Name, node: &Found, apart: &Apart<'_>) -> Tag {
+        if !apart.has(node) {
             return node.tag;
         }
         let link = Link {
             dir: *dir,
             name: name.clone(),
         };
-        aliases.get(&link).copied().unwrap_or_else(|| {
+        apart.aliases.get(&link).copied().unwrap_or_else(|| {
             let alias = Alias {
                 file: node.file,
                 kind: node.kind,
@@ -78,7 +87,7 @@ impl Planner<'_> {
     }
 
     /// The same of the guards that lie apart.
-    fn are_linked_put_back(&self) -> Option<bool> {
+    fn are_linked_put_back(&self, apart: &Apart<'_>) -> Option<bool> {
         let root = self.found.get(self.dirs.first()?.found?)?.dir.as_ref()?;
         let links = root.links.as_ref()?;
         let key = self.remains.keys().name_key(&DirId::LINKS);
@@ -86,7 +95,7 @@ impl Planner<'_> {
         for node in self
             .found
             .iter()
-            .filter(|node| is_apart(node) && !node.apart)
+            .filter(|node| apart.has(node) && !node.apart)
         {
             let stored = node.file.hex();
             count += 1;
@@ -98,7 +107,14 @@ impl Planner<'_> {
     }
 }
 
-/// Does its guard lie apart, with aliases as its entries? One with a single name may, if it had more.
-fn is_apart(node: &Found) -> bool {
-    node.links.len() > 1 || node.path == link_guard_path(&node.file)
+impl Apart<'_> {
+    /// Does its guard lie apart, with aliases as its entries? That of one with a single name may, if it had more. If it was moved,
+    /// its entry tells, or what it is called wherever it lies.
+    fn has(&self, node: &Found) -> bool {
+        match node.links.as_slice() {
+            [link] if node.path.parent() == dir_path(&link.dir) => false,
+            [_] => node.path.name() == node.file.hex() || self.files.contains(&node.file),
+            links => !links.is_empty(),
+        }
+    }
 }

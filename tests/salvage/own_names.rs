@@ -101,3 +101,26 @@ fn a_copy_of_what_was_removed_takes_no_name_of_another_file() {
     assert_eq!(content(&outcome, "a.2"), b"an old one");
     assert_eq!(report.renamed.len(), 1, "{:?}", report.renamed);
 }
+
+/// Its guard stays apart when a file has one name of several left, and nothing was put back if it is moved.
+#[test]
+fn a_guard_that_lay_apart_for_one_name_and_was_moved_is_as_it_was() {
+    let store = Image::Small.in_memory();
+    let vault = mounted(&store);
+    file(&vault, b"one", b"a file");
+    let ino = vault.lookup(ROOT_INO, b"one").expect("it is there").ino;
+    vault.link(ino, ROOT_INO, b"two").expect("a link");
+    vault.unlink(ROOT_INO, b"two").expect("it is there");
+    vault.close().expect("a healthy vault");
+    let now = objects(&store);
+    let guard = new_object(&now, &Objects::new(), "guards/links/");
+    let id = guard.rsplit_once('/').expect("a path").1;
+    for name in [id, "anything"] {
+        let mut moved = now.clone();
+        let bytes = moved.remove(&guard).expect("it is there");
+        moved.insert("odd/".to_owned(), Vec::new());
+        moved.insert(format!("odd/{name}"), bytes);
+        let (report, _) = salvaged(&moved).expect("a salvage");
+        assert!(report.is_whole(), "{report:?}");
+    }
+}
