@@ -63,6 +63,7 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
             "xattrs": lacks.xattrs,
             "acls": lacks.acls,
         },
+        "without_xattrs": paths(&report.without_xattrs),
     });
     format!("{object:#}\n")
 }

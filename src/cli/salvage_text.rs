@@ -73,12 +73,7 @@ fn losses(text: &mut String, report: &Report) {
         "Directories with other entries than they had",
         &report.incomplete,
         |one| {
-            let path = if one.path.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                &one.path
-            };
-            let (path, found, expected) = (shown(path), one.found, one.expected);
+            let (path, found, expected) = (shown_dir(&one.path), one.found, one.expected);
             if found > expected {
                 format!("{path}: {found} found where its guard sums up {expected}")
             } else {
@@ -90,10 +85,13 @@ fn losses(text: &mut String, report: &Report) {
         text,
         "Directories in which something was put back as it once was, or changed by others, and is perhaps older than it was",
         &report.put_back,
-        |path| {
-            let is_top = path.as_os_str().is_empty();
-            shown(if is_top { Path::new(".") } else { path })
-        },
+        |path| shown_dir(path),
+    );
+    section(
+        text,
+        "Without all of their extended attributes or access control lists, which the target did not take",
+        &report.without_xattrs,
+        |path| shown_dir(path),
     );
     if report.linked_put_back {
         line(
@@ -200,6 +198,12 @@ fn section<T>(text: &mut String, title: &str, items: &[T], show: impl Fn(&T) -> 
     items
         .iter()
         .for_each(|item| line(text, &format!("  {}", show(item))));
+}
+
+/// The directory that was made is `.` in itself.
+fn shown_dir(path: &Path) -> String {
+    let is_top = path.as_os_str().is_empty();
+    shown(if is_top { Path::new(".") } else { path })
 }
 
 fn damaged(file: &Damaged) -> String {

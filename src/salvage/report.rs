@@ -55,6 +55,8 @@ pub struct Report {
     pub copied: Vec<PathBuf>,
     /// Attributes that the target did not take.
     pub unrestored: Unrestored,
+    /// What is there without all of its extended attributes and access control lists, as the target did not take them.
+    pub without_xattrs: Vec<PathBuf>,
 }
 
 /// What was made.
@@ -160,10 +162,12 @@ impl Report {
             set_aside_missing: Vec::new(),
             copied: Vec::new(),
             unrestored: Unrestored::default(),
+            without_xattrs: Vec::new(),
         }
     }
 
-    /// Is everything there that was in the vault, at its place and with its content? What was never promised (`unpromised`) was not.
+    /// Is everything there that was in the vault, at its place, with its content and extended attributes? Owners and modes are for
+    /// the system to give. What was never promised (`unpromised`) was not.
     pub fn is_whole(&self) -> bool {
         let state = &self.journal.state;
         let is_replayed = matches!(state, JournalState::Empty | JournalState::Replayed);
@@ -181,6 +185,7 @@ impl Report {
             && self.moved.is_empty()
             && self.brought_back.is_empty()
             && self.refused.is_empty()
+            && self.without_xattrs.is_empty()
     }
 
     pub(super) fn sort(&mut self) {
@@ -199,10 +204,15 @@ impl Report {
         self.passed_over.sort();
         self.brought_back.sort();
         self.copied.sort();
+        self.without_xattrs.sort();
     }
 }
 
 impl Unrestored {
+    pub(super) fn lacks_xattrs(&self) -> bool {
+        self.xattrs + self.acls > 0
+    }
+
     pub(super) fn add(&mut self, other: &Unrestored) {
         self.owners += other.owners;
         self.modes += other.modes;

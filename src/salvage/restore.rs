@@ -10,7 +10,7 @@ use super::{
     names::{Wanted, suffixed},
     out::{self, Out},
     plan::{Plan, PlannedNode, joined, path_buf},
-    report::{Damaged, Missing, Renamed, Report},
+    report::{Damaged, Missing, Renamed, Report, Unrestored},
     scan::{Found, Strewn},
     stand::Stand,
 };
@@ -46,6 +46,7 @@ enum Fault {
 struct Made {
     /// What could not be read of its content, with its size.
     flaws: Option<(u64, content::Flaws)>,
+    lacks: Unrestored,
 }
 
 /// Where a node was made.
@@ -219,12 +220,16 @@ impl Restorer<'_> {
             Content::BlockDevice(number) => {
                 make_special(work, temporary, FileType::BlockDevice, *number)
             }
-            Content::Directory(_) => return Ok(Made { flaws: None }),
+            Content::Directory(_) => {
+                return Ok(Made {
+                    flaws: None,
+                    lacks: Unrestored::default(),
+                });
+            }
         }
         .map_err(|errno| self.fault(errno))?;
         let lacks = attrs::restore(Target::Named(work, temporary), &guard.body);
-        self.report.lock().unrestored.add(&lacks);
-        Ok(Made { flaws: None })
+        Ok(Made { flaws: None, lacks })
     }
 
     fn fill_file(
@@ -249,11 +254,9 @@ impl Restorer<'_> {
         }
         fs::ftruncate(&fd, file.size).map_err(|errno| self.fault(errno))?;
         let lacks = attrs::restore(Target::Open(fd.as_fd()), &guard.body);
-        let mut report = self.report.lock();
-        report.unrestored.add(&lacks);
-        report.counts.bytes += if whole { file.size } else { 0 };
+        self.report.lock().counts.bytes += if whole { file.size } else { 0 };
         let flaws = (!whole).then_some((file.size, flaws));
-        Ok(Made { flaws })
+        Ok(Made { flaws, lacks })
     }
 
     /// Gives the node its name.
@@ -344,7 +347,7 @@ impl Restorer<'_> {
                         _ => attrs::restore,
                     };
                     let lacks = restore(Target::Open(fd.as_fd()), &guard.body);
-                    self.report.lock().unrestored.add(&lacks);
+                    self.tell_lacks(&self.dirs[at], &lacks);
                 }
                 (Err(Fault::End(error)), _) => return Err(error),
                 _ => self.report.lock().unrestored.modes += 1,
@@ -383,8 +386,17 @@ impl Restorer<'_> {
         });
     }
 
+    fn tell_lacks(&self, path: &[u8], lacks: &Unrestored) {
+        let mut report = self.report.lock();
+        report.unrestored.add(lacks);
+        if lacks.lacks_xattrs() {
+            report.without_xattrs.push(path_buf(path));
+        }
+    }
+
     fn tell_made(&self, found: &Found, path: &[u8], made: &Made) {
         self.tell_damaged(path, made);
+        self.tell_lacks(path, &made.lacks);
         let counts = &mut self.report.lock().counts;
         match found.kind {
             Kind::File if made.flaws.is_some() => {}

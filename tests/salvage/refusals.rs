@@ -78,6 +78,24 @@ fn where_there_are_no_hard_links_further_names_are_copies() {
     }
 }
 
+/// Nothing else is missing, and still it is not all that was in the vault.
+#[test]
+fn what_lacks_its_extended_attributes_is_named_and_not_whole() {
+    const CALLS: &[libc::c_long] = &[libc::SYS_fsetxattr, libc::SYS_lsetxattr];
+    for (number, victim) in victims().iter().enumerate() {
+        let (report, outcome) = salvaged_without(CALLS, number);
+        let expected = Expected::of(victim.now(), &victim.now().objects);
+        expected.check_names_and_contents(&outcome).unwrap();
+        assert!(report.missing.is_empty() && report.damaged.is_empty());
+        assert!(!report.is_whole());
+        let nodes = &victim.now().dump.nodes;
+        let with = nodes.values().filter(|node| !node.xattrs.is_empty());
+        assert_eq!(report.without_xattrs.len(), with.count(), "{report:?}");
+        let lacks = report.unrestored;
+        assert!(lacks.xattrs > 0 && lacks.modes == 0, "{lacks:?}");
+    }
+}
+
 #[test]
 fn what_the_target_does_not_make_is_told_and_the_rest_goes_on() {
     const CALLS: &[libc::c_long] = &[
