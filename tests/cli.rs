@@ -88,6 +88,7 @@ transcripts! {
     unmount_busy
     unmount_refused
     salvage
+    salvage_full
     salvage_refused
     salvage_user
     speed

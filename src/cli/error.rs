@@ -6,7 +6,7 @@ use super::{
     exit::{self, Exit},
     hints::{
         BAD_DISK, LOOK, damage_hint, exit_hint, export_hint, keys_hint, killed_hint,
-        mountpoint_hint, scrub_hint,
+        mountpoint_hint, salvage_hint, scrub_hint,
     },
     mountpoint::MountpointError,
     passphrase::PassphraseError,
@@ -399,6 +399,10 @@ impl CliError {
             } => Some(
                 "what is there under its name is whole; begin anew in another directory".to_owned(),
             ),
+            CliError::Salvage {
+                source: SalvageError::Out { errno, .. },
+                ..
+            } => salvage_hint(*errno).map(str::to_owned),
             CliError::Unmount(UnmountError::NotYours { .. }) => {
                 Some("that user or root can unmount it".to_owned())
             }

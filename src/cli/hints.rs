@@ -50,6 +50,19 @@ pub fn keys_hint(error: &VaultError) -> Option<&'static str> {
     }
 }
 
+/// For a directory that takes no more of what is salvaged.
+pub fn salvage_hint(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::NOSPC | Errno::DQUOT => Some(
+            "what is there under its name is whole; begin anew in an empty directory where there is more space",
+        ),
+        Errno::ROFS | Errno::IO => Some(
+            "what is there under its name is whole; begin anew in an empty directory on another disk",
+        ),
+        _ => None,
+    }
+}
+
 /// For a vault that is to be exported from beside somebody who uses it.
 pub fn export_hint(vault: &Path, reseal: bool) -> String {
     let end = match mounted_at(vault) {

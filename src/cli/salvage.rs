@@ -27,18 +27,22 @@ const INTO: &str = "salvage into";
 /// # Errors
 /// [`CliError`]; `NotWhole` when the report has been printed and tells of a loss.
 pub fn run(args: &SalvageArgs) -> Result<(), CliError> {
-    let store = open_store(&args.vault)?;
-    // Asked for nothing where nothing can be done.
-    salvage::check(&*store).map_err(|source| failed(&args.vault, source))?;
-    let place = NewDir::check(INTO, &args.out)?;
-    place.check_outside(&args.vault)?;
-    let passphrase = args
-        .passphrase
-        .source()
-        .read(Purpose::Existing, "Passphrase")?;
-    let report = watched(&store, passphrase.bytes(), &args.out)?
-        .map_err(|source| failed(&args.vault, source))?;
-    drop(passphrase);
+    let watch = Arc::new(Watch::default());
+    let report = match report(args, &watch) {
+        Err(error) => {
+            let so_far = watch.so_far();
+            if args.json {
+                // A program gets an object whatever happens.
+                let object =
+                    salvage_json::show_error(&args.vault, &args.out, &error, so_far.as_ref());
+                output::print(&object)?;
+            } else if let Some(report) = so_far {
+                output::print(&salvage_text::show_part(&args.vault, &args.out, &report))?;
+            }
+            return Err(error);
+        }
+        Ok(report) => report,
+    };
     output::print(&if args.json {
         salvage_json::show(&args.vault, &args.out, &report)
     } else {
@@ -51,15 +55,29 @@ pub fn run(args: &SalvageArgs) -> Result<(), CliError> {
     }
 }
 
+fn report(args: &SalvageArgs, watch: &Arc<Watch>) -> Result<Report, CliError> {
+    let store = open_store(&args.vault)?;
+    // Asked for nothing where nothing can be done.
+    salvage::check(&*store).map_err(|source| failed(&args.vault, source))?;
+    let place = NewDir::check(INTO, &args.out)?;
+    place.check_outside(&args.vault)?;
+    let passphrase = args
+        .passphrase
+        .source()
+        .read(Purpose::Existing, "Passphrase")?;
+    watched(&store, passphrase.bytes(), &args.out, watch)?
+        .map_err(|source| failed(&args.vault, source))
+}
+
 /// With a sign of life, and until a signal comes.
 fn watched(
     store: &Arc<dyn Store>,
     passphrase: &[u8],
     out: &Path,
+    watch: &Arc<Watch>,
 ) -> Result<Result<Report, SalvageError>, CliError> {
     let signals = Signals::catch().map_err(CliError::Signals)?;
-    let watch = Arc::new(Watch::default());
-    let shown = Arc::clone(&watch);
+    let shown = Arc::clone(watch);
     let _progress = Progress::follow(move || progress(&shown));
     Ok(thread::scope(|scope| {
         scope.spawn(|| {
@@ -67,7 +85,7 @@ fn watched(
                 watch.stop();
             }
         });
-        let report = salvage::salvage(store, passphrase, out, &watch);
+        let report = salvage::salvage(store, passphrase, out, watch);
         signals.stop();
         report
     }))

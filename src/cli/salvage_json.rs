@@ -2,6 +2,7 @@
 //!
 //! Ranges of bytes are `[first, one after the last]`. JSON knows text alone: in paths, what is no UTF-8 is replaced.
 
+use super::{error::CliError, report};
 use crate::{
     salvage::{Damaged, Report},
     vault::{JournalState, JournalUse, StrayLog},
@@ -14,12 +15,30 @@ use std::{
 
 /// The object, on lines of its own.
 pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
+    format!("{:#}\n", object(vault, out, report))
+}
+
+/// What there is if it could not begin or had to end: nobody knows whether all would have come. `so_far`: what was done till then.
+pub fn show_error(vault: &Path, out: &Path, error: &CliError, so_far: Option<&Report>) -> String {
+    let mut object = match so_far {
+        Some(report) => object(vault, out, report),
+        None => json!({ "vault": path(vault), "out": path(out) }),
+    };
+    let error = report::Report::of(error);
+    object["whole"] = Value::Null;
+    object["error"] = json!(error.message);
+    object["hint"] = json!(error.hint);
+    object["exit"] = json!(error.exit.code());
+    format!("{object:#}\n")
+}
+
+fn object(vault: &Path, out: &Path, report: &Report) -> Value {
     let (counts, lacks) = (&report.counts, &report.unrestored);
     let missing = report.missing.iter();
     let incomplete = report.incomplete.iter();
     let renamed = report.renamed.iter();
     let aside = report.set_aside_missing.iter();
-    let object = json!({
+    json!({
         "vault": path(vault),
         "out": path(out),
         "whole": report.is_whole(),
@@ -64,8 +83,7 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
             "acls": lacks.acls,
         },
         "without_xattrs": paths(&report.without_xattrs),
-    });
-    format!("{object:#}\n")
+    })
 }
 
 fn journal(used: &JournalUse) -> Value {

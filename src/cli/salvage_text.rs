@@ -10,6 +10,27 @@ use std::{ffi::OsStr, fmt::Write, ops::Range, os::unix::ffi::OsStrExt, path::Pat
 /// The whole text. What is in order is one line.
 pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
     let mut text = format!("Salvaged: {} to {}\n", shown(vault), shown(out));
+    made(&mut text, report);
+    line(
+        &mut text,
+        &format!("  journal: {}", journal(&report.journal)),
+    );
+    if let Some(lacks) = unrestored(&report.unrestored) {
+        line(&mut text, &format!("  not restored: {lacks}"));
+    }
+    losses(&mut text, report);
+    oddities(&mut text, report);
+    text
+}
+
+/// What was made before it ended early. Nothing is said of what would have come.
+pub fn show_part(vault: &Path, out: &Path, report: &Report) -> String {
+    let mut text = format!("Ended early: {} to {}\n", shown(vault), shown(out));
+    made(&mut text, report);
+    text
+}
+
+fn made(text: &mut String, report: &Report) {
     let counts = &report.counts;
     let made = [
         (counts.files, "file", "files"),
@@ -23,18 +44,8 @@ pub fn show(vault: &Path, out: &Path, report: &Report) -> String {
         .filter(|(count, ..)| *count > 0)
         .map(|(count, one, many)| format!("{count} {}", if *count == 1 { one } else { many }))
         .collect();
-    line(&mut text, &format!("  whole: {}", list(&made)));
-    line(&mut text, &format!("  {} bytes of content", counts.bytes));
-    line(
-        &mut text,
-        &format!("  journal: {}", journal(&report.journal)),
-    );
-    if let Some(lacks) = unrestored(&report.unrestored) {
-        line(&mut text, &format!("  not restored: {lacks}"));
-    }
-    losses(&mut text, report);
-    oddities(&mut text, report);
-    text
+    line(text, &format!("  whole: {}", list(&made)));
+    line(text, &format!("  {} bytes of content", counts.bytes));
 }
 
 fn losses(text: &mut String, report: &Report) {

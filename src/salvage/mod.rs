@@ -79,7 +79,8 @@ fn no_keys(store: &dyn Store, error: VaultError) -> SalvageError {
 ///
 /// # Errors
 /// Nothing could be begun: no keys, no such passphrase, a directory that cannot be used. Or it had to be ended: the
-/// directory is full, or `watch` was told to stop. What stands under its name in `out` then is whole.
+/// directory is full, or `watch` was told to stop. What stands under its name in `out` then is whole, and `watch` has the report
+/// of what was done (`Watch::so_far`).
 pub fn salvage(
     store: &Arc<dyn Store>,
     passphrase: &[u8],
@@ -96,7 +97,13 @@ pub fn salvage(
     let strewn = std::mem::take(&mut evidence.strewn);
     let plan = plan::plan(&remains, evidence, &mut report);
     watch.enter(Stage::Copying, plan.nodes.len() as u64);
-    restore::restore((&remains, &strewn), &pool, &out, &plan, &mut report, watch)?;
+    let restored = restore::restore((&remains, &strewn), &pool, &out, &plan, &mut report, watch);
     report.sort();
-    Ok(report)
+    match restored {
+        Ok(()) => Ok(report),
+        Err(error) => {
+            watch.ended_early(report);
+            Err(error)
+        }
+    }
 }

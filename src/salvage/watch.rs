@@ -1,6 +1,7 @@
 //! How far a salvage has come, and whether it is to stop: for another thread.
 
-use super::SalvageError;
+use super::{Report, SalvageError};
+use parking_lot::Mutex;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -25,6 +26,7 @@ pub struct Watch {
     total: AtomicU64,
     bytes: AtomicU64,
     stopped: AtomicBool,
+    so_far: Mutex<Option<Report>>,
 }
 
 impl Watch {
@@ -47,6 +49,15 @@ impl Watch {
     /// Ends it soon; what stands under its name then is whole.
     pub fn stop(&self) {
         self.stopped.store(true, Release);
+    }
+
+    /// What was made and found when a salvage ended early, and only then. What is told of is there, or will not come.
+    pub fn so_far(&self) -> Option<Report> {
+        self.so_far.lock().take()
+    }
+
+    pub(super) fn ended_early(&self, report: Report) {
+        *self.so_far.lock() = Some(report);
     }
 
     pub(super) fn check(&self) -> Result<(), SalvageError> {

@@ -5,11 +5,11 @@ use crate::{Expected, Outcome, arc, copy_of, vaults::image::PASSPHRASE, victims}
 use std::{mem::size_of, thread};
 use wardfs::{
     format::Kind,
-    salvage::{Report, Watch, salvage},
+    salvage::{Report, SalvageError, Watch, salvage},
 };
 
-/// From here on these calls give `EPERM` to this thread and to those that it begins.
-fn refuse(calls: &[libc::c_long]) {
+/// From here on these calls give `errno` to this thread and to those that it begins.
+fn refuse(calls: &[libc::c_long], errno: libc::c_int) {
     let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     let (equal, give) = (
         libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
@@ -24,8 +24,8 @@ fn refuse(calls: &[libc::c_long]) {
     let mut program = vec![step(load, 0, 0, 0)];
     for call in calls {
         program.push(step(equal, u32::try_from(*call).expect("a number"), 0, 1));
-        let eperm = u32::try_from(libc::EPERM).expect("a number");
-        program.push(step(give, libc::SECCOMP_RET_ERRNO | eperm, 0, 0));
+        let errno = u32::try_from(errno).expect("a number");
+        program.push(step(give, libc::SECCOMP_RET_ERRNO | errno, 0, 0));
     }
     program.push(step(give, libc::SECCOMP_RET_ALLOW, 0, 0));
     let filter = libc::sock_fprog {
@@ -51,7 +51,7 @@ fn salvaged_without(calls: &'static [libc::c_long], victim: usize) -> (Report, O
     let store = arc(copy_of(&victims()[victim].now().objects));
     let report = thread::scope(|scope| {
         let run = scope.spawn(|| {
-            refuse(calls);
+            refuse(calls, libc::EPERM);
             salvage(&store, PASSPHRASE, &out, &Watch::default())
         });
         run.join().expect("it does not panic")
@@ -129,5 +129,36 @@ fn what_the_target_does_not_make_is_told_and_the_rest_goes_on() {
         let (report, outcome) = salvaged_without(CALLS, number);
         assert!(outcome.nodes.values().all(|made| made.metadata.is_dir()));
         assert!(report.missing.len() as u64 > names);
+    }
+}
+
+/// Files need it, and what was made before them is counted.
+#[test]
+fn of_a_target_that_is_full_it_is_told_what_was_made() {
+    for victim in victims() {
+        let place = tempfile::tempdir().expect("a directory");
+        let out = place.path().join("out");
+        let store = arc(copy_of(&victim.now().objects));
+        let watch = Watch::default();
+        let ended = thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                refuse(&[libc::SYS_pwrite64], libc::ENOSPC);
+                salvage(&store, PASSPHRASE, &out, &watch)
+            });
+            run.join().expect("it does not panic")
+        });
+        let is_full = |error: &SalvageError| matches!(error, SalvageError::Out { errno, .. } if errno.raw_os_error() == libc::ENOSPC);
+        assert!(ended.as_ref().is_err_and(is_full), "{ended:?}");
+        let counts = watch.so_far().expect("it had begun").counts;
+        let outcome = Outcome::read(&out);
+        let made = outcome.nodes.values();
+        let dirs = made.clone().filter(|node| node.metadata.is_dir()).count();
+        // The top is not made.
+        assert_eq!(counts.directories, dirs as u64 - 1);
+        assert_eq!(
+            counts.files + counts.symlinks + counts.specials + counts.links,
+            (outcome.nodes.len() - dirs) as u64
+        );
+        assert_eq!(counts.bytes, 0);
     }
 }
