@@ -1,6 +1,6 @@
 //! The copies of the header and of the zone's key: all that the rest of the vault hangs on, and kept twice.
 use super::{
-    repair::Quarantine,
+    repair::{Quarantine, free_path, may_be_a_log},
     report::{Finding, Kind, Outcome},
 };
 use crate::{
@@ -40,7 +40,10 @@ pub(super) fn mended(
     }
     // In this order: who writes the header holds the lock of the first copies' directory.
     for (path, _) in vault.zone_flaws() {
-        if let Ok(bytes) = vault.store().get(&path) {
+        let store = &**vault.store();
+        if may_be_a_log(store, &path) {
+            store.rename(&path, &free_path(store, &mut 0)?)?;
+        } else if let Ok(bytes) = store.get(&path) {
             quarantine.keep(&path, &bytes)?;
         }
         vault.mend_zone(&path)?;

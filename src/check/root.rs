@@ -3,7 +3,7 @@
 //!
 //! It is put back before the journal is done, and not in a round: its place is written as a whole and durably.
 use super::{
-    repair::{Quarantine, free_path},
+    repair::{Quarantine, free_path, may_be_a_log},
     report::{Finding, Kind},
     scan::QUARANTINE,
 };
@@ -128,7 +128,7 @@ fn put_back(
     }
     store.make_dir(&place.parent())?;
     let is_of_use = match store.get(&place) {
-        Ok(there) => open(keys, there).is_some(),
+        Ok(there) => open(keys, there).is_some() || may_be_a_log(store, &place),
         Err(_) => store.list(&place).is_ok(),
     };
     if is_of_use {

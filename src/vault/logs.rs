@@ -1,5 +1,5 @@
-//! Logs that lie elsewhere than in the journal: moved by hand, or set aside by a repair. Their frames say whose they are, wherever
-//! they lie.
+//! Logs that lie elsewhere than in the journal: moved by hand, or set aside by a repair or a recovery. Their frames say whose they
+//! are, wherever they lie. Those that were moved go back; those in the quarantine never do.
 use super::lost::LostChanges;
 use crate::{
     format::{
@@ -145,7 +145,8 @@ fn look(
 }
 
 /// Those that go back into the journal: the store lacks what is in them, and nothing lies in their place, or nothing of the
-/// journal. Of copies the longest.
+/// journal. Of copies the longest. None of the quarantine: it was set aside since it must not count, and its number may be that of
+/// a log that was to come.
 pub(super) fn missed(
     store: &dyn Store,
     context: &JournalContext,
@@ -153,7 +154,10 @@ pub(super) fn missed(
     applied: u64,
 ) -> Vec<StrayLog> {
     let mut missed: BTreeMap<u64, &StrayLog> = BTreeMap::new();
-    for log in found.iter().filter(|log| log.number > applied) {
+    let aside = format!("{}/", quarantine_path());
+    let may_count =
+        |log: &&StrayLog| log.number > applied && !log.path.as_str().starts_with(&aside);
+    for log in found.iter().filter(may_count) {
         let is_free = matches!(store.exists(&log.home()), Ok(false))
             || matches!(journal::is_replaced(store, context, log.number), Ok(true));
         let better = missed

@@ -124,11 +124,7 @@ fn a_log_of_which_a_length_is_damaged_is_refused_and_what_is_lost_is_counted() {
 #[test]
 fn a_log_that_was_moved_goes_back() {
     let (objects, _) = killed(true);
-    for to in [
-        "stuff/log",
-        "journal/log.0000000000000009",
-        "quarantine/by hand/log.0000000000000001",
-    ] {
+    for to in ["stuff/log", "journal/log.0000000000000009"] {
         let mut moved = objects.clone();
         let log = moved.remove(LOG).expect("a log");
         place(&mut moved, to, log);
@@ -153,6 +149,52 @@ fn a_log_that_was_moved_goes_back() {
         assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
         assert_eq!(report.lost, 0);
         assert_eq!(there(&store), (0..FILES).collect::<Vec<_>>());
+    }
+}
+
+/// Whoever put it there, it may be one that must not count.
+#[test]
+fn no_log_goes_back_from_the_quarantine() {
+    let (objects, _) = killed(true);
+    let aside = "quarantine/by hand/log.0000000000000001";
+    let mut moved = objects.clone();
+    let log = moved.remove(LOG).expect("a log");
+    place(&mut moved, aside, log.clone());
+    let report = checked(&moved);
+    assert!(of_kind(&report, Kind::Misplaced).is_empty());
+    assert_eq!(report.verdict(), Verdict::Damaged, "{:?}", told(&report));
+    let (report, store) = repaired(&moved).expect("it opens");
+    assert_eq!(report.lost, FILES as u64, "{:?}", told(&report));
+    let mut after = objects_of(&store);
+    assert_eq!(after[aside], log);
+    assert_eq!(checked(&after).verdict(), Verdict::Clean);
+    // What was done since stays.
+    let vault = mounted(&store);
+    make(&vault, 0);
+    vault.close().expect("a healthy vault");
+    after = objects_of(&store);
+    assert_eq!(checked(&after).verdict(), Verdict::Clean);
+    // By hand it can be put back before anything is done without it.
+    let back = moved.remove(aside).expect("a log");
+    place(&mut moved, LOG, back);
+    assert_eq!(there(&copy_of(&moved)), (0..FILES).collect::<Vec<_>>());
+}
+
+/// A log that a recovery or a repair has set aside has the number of one that was to come.
+#[test]
+fn a_log_that_was_set_aside_is_not_replayed_whatever_its_number() {
+    let (objects, _) = killed(true);
+    let before = Image::Small.in_memory();
+    mounted(&before).close().expect("a healthy vault");
+    for dir in ["recovery", "unstored", "2026-11-22T06-06-10Z"] {
+        let mut closed = objects_of(&before);
+        let aside = format!("quarantine/{dir}/{LOG}");
+        place(&mut closed, &aside, objects[LOG].clone());
+        let report = checked(&closed);
+        assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+        let (report, store) = repaired(&closed).expect("it opens");
+        assert_eq!(report.verdict(), Verdict::Clean, "{:?}", told(&report));
+        assert_eq!(objects_of(&store), closed);
     }
 }
 

@@ -34,7 +34,7 @@ use crate::{
     engine::Pool,
     format::{RedoOp, new_payload_dir},
     journal,
-    store::{Lock, Store, StoreError},
+    store::{Lock, ObjectPath, Store, StoreError},
     vault::{Inspected, Keyring, Recovery, StrayLog, VaultError},
 };
 use std::sync::Arc;
@@ -231,11 +231,21 @@ fn free_for_recovery(
         journal::journal_dir(),
         new_payload_dir().parent(),
         new_payload_dir(),
+/// Is it perhaps a log, by its first bytes? From the quarantine none goes back into the journal.
+pub(super) fn may_be_a_log(store: &dyn Store, path: &ObjectPath) -> bool {
+    let blob = store.open(path, false);
+    blob.is_ok_and(|blob| matches!(journal::begins_as_a_frame(&*blob), Ok(true)))
+}
+
     ] {
         if !matches!(store.list(&dir), Err(StoreError::NotAnObject { .. })) {
             continue;
         }
-        let to = quarantine.place(&dir)?;
+        let to = if may_be_a_log(store, &dir) {
+            free_path(store, &mut 0)?
+        } else {
+            quarantine.place(&dir)?
+        };
         store.rename(&dir, &to)?;
         store.make_dir(&dir)?;
         let found = Finding::new(Kind::Place, dir.as_str(), IN_THE_WAY);

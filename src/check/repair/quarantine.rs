@@ -205,8 +205,10 @@ pub(super) fn free(store: &dyn Store, name: &str) -> Result<Option<Finding>, Vau
     // A crash in between leaves it there, where every check names it.
     let aside = ObjectPath::new(format!("{QUARANTINE}-{name}"))?;
     store.rename(&quarantine_path(), &aside)?;
-    let to = Quarantine::new(store, name)?.place(&quarantine_path())?;
-    store.rename(&aside, &to)?;
+    if !super::may_be_a_log(store, &aside) {
+        let to = Quarantine::new(store, name)?.place(&quarantine_path())?;
+        store.rename(&aside, &to)?;
+    }
     store.sync()?;
     let found = Finding::new(Kind::Place, QUARANTINE, IN_THE_WAY);
     Ok(Some(found.with(Outcome::Mended)))
