@@ -9,12 +9,11 @@
 use super::{
     repair::{Done, Quarantine, free_path, harm},
     report::{Finding, Kind},
-    root::hide,
     scan::{self, QUARANTINE, Scanned},
 };
 use crate::{
     engine::Pool,
-    store::{ObjectPath, OverlayStore, Store, StoreError, is_taken},
+    store::{ObjectPath, OverlayStore, Store, StoreError, hide, is_taken},
     vault::{Inspected, Keyring, Needed, VaultError},
 };
 use std::{collections::BTreeSet, sync::Arc};

@@ -5,7 +5,8 @@ use super::{
 };
 use crate::{
     format::{DirId, FileId, Link, new_payload_dir, payload_path},
-    journal::{Unread, segment_path},
+    journal::{Unread, is_beside_the_log, segment_path},
+    store::ObjectPath,
     vault::{LostChanges, LostNode, Recovery, StrayLog, Unstored, finding::words},
 };
 use std::collections::{BTreeSet, HashMap};
@@ -260,6 +261,20 @@ fn below(dir: Vec<u8>, name: &[u8]) -> Vec<u8> {
     }
     path.extend_from_slice(name);
     path
+}
+
+/// What is no file, and lies where one of the journal belongs.
+pub(super) fn obstacles(paths: &[ObjectPath]) -> Vec<Finding> {
+    let finding = |path: &ObjectPath| {
+        let found = Finding::new(Kind::Place, path.as_str(), words::NO_FILE);
+        if is_beside_the_log(path) {
+            return found.advised(
+                "a repair, and any mount that may write, sets it aside: nothing depends on it",
+            );
+        }
+        found.advised("if it is a link, put the file that it leads to in its place; a repair sets it aside and goes on without it")
+    };
+    paths.iter().map(finding).collect()
 }
 
 /// Logs that belong into the journal.

@@ -45,6 +45,9 @@ pub fn check(
     let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
     let keys = vault.keys()?;
     let mut findings = copies::found(&vault);
+    let obstacles = vault.obstacles()?;
+    findings.extend(journal::obstacles(&obstacles));
+    let vault = vault.without(&obstacles)?;
     let (vault, root) = root::shown(vault, &keys)?;
     findings.extend(root);
     let (misplaced, others) = vault.stray_logs()?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     format::{Content, DirState, StoredGuard, root_guard_path},
-    store::{ObjectPath, OverlayStore, Store, StoreError, is_taken, walk},
+    store::{ObjectPath, OverlayStore, Store, StoreError, hide, is_taken, walk},
     vault::{Inspected, Keyring, ReadGuard, VaultError},
 };
 use std::sync::Arc;
@@ -141,12 +141,4 @@ fn put_back(
         aside(from)?;
     }
     Ok(store.sync()?)
-}
-
-/// What is set aside is not there any more.
-pub(super) fn hide(store: &dyn Store, object: &ObjectPath) -> Result<(), StoreError> {
-    match store.list(object) {
-        Ok(_) => store.remove_dir(object),
-        Err(_) => store.remove(object),
-    }
 }

@@ -40,7 +40,7 @@ pub use promises::Fullness;
 pub use read::{FramesOf, Unread, frames_of, is_replaced, is_segment, number_in_name};
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,
-    has_no_segment, is_empty, lacks_segment, read_log, read_redo_file,
+    has_no_segment, is_empty, lacks_segment, obstacles, read_log, read_redo_file,
 };
 pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room, is_reserved, reserve_path};
@@ -73,4 +73,9 @@ fn journal_path(name: &str) -> ObjectPath {
 /// Never: its name is a plain component.
 pub fn journal_dir() -> ObjectPath {
     ObjectPath::new(DIRECTORY).expect("a plain component")
+}
+
+/// Is it what lies beside the log, and nothing depends on?
+pub fn is_beside_the_log(path: &ObjectPath) -> bool {
+    [reserve_path(), stated_path()].contains(path)
 }

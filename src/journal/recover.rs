@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::Pool,
     format::{Record, RedoOp},
-    store::{Store, StoreError},
+    store::{ObjectPath, Store, StoreError},
 };
 
 /// One frame of the log: valid as a whole.
@@ -143,6 +143,38 @@ pub fn lacks_segment(
         }
     }
     Ok(false)
+}
+
+/// What lies in the place of a file of the journal and is none: a directory, a link, a pipe.
+///
+/// # Errors
+/// What the store says.
+pub fn obstacles(store: &dyn Store) -> Result<Vec<ObjectPath>, JournalError> {
+    let names = match store.list(&super::journal_dir()) {
+        Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }) => Vec::new(),
+        names => names?,
+    };
+    let mut obstacles = Vec::new();
+    for name in names {
+        let Ok(name) = String::from_utf8(name) else {
+            continue;
+        };
+        let is_of_log = segment_number(&name).is_some() || redo::redo_number(&name).is_some();
+        let Ok(path) = super::journal_dir().join(&name) else {
+            continue;
+        };
+        let is_none = || {
+            matches!(
+                store.open(&path, false),
+                Err(StoreError::NotAnObject { .. })
+            )
+        };
+        if (is_of_log || super::is_beside_the_log(&path)) && is_none() {
+            obstacles.push(path);
+        }
+    }
+    obstacles.sort();
+    Ok(obstacles)
 }
 
 /// Is there neither a redo file nor a segment?

@@ -97,7 +97,12 @@ pub fn reserve_path() -> ObjectPath {
 /// # Errors
 /// What the store says.
 pub fn is_reserved(store: &dyn Store) -> Result<bool, JournalError> {
-    Ok(store.exists(&reserve_path())?)
+    match store.open(&reserve_path(), false) {
+        Ok(_) => Ok(true),
+        // Something else holds nothing.
+        Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Reserve {

@@ -58,6 +58,14 @@ pub(crate) fn is_taken(store: &dyn Store, path: &ObjectPath) -> Result<bool, Sto
     }
 }
 
+/// Takes away what lies there, whatever it is.
+pub(crate) fn hide(store: &dyn Store, path: &ObjectPath) -> Result<(), StoreError> {
+    match store.list(path) {
+        Ok(_) => store.remove_dir(path),
+        Err(_) => store.remove(path),
+    }
+}
+
 /// Tries until it gives something or patience ends.
 fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();

@@ -1,10 +1,11 @@
 //! A store in which what is in the way of an object is set aside.
 //!
 //! A repair and a salvage store as much of a journal as can be: they make a directory that is gone, too. A mount clears no more than
-//! the place of a single guard, payload or index, which is as good as missing when something else lies there. It is not for it to
-//! take a whole directory away: what is missing may be put back.
+//! the place of a single guard, payload or index, which is as good as missing when something else lies there, or of what lies beside
+//! the log. It is not for it to take a whole directory away: what is missing may be put back.
 use crate::{
     format::quarantine_path,
+    journal::is_beside_the_log,
     store::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError, is_taken},
 };
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// What is cleared away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clears {
-    /// What lies in the place of an object of the tree.
+    /// What lies in the place of an object of the tree, or of what lies beside the log and nothing depends on.
     Places,
     /// That, and what is in the way to it; directories are made.
     All,
@@ -45,7 +46,9 @@ impl ClearingStore {
                 self.clear_for(path)?;
                 make(&*self.inner)
             }
-            (Err(StoreError::NotAnObject { .. }), Clears::Places) if is_of_the_tree(path) => {
+            (Err(StoreError::NotAnObject { .. }), Clears::Places)
+                if is_of_the_tree(path) || is_beside_the_log(path) =>
+            {
                 self.clear_place(path)?;
                 make(&*self.inner)
             }
@@ -147,7 +150,12 @@ impl Store for ClearingStore {
     }
 
     fn remove(&self, path: &ObjectPath) -> Result<()> {
-        self.inner.remove(path)
+        match self.inner.remove(path) {
+            Err(StoreError::NotAnObject { .. }) if is_beside_the_log(path) => {
+                self.clear_place(path)
+            }
+            done => done,
+        }
     }
 
     fn remove_dir(&self, path: &ObjectPath) -> Result<()> {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     format::{ZoneId, new_payload_dir},
     journal::{self, JournalContext, JournalError, Missing},
-    store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
+    store::{Lock, ObjectPath, OverlayStore, Store, StoreError, hide},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -223,6 +223,29 @@ impl Inspected {
     #[allow(clippy::unused_self, reason = "of this vault's")]
     pub(super) fn overlay_of(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
         Arc::new(OverlayStore::new(store, SHOWN_MEMORY_MAX))
+    }
+
+    /// What lies in the place of files of the journal and is none.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn obstacles(&self) -> Result<Vec<ObjectPath>> {
+        Ok(journal::obstacles(&*self.store)?)
+    }
+
+    /// The vault without these, in memory.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn without(self, obstacles: &[ObjectPath]) -> Result<Inspected> {
+        if obstacles.is_empty() {
+            return Ok(self);
+        }
+        let store = self.overlay();
+        for path in obstacles {
+            hide(&*store, path)?;
+        }
+        Ok(self.over(store))
     }
 
     /// Logs of this vault that do not lie in its journal: those that belong there and are missed, and the others.

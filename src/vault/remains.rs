@@ -120,6 +120,11 @@ impl Remains {
         let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
         vault.warn_of_copies();
         let keys = vault.keys()?;
+        let obstacles = vault.obstacles()?;
+        for path in &obstacles {
+            log::warn!("{path} is not what the vault put there: salvage goes on without it");
+        }
+        let vault = vault.without(&obstacles)?;
         let (misplaced, aside) = vault.stray_logs()?;
         let in_aside = vault.changes_in(&aside);
         let vault = vault.gathered(&misplaced)?;

@@ -198,6 +198,71 @@ fn a_log_that_was_set_aside_is_not_replayed_whatever_its_number() {
     }
 }
 
+/// Nothing depends on what lies beside the log.
+#[test]
+fn a_directory_beside_the_log_is_in_nobodys_way() {
+    let (log, _) = killed(true);
+    let all: Vec<usize> = (0..FILES).collect();
+    for beside in ["journal/reserve", STATED] {
+        let mut objects = log.clone();
+        objects.remove(beside);
+        place(&mut objects, &format!("{beside}/stuff"), b"mine".to_vec());
+        // A mount sets it aside.
+        let store = copy_of(&objects);
+        let vault = mounted(&store);
+        vault.close().expect("it is out of the way");
+        let kept = objects_of(&store);
+        assert_eq!(
+            kept[&format!("quarantine/recovery/{beside}/stuff")],
+            b"mine"
+        );
+        assert_eq!(there(&store), all, "{beside}, mounted");
+        assert_eq!(checked(&kept).verdict(), Verdict::Clean);
+        let report = checked(&objects);
+        let [found] = of_kind(&report, Kind::Place)[..] else {
+            panic!("{:?}", told(&report));
+        };
+        let is_told = (found.object.as_str(), found.outcome);
+        assert_eq!(is_told, (beside, Outcome::Mendable));
+        assert!(of_kind(&report, Kind::Journal).is_empty());
+        let (report, store) = repaired(&objects).expect("it is no obstacle");
+        assert_eq!(report.verdict(), Verdict::Repaired, "{:?}", told(&report));
+        assert_eq!(report.lost, 0);
+        let after = objects_of(&store);
+        assert_eq!(after[&format!("quarantine/now/{beside}/stuff")], b"mine");
+        assert_eq!(there(&store), all, "{beside}, repaired");
+        assert_eq!(checked(&after).verdict(), Verdict::Clean);
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_log_or_redo_file_is_set_aside_by_a_repair() {
+    let (log, _) = killed(true);
+    let all: Vec<usize> = (0..FILES).collect();
+    for place_of in [
+        "journal/log.0000000000000002",
+        "journal/redo.0000000000000001",
+        "journal/redo.0000000000000002",
+    ] {
+        let mut objects = log.clone();
+        place(&mut objects, &format!("{place_of}/"), Vec::new());
+        let report = checked(&objects);
+        assert_eq!(of_kind(&report, Kind::Place).len(), 1);
+        assert!(of_kind(&report, Kind::Journal).is_empty());
+        let (report, store) = repaired(&objects).expect("it is no obstacle");
+        let [found] = of_kind(&report, Kind::Place)[..] else {
+            panic!("{:?}", told(&report));
+        };
+        let is_told = (found.object.as_str(), found.outcome);
+        assert_eq!(is_told, (place_of, Outcome::Accepted));
+        assert_eq!(report.lost, 0, "{:?}", told(&report));
+        assert_eq!(there(&store), all, "{place_of}");
+        let after = objects_of(&store);
+        assert!(after.contains_key(&format!("quarantine/now/{place_of}/")));
+        assert_eq!(checked(&after).verdict(), Verdict::Clean);
+    }
+}
+
 #[test]
 fn a_copy_of_a_log_that_is_in_its_place_or_was_applied_stays_where_it_is() {
     let (objects, _) = killed(true);

@@ -65,6 +65,7 @@ pub fn repair(
     let mut findings = copies::mended(&vault, &mut quarantine)?;
     findings.extend(freed);
     findings.extend(free_for_recovery(&*store, &mut quarantine)?);
+    findings.extend(free_files(&vault, &mut quarantine)?);
     let root = root::mended(&vault, &keys, &mut quarantine)?;
     findings.extend(root.map(|found| found.with(Outcome::Mended)));
     let (misplaced, others) = vault.stray_logs()?;
@@ -221,6 +222,12 @@ fn refusal(object: &str) -> Finding {
     Finding::new(Kind::Refused, object, what)
 }
 
+/// Is it perhaps a log, by its first bytes? From the quarantine none goes back into the journal.
+pub(super) fn may_be_a_log(store: &dyn Store, path: &ObjectPath) -> bool {
+    let blob = store.open(path, false);
+    blob.is_ok_and(|blob| matches!(journal::begins_as_a_frame(&*blob), Ok(true)))
+}
+
 /// A recovery needs these directories. What lies in their place is set aside; what was in them is gone.
 fn free_for_recovery(
     store: &dyn Store,
@@ -231,12 +238,6 @@ fn free_for_recovery(
         journal::journal_dir(),
         new_payload_dir().parent(),
         new_payload_dir(),
-/// Is it perhaps a log, by its first bytes? From the quarantine none goes back into the journal.
-pub(super) fn may_be_a_log(store: &dyn Store, path: &ObjectPath) -> bool {
-    let blob = store.open(path, false);
-    blob.is_ok_and(|blob| matches!(journal::begins_as_a_frame(&*blob), Ok(true)))
-}
-
     ] {
         if !matches!(store.list(&dir), Err(StoreError::NotAnObject { .. })) {
             continue;
@@ -252,6 +253,31 @@ pub(super) fn may_be_a_log(store: &dyn Store, path: &ObjectPath) -> bool {
         findings.push(found.with(Outcome::Accepted));
     }
     Ok(findings)
+}
+
+/// What lies in the place of a file of the journal and is none is set aside. What a redo file or a log had there, nobody knows.
+fn free_files(
+    vault: &Inspected,
+    quarantine: &mut Quarantine<'_>,
+) -> Result<Vec<Finding>, VaultError> {
+    let store = &**vault.store();
+    let obstacles = vault.obstacles()?;
+    for path in &obstacles {
+        let to = quarantine.place(path)?;
+        store.rename(path, &to)?;
+    }
+    if !obstacles.is_empty() {
+        store.sync()?;
+    }
+    let told = obstacles.iter().zip(of_journal::obstacles(&obstacles));
+    let told = told.map(|(path, found)| {
+        found.with(if journal::is_beside_the_log(path) {
+            Outcome::Mended
+        } else {
+            Outcome::Accepted
+        })
+    });
+    Ok(told.collect())
 }
 
 /// Brings logs back into the journal.

@@ -118,8 +118,13 @@ impl<'a> Quarantine<'a> {
                 continue;
             };
             let file = journal_dir().join(&name)?;
-            if file != reserve_path() {
-                self.copy(&file)?;
+            if file == reserve_path() {
+                continue;
+            }
+            match self.copy(&file) {
+                // A directory, say, which is none of the journal's, and stays.
+                Err(StoreError::NotAnObject { .. }) => {}
+                copied => copied?,
             }
         }
         Ok(self.store.sync()?)

@@ -4,7 +4,6 @@ use super::{
     super::{
         Unwatched,
         report::{Finding, Kind},
-        root,
         scan::{self, Contents, QUARANTINE, Scanned, dir::Dir},
     },
     Repair,
@@ -13,7 +12,7 @@ use super::{
 use crate::{
     format::{DirId, RedoOp, dir_path},
     journal::Executor,
-    store::OverlayStore,
+    store::{OverlayStore, hide},
     vault::VaultError,
 };
 use std::{
@@ -34,7 +33,7 @@ impl Repair<'_> {
                 // No guard comes back from the quarantine, and content is not looked at: what goes there is gone. So it need not be
                 // opened either, whatever it is.
                 RedoOp::Rename { from, to } if to.as_str().starts_with(QUARANTINE) => {
-                    root::hide(&store, from)
+                    hide(&store, from)
                 }
                 op => executor.execute(op),
             };

@@ -28,6 +28,9 @@ pub(crate) const STRAY_GUARDS: &str = "it is not where the vault would use it, b
 /// Of what lies in the place of a directory.
 pub(crate) const IN_THE_WAY: &str =
     "a directory of the vault belongs here, and something else lies in its place";
+/// Of what lies in the place of a file of the journal.
+pub(crate) const NO_FILE: &str =
+    "a file of the journal belongs here, and something else lies in its place";
 /// Of a directory in the store.
 pub(crate) const HOLLOW: &str =
     "a directory that no entry leads to, with nothing in it that belongs there";
