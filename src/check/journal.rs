@@ -263,6 +263,16 @@ fn below(dir: Vec<u8>, name: &[u8]) -> Vec<u8> {
     path
 }
 
+/// Without the root's guard nothing of the journal is done, and all of it stays where it is.
+pub(super) fn stays(findings: &mut [Finding]) {
+    let of_journal = |found: &&mut Finding| found.kind == Kind::Journal;
+    for found in findings.iter_mut().filter(of_journal) {
+        if found.outcome != Outcome::Note {
+            found.outcome = Outcome::Stays;
+        }
+    }
+}
+
 /// What is no file, and lies where one of the journal belongs.
 pub(super) fn obstacles(paths: &[ObjectPath]) -> Vec<Finding> {
     let finding = |path: &ObjectPath| {

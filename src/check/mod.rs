@@ -65,6 +65,9 @@ pub fn check(
     findings.extend(journal::stand_ins(&recovery));
     findings.extend(journal::unstored(&recovery, &scanned));
     findings.extend(journal::unread(&recovery));
+    if vault.is_rootless() {
+        journal::stays(&mut findings);
+    }
     findings.extend(scanned.findings);
     journal::tell_strays(&mut findings, &misplaced, &others);
     let mut report = Report {

@@ -187,6 +187,8 @@ pub fn check_writable(path: &Path) -> Result<(), VaultDirError> {
         match access(&dir, Access::WRITE_OK | Access::EXEC_OK) {
             // What is missing is told when the vault is opened.
             Ok(()) | Err(Errno::NOENT) => {}
+            // So is what lies in the place of a directory.
+            Err(_) if fs::metadata(&dir).is_ok_and(|found| !found.is_dir()) => {}
             Err(errno) => {
                 return Err(VaultDirError::ReadOnly {
                     path: path.to_owned(),
@@ -243,6 +245,13 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
         place.undo();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_journal_is_not_for_want_of_permission() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("journal"), b"").unwrap();
+        check_writable(dir.path()).unwrap();
     }
 
     #[test]

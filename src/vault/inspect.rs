@@ -298,6 +298,16 @@ impl Inspected {
         Ok(root.ok().map(|root| root.body.generation))
     }
 
+    /// Does the root's guard not open, and does nothing bring it back? Then nothing of the journal is done, nor does any of it go.
+    pub fn is_rootless(&self) -> bool {
+        let redo = journal::closed_redo_files(&*self.store, &self.journal());
+        let root = self.keys().and_then(|keys| {
+            let opening = self.opening(Arc::clone(&self.store));
+            opening.read_root(&keys)
+        });
+        root.is_err() && redo.is_ok_and(|redo| redo.is_empty())
+    }
+
     /// Is there nothing to be done, as after a clean end?
     pub fn is_clean(&self) -> bool {
         let is_empty = journal::is_empty(&*self.store).is_ok_and(|empty| empty);

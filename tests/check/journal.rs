@@ -264,6 +264,24 @@ fn a_directory_in_the_place_of_a_log_or_redo_file_is_set_aside_by_a_repair() {
 }
 
 #[test]
+fn without_the_root_s_guard_the_journal_stays_and_is_not_copied() {
+    let (mut objects, _) = killed(true);
+    objects.remove("guards/root").expect("it was there");
+    let report = checked(&objects);
+    let outcomes = |report: &Report| -> Vec<Outcome> {
+        let found = of_kind(report, Kind::Journal).into_iter();
+        found.map(|found| found.outcome).collect()
+    };
+    let are_left = |outcomes: &[Outcome]| outcomes.iter().all(|one| *one == Outcome::Stays);
+    assert!(!outcomes(&report).is_empty());
+    assert!(are_left(&outcomes(&report)), "{:?}", told(&report));
+    let (report, store) = repaired(&objects).expect("it opens");
+    assert!(are_left(&outcomes(&report)), "{:?}", told(&report));
+    assert_eq!((report.lost, &report.kept_in), (0, &None));
+    assert_eq!(objects_of(&store), objects);
+}
+
+#[test]
 fn a_copy_of_a_log_that_is_in_its_place_or_was_applied_stays_where_it_is() {
     let (objects, _) = killed(true);
     let mut copied = objects.clone();

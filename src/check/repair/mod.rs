@@ -73,7 +73,13 @@ pub fn repair(
     let pool = Pool::new(None);
     let back = before::mended(&vault, &keys, &pool, &mut quarantine)?;
     findings.extend(back.into_iter().map(|found| found.with(Outcome::Mended)));
-    let recovery = vault.recover(&mut || quarantine.keep_journal())?;
+    let is_kept = vault.is_rootless();
+    let recovery = vault.recover(&mut || {
+        if is_kept {
+            return Ok(());
+        }
+        quarantine.keep_journal()
+    })?;
     let mut repair = Repair {
         vault: &vault,
         keys: &keys,
@@ -98,6 +104,9 @@ pub fn repair(
         .chain(of_journal::unstored(&recovery, &first))
         .chain(of_journal::unread(&recovery));
     findings.extend(hit.map(|found| after_recovery(found, true)));
+    if is_kept {
+        of_journal::stays(&mut findings);
+    }
     let mut report = Report {
         vault: keys.vault(),
         seen: first.seen,
@@ -109,7 +118,7 @@ pub fn repair(
     let has_excess = !first.stopped && !first.fixes.excess.is_empty();
     let (settled, left) = repair.rounds(first)?;
     (report.lost, report.nameless) = settled.counts();
-    if !is_no_loss {
+    if !is_no_loss && !is_kept {
         report.lost += recovery.lost();
     }
     report.findings.extend(settled.finish(left));
