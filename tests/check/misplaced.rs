@@ -19,8 +19,8 @@ use std::{
 };
 use wardfs::{
     check::{self, Finding, Kind, Report, Unwatched, Verdict},
-    store::DirectoryStore,
-    vault::{NewKind, ROOT_INO, RenameMode},
+    store::{DirectoryStore, Fault, FaultStore, Operation},
+    vault::{NewKind, ROOT_INO, RenameMode, Vault},
 };
 
 /// Moves everything below one path to another.
@@ -692,4 +692,60 @@ fn content_and_a_guard_that_were_exchanged_go_back() {
             comes_back(victim, &damaged).map_err(|what| format!("{guard} and {name}: {what}"))
         });
     }
+}
+
+/// A file that was removed does not come back into a directory of which the disk does not read all: nobody knows that it lacks
+/// anything, whatever others lack.
+#[test]
+fn nothing_goes_into_a_directory_that_the_disk_does_not_read() {
+    let store = Image::Small.in_memory();
+    let vault = || open(Arc::new(store.clone()), options(1 << 40)).expect("a healthy vault");
+    let ino = |vault: &Vault, name: &[u8]| vault.lookup(ROOT_INO, name).expect("it is there").ino;
+    let make = |vault: &Vault, dir, name: &[u8], kind| {
+        let made = vault.make(dir, name, kind, 0o755, 0, 0);
+        made.expect("a healthy vault");
+    };
+    let opened = vault();
+    for dir in [&b"one"[..], b"other"] {
+        make(&opened, ROOT_INO, dir, NewKind::Directory);
+    }
+    opened.close().expect("a healthy vault");
+    let mut all = objects(&store);
+    let files = [
+        (&b"one"[..], &b"there"[..]),
+        (b"one", b"removed"),
+        (b"other", b"lost"),
+    ];
+    let guards = files.map(|(dir, name)| {
+        let opened = vault();
+        make(&opened, ino(&opened, dir), name, NewKind::File);
+        opened.close().expect("a healthy vault");
+        let before = std::mem::replace(&mut all, objects(&store));
+        let is_guard = |name: &&String| name.starts_with("guards/") && !name.ends_with('/');
+        let mut guards = all.keys().filter(is_guard);
+        let new = guards.find(|name| !before.contains_key(*name));
+        new.expect("its guard").clone()
+    });
+    let removed = all[&guards[1]].clone();
+    let opened = vault();
+    let unlinked = opened.unlink(ino(&opened, b"one"), b"removed");
+    unlinked.expect("it is there");
+    opened.close().expect("a healthy vault");
+    let mut damaged = objects(&store);
+    damaged.remove(&guards[2]).expect("it is there");
+    damaged.insert("odd/".to_owned(), Vec::new());
+    damaged.insert("odd/removed".to_owned(), removed);
+    let store = crate::copy_of(&damaged);
+    let disk = FaultStore::new(Arc::new(store.clone()));
+    let hit = guards[0].clone();
+    disk.inject(Fault::io().when(move |operation, path| {
+        [Operation::Get, Operation::BlobRead].contains(&operation) && path == hit
+    }));
+    let report = check::repair(Arc::new(disk), PASSPHRASE, "now", &Unwatched).expect("it opens");
+    assert!(
+        !objects(&store).contains_key(&guards[1]),
+        "{:#?}",
+        told(&report)
+    );
+    assert_eq!(checked(&objects(&store)).verdict(), Verdict::Clean);
 }

@@ -106,7 +106,8 @@ impl Scan<'_> {
         if places.candidates.is_empty() && places.aliases.is_empty() {
             return Placed::default();
         }
-        let mut known: HashSet<DirId> = HashSet::new();
+        // Where the disk does not read, nothing is known to be missing.
+        let mut known = self.unread_dirs(links.map(|(dir, _)| dir));
         let (mut waiting, mut unknown) = (Vec::new(), Vec::new());
         for dir in self.dirs.lock().values() {
             match dir.stored {
@@ -130,6 +131,16 @@ impl Scan<'_> {
             .back
             .sort_by(|one, other| (&one.1, &one.0).cmp(&(&other.1, &other.0)));
         found
+    }
+}
+
+impl Scan<'_> {
+    fn unread_dirs(&self, links: Option<&Arc<Dir>>) -> HashSet<DirId> {
+        let dirs = self.dirs.lock();
+        let all = dirs.values().chain(links);
+        all.filter(|dir| dir.present.lock().unread)
+            .map(|dir| dir.id)
+            .collect()
     }
 }
 
