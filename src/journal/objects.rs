@@ -4,7 +4,6 @@
 //! again when half of it may be gone, and some of it is left to the journal, and for others who make files there.
 use super::{journal_dir, reserve::Room};
 use crate::store::{Space, StoreError};
-use rustix::io::Errno;
 
 /// Never given to a change: for the next log segment, the redo file, the reserve and `durable`, a header that is replaced, what
 /// a checkpoint sets aside. The rest is for others.
@@ -79,11 +78,10 @@ impl Objects {
         if self.needed(room) <= self.left {
             return Ok(());
         }
-        Err(StoreError::Io {
-            op: "make files in",
-            path: journal_dir().parent().to_string(),
-            source: Errno::NOSPC.into(),
-        })
+        Err(StoreError::no_space(
+            "make files in",
+            &journal_dir().parent(),
+        ))
     }
 
     pub fn admit(&mut self, room: Room) {

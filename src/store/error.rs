@@ -94,6 +94,11 @@ impl StoreError {
             .contains(&self.raw_os_error())
     }
 
+    /// A disk that is full (`ENOSPC`), as who counts what it has left sees before it says so itself.
+    pub(crate) fn no_space(op: &'static str, path: &ObjectPath) -> StoreError {
+        StoreError::from_errno(op, path, Errno::NOSPC)
+    }
+
     /// Whether memory is short (`ENOMEM`).
     pub fn is_no_memory(&self) -> bool {
         self.raw_os_error() == Errno::NOMEM.raw_os_error()
