@@ -1,8 +1,9 @@
 //! What somebody else does between two steps of a read or a write, done there.
+use super::{pieces::PLAN, write::Write};
 use crate::{
     store::{Fault, FaultStore, MemoryStore, Operation, Store},
     vault::{
-        NewKind, ROOT_INO, Vault,
+        NewKind, ROOT_INO, SetAttr, Vault, WriteMode,
         checkpoint::tests::{new_vault, open},
         file::slots::Slots,
     },
@@ -99,4 +100,44 @@ fn patches_stay_when_the_index_cannot_say_what_replaces_them() {
     let mut found = [0; 10];
     vault.read(file, 7, &mut found).unwrap();
     assert_eq!(found, *b"some bytes");
+}
+
+/// A checkpoint may keep a run of chunks off its slots after the write was planned: then all of it goes into the log, as far as
+/// that has space.
+#[test]
+fn a_write_that_finds_no_space_in_the_log_leaves_nothing_in_the_file() {
+    const LEN: usize = 4 << 20;
+    let (store, vault) = faulty();
+    let ino = new_file(&vault);
+    vault.write(ino, 0, &[1; 20_000], false).unwrap();
+    let core = &vault.core;
+    let node = core.table.get(ino).unwrap();
+    let write = Write {
+        node: &node,
+        offset: 32 << 10,
+        data: &vec![2; LEN],
+        mode: WriteMode::default(),
+    };
+    let mut plan = PLAN.take();
+    {
+        let _io = node.io.write();
+        let _gate = core.open_gate();
+        let mut state = node.state.write();
+        core.plan(&mut plan, &write, &state).unwrap();
+        assert!(plan.is_straight());
+        // None of it is stored, and the log has space for some chunks.
+        store.inject(Fault::no_space().on(Operation::BlobAllocate));
+        let refused = core.lay(&mut plan, &write, &mut state).unwrap_err();
+        assert!(refused.is_no_space(), "{refused}");
+    }
+    store.heal();
+    let longer = SetAttr {
+        size: Some(LEN as u64),
+        ..SetAttr::default()
+    };
+    vault.set_attr(ino, &longer).unwrap();
+    let mut found = vec![9; LEN];
+    assert_eq!(vault.read(ino, 0, &mut found).unwrap(), LEN);
+    assert!(found[..20_000].iter().all(|byte| *byte == 1));
+    assert!(found[20_000..].iter().all(|byte| *byte == 0));
 }

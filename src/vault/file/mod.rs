@@ -33,8 +33,6 @@ pub(super) mod slots;
 mod straight;
 mod unlogged;
 mod write;
-#[cfg(test)]
-mod write_tests;
 
 pub(super) use blocks::IndexBlocks;
 pub(super) use longest::SURELY_HELD;
