@@ -319,3 +319,41 @@ fn an_old_guard_beside_a_name_that_is_made_anew_is_told() {
         }
     }
 }
+
+/// A directory without a guard has nothing in it that belongs there, if all its entries lead to a guard that is gone.
+#[test]
+fn of_a_directory_without_a_guard_that_has_names_of_a_lost_file_alone_nothing_is_left() {
+    let store = Image::Small.in_memory();
+    let vault = open(Arc::new(store.clone()), options(1 << 40)).unwrap();
+    let make = |dir, name: &[u8], kind| vault.make(dir, name, kind, 0o755, 1, 2).unwrap().ino;
+    let dir = make(ROOT_INO, b"dir", NewKind::Directory);
+    let sub = make(dir, b"sub", NewKind::Directory);
+    let file = make(sub, b"one", NewKind::File);
+    vault.link(file, sub, b"two").unwrap();
+    vault.close().unwrap();
+    let whole = objects(&store);
+    let is_apart = |name: &str| name.starts_with("guards/links/");
+    let guards = whole.keys().filter(|name| {
+        name.starts_with("guards/") && name.matches('/').count() == 3 && !is_apart(name)
+    });
+    let guards: Vec<&String> = guards.filter(|name| !name.ends_with('/')).collect();
+    assert_eq!(guards.len(), 4);
+    for guard in guards {
+        let mut damaged = whole.clone();
+        damaged.retain(|name, _| name != guard && (!is_apart(name) || name.ends_with('/')));
+        let (report, store) = repaired(&damaged).unwrap();
+        let is_open = |found: &&Finding| found.is_open();
+        let open = report.findings.iter().filter(is_open).count();
+        assert_eq!(open, 0, "{guard}: {:#?}", told(&report));
+        assert!(report.lost > 0, "{guard}: {:#?}", told(&report));
+        let after = objects(&store);
+        let (report, store) = repaired(&after).unwrap();
+        assert_eq!(
+            report.verdict(),
+            Verdict::Clean,
+            "{guard}: {:#?}",
+            told(&report)
+        );
+        assert!(objects(&store) == after, "{guard}");
+    }
+}

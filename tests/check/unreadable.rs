@@ -421,3 +421,68 @@ fn a_log_that_is_read_at_the_second_attempt_loses_nothing() {
     assert_eq!(rows(&vault), 60);
     others_are_whole(&vault);
 }
+
+/// A directory of the store lies elsewhere, and the disk does not read one guard in it: what that is cannot be told, so it is not
+/// lost, and goes back when it can be read.
+#[test]
+fn what_lies_elsewhere_and_is_not_read_is_not_taken_for_lost() {
+    let store = Image::Small.in_memory();
+    let vault = mounted(&store);
+    let make = |dir, name: &str, kind| {
+        let made = vault.make(dir, name.as_bytes(), kind, 0o755, 1, 2);
+        made.expect("it is new").ino
+    };
+    let dir = make(ROOT_INO, "dir", NewKind::Directory);
+    for number in 0..5 {
+        make(dir, &format!("file{number}"), NewKind::File);
+    }
+    vault.close().expect("a healthy vault");
+    let whole = objects_of(&store);
+    let is_in_it = |name: &&String| {
+        let within = name.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let beside = whole
+            .keys()
+            .filter(|other| other.starts_with(&format!("{within}/")));
+        name.starts_with("guards/") && !name.ends_with('/') && beside.count() == 6
+    };
+    let inside: Vec<String> = whole.keys().filter(is_in_it).cloned().collect();
+    let [_, _, hit, ..] = &inside[..] else {
+        panic!("five files: {inside:?}");
+    };
+    assert_eq!(inside.len(), 5);
+    let top = hit.rsplit_once('/').expect("a directory").0;
+    let moved: Objects = whole
+        .iter()
+        .map(|(name, bytes)| match name.strip_prefix(top) {
+            Some(rest) => (format!("moved{rest}"), bytes.clone()),
+            None => (name.clone(), bytes.clone()),
+        })
+        .collect();
+    let store = copy_of(&moved);
+    let hit = format!("moved{}", hit.strip_prefix(top).expect("it is in it"));
+    let disk = unreadable(&store, &hit);
+    let repair = |store: Arc<dyn wardfs::store::Store>| {
+        check::repair(store, PASSPHRASE, "now", &Unwatched).expect("a vault that opens")
+    };
+    for _ in 0..2 {
+        let report = repair(Arc::new(disk.clone()));
+        assert_eq!(report.lost, 0, "{:#?}", told(&report));
+        assert_eq!(report.accepted(), 0, "{:#?}", told(&report));
+        let open = report.findings.iter().filter(|found| found.is_open());
+        let open: Vec<&Finding> = open.collect();
+        assert!(open.iter().all(|found| found.outcome == Outcome::Stays));
+        assert!(
+            open.iter().any(|found| found.object == hit),
+            "{:#?}",
+            told(&report)
+        );
+    }
+    drop(disk);
+    let store = copy_of(&objects_of(&store));
+    let report = repair(Arc::new(store.clone()));
+    assert_eq!(report.verdict(), Verdict::Repaired, "{:#?}", told(&report));
+    let vault = mounted(&store);
+    for number in 0..5 {
+        ino(&vault, &format!("dir/file{number}"));
+    }
+}

@@ -35,9 +35,10 @@ pub(in crate::check) struct Losses {
     apart: HashSet<String>,
     /// Entries that led to those.
     aliases: u64,
-    /// Directories that have all entries again as they were, since some were made anew.
+    /// Directories that have exactly the entries again that they had, as they were: some are made anew, or what was put in is set
+    /// aside.
     restored: HashSet<String>,
-    /// Those entries.
+    /// Entries that are made anew.
     made: HashSet<String>,
 }
 
@@ -74,7 +75,7 @@ impl Losses {
         let kept = present.kept();
         let is_restored =
             stored.is_some_and(|sums| kept.has_names_of(&sums) && kept.states == sums.states);
-        if is_restored && !present.made.is_empty() {
+        if is_restored {
             self.restored.insert(dir_path(&dir.id).as_str().to_owned());
         }
     }
@@ -154,6 +155,10 @@ impl Settled {
             let outcome = match (finding.outcome, done) {
                 (Outcome::Note, _) => continue,
                 (_, Done::GivenBack) if is_of_content(finding) => Outcome::Mended,
+                // If it is so afterwards, it is found again.
+                (Outcome::Stays, Done::GivenBack) if finding.kind == Kind::Entries => {
+                    Outcome::Mended
+                }
                 (Outcome::Mendable, Done::All(losses)) => losses.outcome(finding),
                 (Outcome::Mendable, _) => Outcome::Mended,
                 (other, _) => other,

@@ -4,7 +4,10 @@ use super::{
     Scan,
     dir::{Dir, DirWork, Reached, Sums},
 };
-use crate::{format::dir_path, vault::finding::words};
+use crate::{
+    format::{Alias, dir_path, guard_path, is_stored_name},
+    vault::finding::words,
+};
 
 impl Scan<'_> {
     /// All entries of a directory were looked at: are they those that its guard sums up?
@@ -35,11 +38,38 @@ impl Scan<'_> {
             find(Kind::Entries, words::entries(found.entries, stored.entries));
         } else if found.states != stored.states && !present.tag_unknown && !present.unread {
             let are_bad = !present.bad.is_empty();
-            find(Kind::Rollback, words::rollback(found.entries, are_bad));
+            let named = (found.entries == 1 && !are_bad).then(|| self.only_entry(dir));
+            let named = named.flatten();
+            let what = words::rollback(found.entries, are_bad, named.is_some());
+            match named {
+                Some(path) => {
+                    self.find(Finding::new(Kind::Rollback, object.as_str(), what).at(path));
+                }
+                None => find(Kind::Rollback, what),
+            }
         }
         if present.good.entries == stored.entries && found.subdirs != stored.subdirs {
             let (found, stored) = (found.subdirs, stored.subdirs);
             find(Kind::Counts, words::counts(found, stored));
         }
+    }
+
+    /// The path of what lies in a directory, if it is one thing.
+    fn only_entry(&self, dir: &Dir) -> Option<Vec<u8>> {
+        let names = self.store.list(&dir_path(&dir.id)).ok()?.into_iter();
+        let mut names = names.filter(|name| is_stored_name(name));
+        let stored = String::from_utf8(names.next()?).ok()?;
+        let path = guard_path(&dir.id, &stored);
+        let bytes = self.store.get(&path).ok()?;
+        if Alias::is_alias(&bytes) {
+            let (alias, _) = self.keys.open_alias(&path, &dir.id, bytes).ok()?;
+            return Some(dir.path_of(alias.name.as_bytes()));
+        }
+        let guard = self.keys.open_guard(&path, bytes).ok()?;
+        let link = guard.body.links.first()?;
+        if matches!(dir.reached, Reached::Links) {
+            return self.path_of_link(link);
+        }
+        Some(dir.path_of(link.name.as_bytes()))
     }
 }

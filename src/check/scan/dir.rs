@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-/// Sums over the entries of a directory. An entry may be taken out by one worker before another has put it in.
+/// Sums over the entries of a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::check) struct Sums {
     pub entries: u64,

@@ -3,21 +3,24 @@
 //!
 //! Nothing here is judged by its path. Where a guard or payload belongs is for `places` to say.
 use super::{
-    super::report::{Finding, Kind},
+    super::report::{Finding, Kind, Outcome},
     QUARANTINE, Scan,
-    dir::Dir,
+    dir::{Dir, Sums},
     places::Back,
 };
 use crate::{
     format::{
-        Alias, Content, Data, DirState, FileId, Link, PayloadId, StoredGuard, Time, guard_path,
-        parse_payload_name, payload_key,
+        Alias, Content, Data, DirState, FileId, Link, PayloadId, StoredGuard, Time, dir_path,
+        guard_path, parse_payload_name, payload_key,
     },
     store::{ObjectPath, StoreError},
-    vault::{ReadGuard, finding::words},
+    vault::{
+        ReadGuard,
+        finding::words::{self, kind_of},
+    },
 };
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, atomic::Ordering::SeqCst},
 };
 
@@ -50,11 +53,17 @@ pub(super) struct Elsewhere {
     pub named: HashSet<PayloadId>,
     /// Objects with guards of this vault.
     pub holders: BTreeSet<String>,
+    /// What the disk does not read: any of it may be what is missing somewhere. Nothing of what was set aside.
+    pub unread: BTreeMap<String, StoreError>,
 }
 
 /// What is said of the only copy.
 const KEEP: &str =
     "do not remove it: it may be the only copy of what is in it; `wardfs salvage` copies that out";
+
+/// Of a directory that lacks entries.
+const NOT_READ: &str = "what is missing may be an object that the disk does not read: copy the vault to another disk, then check \
+                        the copy";
 
 /// Is one of these paths this one, or below it?
 pub(super) fn has_within(paths: &BTreeSet<String>, top: &str) -> bool {
@@ -101,31 +110,71 @@ impl Scan<'_> {
     fn walk(&self, top: ObjectPath, is_set_aside: bool, found: &mut Elsewhere) {
         let mut waiting = vec![(top, 0)];
         while let Some((path, depth)) = waiting.pop() {
-            match self.meet(&path, is_set_aside, found) {
-                Ok(()) | Err(StoreError::NotFound(_)) => {}
+            let met = match self.meet(&path, is_set_aside, found) {
                 Err(StoreError::NotAnObject { .. }) if depth < DEPTH_MAX => {
-                    let below = self.objects_in(&path);
-                    waiting.extend(below.into_iter().map(|path| (path, depth + 1)));
+                    self.objects_in(&path).map(|below| {
+                        waiting.extend(below.into_iter().map(|path| (path, depth + 1)));
+                    })
                 }
+                Err(StoreError::NotFound(_)) => Ok(()),
+                met => met,
+            };
+            if let Err(error) = met {
                 // There may be a guard that names what nothing else does.
-                Err(_) => self.unread.store(true, SeqCst),
+                self.unread.store(true, SeqCst);
+                if !is_set_aside && kind_of(&error) == Kind::Unreadable {
+                    found.unread.insert(path.as_str().to_owned(), error);
+                }
             }
         }
     }
 
     /// What lies in a directory; nothing, if it is something else.
-    fn objects_in(&self, dir: &ObjectPath) -> Vec<ObjectPath> {
-        match self.store.list(dir) {
-            Ok(names) => names
-                .into_iter()
-                .filter_map(|name| dir.join(&String::from_utf8(name).ok()?).ok())
-                .collect(),
+    fn objects_in(&self, dir: &ObjectPath) -> Result<Vec<ObjectPath>, StoreError> {
+        let names = match self.store.list(dir) {
             Err(StoreError::NotAnObject { .. } | StoreError::NotFound(_)) => Vec::new(),
-            Err(_) => {
-                self.unread.store(true, SeqCst);
-                Vec::new()
+            names => names?,
+        };
+        let path = |name| dir.join(&String::from_utf8(name).ok()?).ok();
+        Ok(names.into_iter().filter_map(path).collect())
+    }
+
+    /// Where the disk does not read, nothing is taken for lost: what is missing in a directory may be what is not read elsewhere. Such
+    /// a directory stays as it is.
+    pub(super) fn spare_lacking(&self, found: &Elsewhere, links: Option<(&Arc<Dir>, Sums)>) {
+        if found.unread.is_empty() {
+            return;
+        }
+        let mut spared = HashSet::new();
+        let mut spare = |dir: &Dir, stored: &Sums| {
+            let mut present = dir.present.lock();
+            if present.found.entries < stored.entries {
+                present.unread = true;
+                spared.insert(dir_path(&dir.id).as_str().to_owned());
+            }
+        };
+        for dir in self.dirs.lock().values() {
+            if let Some((_, state, _)) = &dir.stored {
+                spare(dir, &Sums::of(state));
             }
         }
+        links.iter().for_each(|(dir, sums)| spare(dir, sums));
+        let mut findings = self.findings.lock();
+        let lacking = findings
+            .iter_mut()
+            .filter(|finding| finding.kind == Kind::Entries);
+        for finding in lacking.filter(|finding| spared.contains(&finding.object)) {
+            finding.outcome = Outcome::Stays;
+            finding.advice = Some(NOT_READ.into());
+        }
+        let known: HashSet<String> = findings.iter().map(|found| found.object.clone()).collect();
+        let new = found
+            .unread
+            .iter()
+            .filter(|(object, _)| !known.contains(*object));
+        findings.extend(
+            new.map(|(object, error)| Finding::new(Kind::Unreadable, object, error.to_string())),
+        );
     }
 
     fn meet(

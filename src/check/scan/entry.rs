@@ -164,7 +164,7 @@ impl Scan<'_> {
                     return;
                 };
                 self.payloads.lock().insert(*id, root.height > 0);
-                if self.contents != Contents::None {
+                if self.contents != Contents::None && !self.is_astray.load(Relaxed) {
                     let origins = &body.origins;
                     let codec = self.keys.codec(head.file, &key, *id, state.chunk, origins);
                     let at = (Arc::clone(dir), name.clone());

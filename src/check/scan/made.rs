@@ -113,7 +113,7 @@ impl Scan<'_> {
     }
 
     /// Where an entry would be that is not there.
-    fn path_of_link(&self, link: &Link) -> Option<Vec<u8>> {
+    pub(super) fn path_of_link(&self, link: &Link) -> Option<Vec<u8>> {
         let dir = self.dirs.lock().get(&link.dir).cloned()?;
         Some(dir.path_of(link.name.as_bytes()))
     }

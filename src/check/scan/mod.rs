@@ -35,7 +35,7 @@ use self::{
     claimed::Claimed,
     content::{Block, FileAt},
     dir::{Dir, DirWork, Reached, Sums},
-    double::Doubles,
+    double::Newest,
     links::AliasAt,
     made::Apart,
     places::{Back, Held},
@@ -111,7 +111,10 @@ pub(super) struct Scan<'a> {
     findings: Mutex<Vec<Finding>>,
     dirs: Mutex<HashMap<DirId, Arc<Dir>>>,
     files: Mutex<HashMap<FileId, (Arc<Dir>, u64)>>,
-    doubles: Doubles,
+    /// Which of several guards of one file counts.
+    newest: Newest,
+    /// An older one was taken: this scan only looks for those that count.
+    is_astray: AtomicBool,
     /// What guards in their places name, and whether it has an index of its own.
     payloads: Mutex<HashMap<PayloadId, bool>>,
     /// What other guards name.
@@ -218,7 +221,8 @@ impl<'a> Scan<'a> {
             findings: Mutex::default(),
             dirs: Mutex::default(),
             files: Mutex::default(),
-            doubles: Doubles::default(),
+            newest: Newest::default(),
+            is_astray: AtomicBool::new(false),
             payloads: Mutex::default(),
             also_named: Mutex::default(),
             hollow: Mutex::default(),
@@ -240,8 +244,12 @@ impl<'a> Scan<'a> {
             self.enter(root);
         }
         self.run(pool);
-        self.find_orphans(pool);
+        let orphans = self.find_orphans(pool);
         let links = self.scan_links(root.as_ref(), pool);
+        if let Some(scan) = self.anew() {
+            return scan.all(pool);
+        }
+        orphans.iter().for_each(|dir| self.tell_orphan(dir));
         let sums = root.as_ref().map(|(_, sums)| *sums);
         self.sweep(links.as_ref().zip(sums));
         self.finish(root.map(|(root, _)| root), links)
@@ -285,6 +293,7 @@ impl Scan<'_> {
                     self.compare(&dir);
                 }
             }
+            Task::Block(..) if self.is_astray.load(Relaxed) => {}
             Task::Block(file, block) => self.block(&file, &block),
         }
     }

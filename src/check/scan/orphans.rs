@@ -16,11 +16,11 @@ use std::{
 };
 
 impl Scan<'_> {
-    /// Finds them, and looks at all that is in them.
-    pub(super) fn find_orphans(&self, pool: &Pool) {
+    /// Finds them, and looks at all that is in them. Gives those that are to be told.
+    pub(super) fn find_orphans(&self, pool: &Pool) -> Vec<Arc<Dir>> {
         let mut orphans = self.unreached();
         if orphans.is_empty() {
-            return;
+            return Vec::new();
         }
         let mut below = BTreeSet::new();
         orphans
@@ -43,12 +43,14 @@ impl Scan<'_> {
             orphans.retain(|id| !known.contains_key(id));
         }
         // Where the disk does not read, there may be an entry.
-        if !self.unread.load(SeqCst) {
-            entered.iter().for_each(|dir| self.tell_orphan(dir));
+        if self.unread.load(SeqCst) {
+            return Vec::new();
         }
+        entered
     }
 
-    fn tell_orphan(&self, dir: &Arc<Dir>) {
+    /// When the guards that lie apart were looked at: an entry may lead to none of them.
+    pub(super) fn tell_orphan(&self, dir: &Arc<Dir>) {
         let path = dir_path(&dir.id);
         let present = dir.present.lock().clone();
         if present.good.entries == 0 && !present.unread {

@@ -37,6 +37,7 @@ impl Scan<'_> {
         let unclaimed = self.unclaimed(&payloads, &new);
         let elsewhere = self.look_elsewhere(links.map(|(dir, _)| dir), &unclaimed);
         let Placed { back, held, made } = self.places(&elsewhere, links);
+        self.spare_lacking(&elsewhere, links);
         self.settle_links(made);
         let held_back = held.iter().filter_map(Held::back);
         let all: Vec<Back> = back.iter().cloned().chain(held_back).collect();

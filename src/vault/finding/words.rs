@@ -77,7 +77,8 @@ pub(crate) fn orphan_path(dir: &DirId) -> Vec<u8> {
 
 /// Of a directory that no entry leads to and that has some.
 pub(crate) fn orphan(entries: u64) -> String {
-    format!("a directory that no entry leads to, with {entries} entries")
+    let entries = counted(entries, "entry", "entries");
+    format!("a directory that no entry leads to, with {entries}")
 }
 
 /// A copy of the header. `flaw`: what is wrong with it.
@@ -94,7 +95,14 @@ pub(crate) fn of_zone(path: &ObjectPath, flaw: &str) -> Finding {
 
 /// What repairs have set aside.
 pub(crate) fn of_quarantine(path: &str, objects: u64, bytes: u64) -> Finding {
-    let what = format!("{objects} objects of {bytes} bytes that repairs have set aside");
+    let what = match objects {
+        0 => "there is no object in it of those that repairs have set aside".to_owned(),
+        objects => {
+            let objects = counted(objects, "object", "objects");
+            let bytes = counted(bytes, "byte", "bytes");
+            format!("{objects} of {bytes} that repairs have set aside")
+        }
+    };
     Finding::new(Kind::Quarantine, path, what)
 }
 
@@ -105,37 +113,43 @@ pub(crate) fn entries(found: u64, stored: u64) -> String {
          were added; whether the others were put back cannot be told"
             .to_owned()
     } else {
+        let found = counted(found, "entry is", "entries are");
         format!(
-            "{found} entries are stored where its guard sums up {stored}; whether the others were \
-             put back cannot be told"
+            "{found} stored where its guard sums up {stored}; whether the others were put back \
+             cannot be told"
         )
     }
 }
 
-/// A directory that has the entries that its guard sums up, and not as stored last. `are_bad`: some do not open.
-pub(crate) fn rollback(entries: u64, are_bad: bool) -> String {
+/// A directory that has the entries that its guard sums up, and not as stored last. `are_bad`: some do not open; `is_named`: it has
+/// one, and that is named instead of the directory.
+pub(crate) fn rollback(entries: u64, are_bad: bool, is_named: bool) -> String {
     if are_bad {
         return "its entries are not as stored last; whether others than the damaged ones were put \
                 back cannot be told"
             .to_owned();
     }
-    let which = if entries == 1 {
-        "the entry in it is".to_owned()
-    } else {
-        format!("of the {entries} entries in it at least one is")
+    let which = match entries {
+        1 if is_named => "it is".to_owned(),
+        1 => "the entry in it is".to_owned(),
+        entries => format!("of the {entries} entries in it at least one is"),
     };
     format!("{which} not as stored last: it was put back as it was once, or changed by others")
 }
 
 /// A directory whose guard counts its subdirectories otherwise.
 pub(crate) fn counts(found: u64, stored: u64) -> String {
-    format!("{found} directories are in it, and its guard counts {stored}")
+    let found = counted(found, "directory is", "directories are");
+    format!("{found} in it, and its guard counts {stored}")
+}
+
+/// A number and what it counts.
+pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
+    let what = if count == 1 { one } else { more };
+    format!("{count} {what}")
 }
 
 /// Frames of the log that do not open: how the sentence begins.
 pub(crate) fn unread(frames: u64) -> String {
-    match frames {
-        1 => "1 frame of the log does".to_owned(),
-        count => format!("{count} frames of the log do"),
-    }
+    counted(frames, "frame of the log does", "frames of the log do")
 }

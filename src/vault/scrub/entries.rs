@@ -57,6 +57,8 @@ struct Sums {
     subdirs: u64,
     /// The last bytes of some are no tag.
     tag_unknown: bool,
+    /// Of the last one that opens, where it says that it belongs.
+    last: Option<Link>,
 }
 
 /// An entry that is looked at.
@@ -138,7 +140,7 @@ impl Core {
                 Err(NoEntry) => stray(&mut look, &name),
             }
         }
-        compare(at, &top, &sums, &mut look);
+        self.compare(at, &top, &sums, &mut look);
         look
     }
 
@@ -170,9 +172,10 @@ impl Core {
             .map_err(VaultError::from)
             .and_then(|bytes| self.open_entry(entry, bytes));
         let mut finding = match looked {
-            Ok(is_dir) => {
+            Ok((is_dir, link)) => {
                 sums.good += 1;
                 sums.subdirs += u64::from(is_dir);
+                sums.last = link;
                 let Some(end) = end.map(|end| end as u64).filter(|end| *end < len) else {
                     return;
                 };
@@ -193,8 +196,8 @@ impl Core {
         look.bad.push(finding);
     }
 
-    /// Does it open, and belong there? Gives whether it is a directory.
-    fn open_entry(&self, entry: &EntryAt<'_>, bytes: Vec<u8>) -> Result<bool> {
+    /// Does it open, and belong there? Gives whether it is a directory, and its name or one of several.
+    fn open_entry(&self, entry: &EntryAt<'_>, bytes: Vec<u8>) -> Result<(bool, Option<Link>)> {
         let misplaced = || VaultError::Damaged {
             object: entry.object.as_str().to_owned(),
             what: MISPLACED,
@@ -205,8 +208,10 @@ impl Core {
         };
         if Alias::is_alias(&bytes) && *entry.dir != DirId::LINKS {
             let (alias, _) = self.keys.open_alias(entry.object, entry.dir, bytes)?;
+            let dir = *entry.dir;
             return if belongs(&alias.name) {
-                Ok(false)
+                let name = alias.name;
+                Ok((false, Some(Link { dir, name })))
             } else {
                 Err(misplaced())
             };
@@ -222,7 +227,7 @@ impl Core {
                 [Link { dir, name }] if dir == entry.dir && belongs(name))
         };
         if is_here {
-            Ok(is_dir)
+            Ok((is_dir, guard.body.links.into_iter().next()))
         } else {
             Err(misplaced())
         }
@@ -248,33 +253,45 @@ fn entry_name(
     key.open_name(stored.as_bytes()).map_err(|_| NoEntry)
 }
 
-fn compare(at: &DirAt<'_>, top: &ObjectPath, sums: &Sums, look: &mut EntriesLook) {
-    let Some(stored) = (at.stored)() else {
-        return;
-    };
-    let subdirs = (at.subdirs)();
-    let finding = |kind, what: String| {
-        let mut finding = Finding::new(kind, top.as_str(), what);
-        finding.path = at.path.map(<[u8]>::to_vec);
-        finding
-    };
-    let found = &sums.found;
-    if look.unread && found.entries < stored.entries {
-        return;
-    }
-    if (found.entries, found.names) != (stored.entries, stored.names) {
-        let what = words::entries(found.entries, stored.entries);
-        look.whole.push(finding(Kind::Entries, what));
-    } else if found.states != stored.states && !sums.tag_unknown && !look.unread {
-        let are_bad = look.bad.iter().any(Finding::is_open);
-        let what = words::rollback(found.entries, are_bad);
-        look.not_last = Some(finding(Kind::Rollback, what));
-    }
-    if let Some(subdirs) = subdirs
-        && sums.good == stored.entries
-        && sums.subdirs != subdirs
-    {
-        let what = words::counts(sums.subdirs, subdirs);
-        look.whole.push(finding(Kind::Counts, what));
+impl Core {
+    fn compare(&self, at: &DirAt<'_>, top: &ObjectPath, sums: &Sums, look: &mut EntriesLook) {
+        let Some(stored) = (at.stored)() else {
+            return;
+        };
+        let subdirs = (at.subdirs)();
+        let finding = |kind, what: String| {
+            let mut finding = Finding::new(kind, top.as_str(), what);
+            finding.path = at.path.map(<[u8]>::to_vec);
+            finding
+        };
+        let found = &sums.found;
+        if look.unread && found.entries < stored.entries {
+            return;
+        }
+        if (found.entries, found.names) != (stored.entries, stored.names) {
+            let what = words::entries(found.entries, stored.entries);
+            look.whole.push(finding(Kind::Entries, what));
+        } else if found.states != stored.states && !sums.tag_unknown && !look.unread {
+            let are_bad = look.bad.iter().any(Finding::is_open);
+            let only = sums
+                .last
+                .as_ref()
+                .filter(|_| found.entries == 1 && !are_bad);
+            let named = only.and_then(|link| match at.path {
+                Some(dir) => Some(super::below(dir, link.name.as_bytes())),
+                None => super::path_of_link(self, link),
+            });
+            let what = words::rollback(found.entries, are_bad, named.is_some());
+            let mut told = finding(Kind::Rollback, what);
+            told.path = named.or(told.path);
+            look.not_last = Some(told);
+        }
+        if let Some(subdirs) = subdirs
+            && sums.good == stored.entries
+            && sums.subdirs != subdirs
+        {
+            let what = words::counts(sums.subdirs, subdirs);
+            look.whole.push(finding(Kind::Counts, what));
+        }
     }
 }

@@ -442,3 +442,8 @@ fn path_of(node: &Arc<Node>) -> Option<Vec<u8>> {
     }
     Some(path)
 }
+
+fn path_of_link(core: &Core, link: &crate::format::Link) -> Option<Vec<u8>> {
+    let dir = path_of(&core.table.dir(&link.dir)?)?;
+    Some(below(&dir, link.name.as_bytes()))
+}
