@@ -74,7 +74,7 @@ fn look(args: &CheckArgs, passphrase: &Passphrase) -> Result<Report, CliError> {
 /// What was being done when an error came.
 fn action(error: &VaultError, is_repair: bool) -> &'static str {
     match error {
-        VaultError::Store(StoreError::Locked { .. }) => OPEN,
+        VaultError::Store(StoreError::Locked { .. }) => CHECK,
         VaultError::Store(_) | VaultError::Journal(_) if is_repair => "repair the vault",
         VaultError::Store(_) | VaultError::Journal(_) => CHECK,
         error if error.is_damage() && keys_hint(error).is_none() => CHECK,
@@ -95,7 +95,7 @@ fn check_vault(args: &CheckArgs) -> Result<(), CliError> {
     };
     match store.lock(kind) {
         Err(source @ StoreError::Locked { .. }) => Err(CliError::Store {
-            action: OPEN,
+            action: CHECK,
             path: path.clone(),
             source,
         }),

@@ -1,6 +1,6 @@
 //! `wardfs check` for people. Programs use `--json`; this may change.
 
-use super::{progress, report::shown};
+use super::{progress, report::shown, size::counted};
 use crate::{
     check::{Finding, Kind, Outcome, Report, Seen, Verdict},
     mount::ScrubStatus,
@@ -99,9 +99,16 @@ fn seen(vault: &Path, report: &Report) -> String {
         others,
         bytes,
     } = report.seen;
+    let looked_at = [
+        (dirs, "directory", "directories"),
+        (files, "file", "files"),
+        (others, "other", "others"),
+    ];
+    let looked_at = looked_at.map(|(count, one, more)| counted(count, one, more));
     format!(
-        "{}: {dirs} directories, {files} files, {others} others, {} verified\n",
+        "{}: {}, {} verified\n",
         shown(vault),
+        looked_at.join(", "),
         progress::about(bytes)
     )
 }

@@ -5,7 +5,7 @@
 use super::{
     exit::{self, Exit},
     hints::{
-        BAD_DISK, LOOK, damage_hint, exit_hint, export_hint, keys_hint, killed_hint,
+        BAD_DISK, LOOK, check_hint, damage_hint, exit_hint, export_hint, keys_hint, killed_hint,
         mountpoint_hint, salvage_hint, scrub_hint,
     },
     mountpoint::MountpointError,
@@ -357,6 +357,11 @@ impl CliError {
                 ..
             } if mount::is_ending(*pid) => Some(killed_hint(*pid, path)),
             CliError::ExportInUse { path, reseal, .. } => Some(export_hint(path, *reseal)),
+            CliError::Store {
+                action: CHECK,
+                source: StoreError::Locked { .. },
+                path,
+            } => check_hint(path).or_else(|| exit_hint(self.exit()).map(str::to_owned)),
             CliError::CiphertextToTerminal("export") => {
                 Some("name a file, or let a program read it".to_owned())
             }

@@ -79,6 +79,14 @@ pub fn export_hint(vault: &Path, reseal: bool) -> String {
     )
 }
 
+/// For a vault that is to be checked while somebody uses it; nothing, if it is not mounted.
+pub fn check_hint(vault: &Path) -> Option<String> {
+    let dir = mounted_at(vault)?;
+    Some(format!(
+        "`wardfs scrub {dir}` verifies it while it is mounted; `wardfs unmount {dir}` ends the mount"
+    ))
+}
+
 /// The first of the directories in which a vault is mounted, as it is typed.
 fn mounted_at(vault: &Path) -> Option<String> {
     let vault = vault.canonicalize().ok()?;

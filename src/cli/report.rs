@@ -114,9 +114,18 @@ fn without_numbers(text: &str) -> String {
 )]
 pub fn shown(path: &Path) -> String {
     match path.to_str() {
-        Some(text) if !text.is_empty() && !text.contains(char::is_control) => text.to_owned(),
+        Some(text) if !text.is_empty() && !text.contains(is_obeyed) => text.to_owned(),
         _ => format!("{path:?}"),
     }
+}
+
+/// Does a terminal do something else with it than show it? Control characters, and those that no one sees: they turn what is
+/// around them from right to left (U+202E, say), or hide in it. Not the joiners, which words and emoji of many languages have.
+fn is_obeyed(c: char) -> bool {
+    let is_unseen = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || is_unseen
 }
 
 /// A path as a word of a command line that a shell takes back as it is. What no terminal shows is in `$'...'`, which shells
@@ -132,7 +141,7 @@ pub fn typed(path: &Path) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(byte);
     match path.to_str() {
         Some(text) if !text.is_empty() && bytes.iter().all(plain) => format!("{dash}{text}"),
-        Some(text) if !text.contains(char::is_control) => {
+        Some(text) if !text.contains(is_obeyed) => {
             format!("'{dash}{}'", text.replace('\'', r"'\''"))
         }
         _ => {
@@ -218,6 +227,24 @@ mod tests {
             r#""/a\xFF""#
         );
         assert_eq!(shown(Path::new("")), r#""""#);
+    }
+
+    #[test]
+    fn names_cannot_turn_what_is_around_them() {
+        for (name, escaped) in [
+            ("/a\u{202e}gpj.sh", r#""/a\u{202e}gpj.sh""#),
+            ("/a\u{2066}b\u{2069}", r#""/a\u{2066}b\u{2069}""#),
+            ("/a\u{200f}b", r#""/a\u{200f}b""#),
+            ("/a\u{feff}b", r#""/a\u{feff}b""#),
+            ("/a\u{2028}b", r#""/a\u{2028}b""#),
+        ] {
+            assert_eq!(shown(Path::new(name)), escaped);
+            assert!(typed(Path::new(name)).is_ascii(), "{name:?}");
+        }
+        // Hebrew, Persian with a joiner, an emoji of two.
+        for name in ["/שלום", "/می\u{200c}خواهم", "/👩\u{200d}🚀"] {
+            assert_eq!(shown(Path::new(name)), name);
+        }
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub fn show(bytes: u64) -> String {
 }
 
 /// A count with its word: `1 pass`, `3 passes`.
-pub fn counted(count: u32, one: &str, many: &str) -> String {
+pub fn counted(count: impl Into<u64>, one: &str, many: &str) -> String {
+    let count = count.into();
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
