@@ -27,6 +27,9 @@ use std::{
 /// What is said of a guard that is not the present one.
 pub(super) const NOT_OLDER: &str = "another guard of the same file is there, and it is not older";
 
+/// The same, of a node.
+pub(super) const DISPLACED: &str = "its guard is an old one that was put back";
+
 impl Core {
     /// A guard was read of a file that has a node already: is it the one of that node? Else the older of the two is refused.
     /// `stored`: as it was before the guard was read; `Stale`: read it anew.
@@ -111,7 +114,7 @@ impl Core {
         if upwards.any(|node| node.is_displaced()) {
             return Err(VaultError::Damaged {
                 object: node.label(),
-                what: "its guard is an old one that was put back",
+                what: DISPLACED,
             });
         }
         Ok(())

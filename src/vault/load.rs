@@ -17,8 +17,8 @@ use super::{
 use crate::{
     crypto::{FileKey, SetHash, Tag},
     format::{
-        Alias, Content, Data, DirState, FileState, Kind, Link, Name, Origin, Place, dir_path,
-        guard_path, link_guard_path, root_guard_path,
+        Alias, Content, Data, DirState, FileState, Kind, Link, Name, Origin, Place, Xattrs,
+        dir_path, guard_path, link_guard_path, root_guard_path,
     },
     store::{ObjectPath, StoreError},
 };
@@ -258,25 +258,58 @@ impl Core {
         parent: Option<Arc<Node>>,
         stored: u64,
     ) -> Result<Arc<Node>> {
+        let links = guard.body.links.as_slice();
+        let in_place = match &place {
+            Place::Root => links.is_empty(),
+            Place::Links => !links.is_empty(),
+            Place::Entry(link) => links == std::slice::from_ref(link),
+        };
+        if !in_place {
+            return Err(misplaced(path));
+        }
+        let ino = self.table.ino_for(&guard.head.file);
+        if (guard.body.content.kind() == Kind::Directory) && place == Place::Links {
+            return Err(misplaced(path));
+        }
+        let here = place.clone();
+        let (node, inline, long) = self.node_of(ino, guard, place, parent.clone());
+        // Locked, so that nobody changes the content before it is kept.
+        let locked = node.state.read();
+        let (dir, generation) = (locked.dir_id(), locked.generation);
+        let fresh = || self.stored.load(SeqCst) == stored;
+        let kept = self
+            .table
+            .insert_read(Arc::clone(&node), dir, fresh)
+            .ok_or(VaultError::Stale)?;
+        if Arc::ptr_eq(&kept, &node) {
+            if let Some(inline) = inline {
+                self.keep_content(ino, Arc::new(inline));
+            }
+            if let Some(long) = long {
+                self.keep_xattrs(ino, long);
+            }
+        } else {
+            drop(locked);
+            self.same_file(path, &kept, &here, parent, generation, stored)?;
+        }
+        Ok(kept)
+    }
+
+    /// The node that a guard says, which is in no table yet; its inline bytes, and long extended attributes.
+    pub fn node_of(
+        &self,
+        ino: u64,
+        guard: ReadGuard,
+        place: Place,
+        parent: Option<Arc<Node>>,
+    ) -> (Arc<Node>, Option<Vec<u8>>, Option<Arc<Xattrs>>) {
         let ReadGuard {
             head,
             key,
             tag,
             body,
         } = guard;
-        let in_place = match &place {
-            Place::Root => body.links.is_empty(),
-            Place::Links => !body.links.is_empty(),
-            Place::Entry(link) => body.links.as_slice() == std::slice::from_ref(link),
-        };
-        if !in_place {
-            return Err(misplaced(path));
-        }
-        let ino = self.table.ino_for(&head.file);
         let kind = body.content.kind();
-        if (kind == Kind::Directory) && place == Place::Links {
-            return Err(misplaced(path));
-        }
         let key = Arc::new(key);
         let (mut content, inline) = self.content(&head.file, &key, body.content, body.origins);
         if let NodeContent::File(file) = &mut content {
@@ -302,7 +335,6 @@ impl Core {
             stored: Some(tag),
             dirty: 0,
         };
-        let (dir, generation, here) = (state.dir_id(), state.generation, place.clone());
         let node = Node {
             ino,
             id: head.file,
@@ -313,31 +345,12 @@ impl Core {
             displaced: AtomicBool::new(false),
             place: Mutex::new(Placed {
                 place: Some(place),
-                parent: parent.clone(),
+                parent,
             }),
             io: RwLock::default(),
             state: RwLock::new(state),
         };
-        let node = Arc::new(node);
-        // Locked, so that nobody changes the content before it is kept.
-        let locked = node.state.read();
-        let fresh = || self.stored.load(SeqCst) == stored;
-        let kept = self
-            .table
-            .insert_read(Arc::clone(&node), dir, fresh)
-            .ok_or(VaultError::Stale)?;
-        if Arc::ptr_eq(&kept, &node) {
-            if let Some(inline) = inline {
-                self.keep_content(ino, Arc::new(inline));
-            }
-            if let Some(long) = long {
-                self.keep_xattrs(ino, long);
-            }
-        } else {
-            drop(locked);
-            self.same_file(path, &kept, &here, parent, generation, stored)?;
-        }
-        Ok(kept)
+        (Arc::new(node), inline, long)
     }
 
     /// Content of a node in memory, and inline bytes that a reader may want soon.

@@ -1,7 +1,9 @@
 //! The same damage as in `damage`, made below a vault that is open: a scrub finds what a check finds, in the same words.
 use crate::{
     change::{Change, Changes},
-    checked, line,
+    checked,
+    double::with_an_old_guard_of_a_directory,
+    line,
     scrub::{Noted, scrubbed},
     told,
     vaults::{
@@ -17,8 +19,9 @@ use crate::{
 use std::{collections::BTreeSet, sync::Arc};
 use wardfs::{
     check::{self, Finding, Kind, Unwatched, Verdict},
+    format,
     store::{DirectoryStore, Fault, FaultStore, MemoryStore, Operation, Store},
-    vault::{NewKind, OpenOptions, ROOT_INO, Vault},
+    vault::{NewKind, OpenOptions, ROOT_INO, RenameMode, ScrubWatch, Vault},
 };
 
 /// Makes a store what it is to be, while somebody has it open.
@@ -382,4 +385,157 @@ fn what_there_is_to_do_is_known_in_the_beginning() {
             "{count} of {len}: {done} of {total}"
         );
     }
+}
+
+/// All damage that a check and a scrub tell of these objects, line by line.
+fn both(objects: &Objects) -> [Vec<String>; 2] {
+    let report = checked(objects);
+    let vault = open_mount(&copy_of(objects));
+    let found = scrubbed(&vault);
+    [&report.findings, &found.found].map(|found| {
+        let mut lines: Vec<String> = open_findings(found).into_iter().map(line).collect();
+        lines.sort();
+        lines
+    })
+}
+
+#[test]
+fn a_scrub_says_what_a_check_says_of_an_old_guard_of_a_directory() {
+    for (from, to) in [("a", "z"), ("z", "a")] {
+        let old = with_an_old_guard_of_a_directory(from, to);
+        let mut damaged = old.clone();
+        let is_content = |name: &&String| name.starts_with("payloads/") && !name.ends_with('/');
+        let content = damaged.keys().find(is_content);
+        let content = content.expect("a payload").clone();
+        damaged.get_mut(&content).expect("a payload")[30_000] ^= 1;
+        for objects in [old, damaged] {
+            let [checked, scrubbed] = both(&objects);
+            assert!(checked.iter().any(|line| line.contains(" double ")));
+            assert_eq!(checked, scrubbed);
+        }
+    }
+}
+
+#[test]
+fn a_scrub_says_what_a_check_says_of_what_lies_in_directories_without_an_entry() {
+    let store = Image::Small.in_memory();
+    let vault = open_mount(&store);
+    let make = |dir, name: &[u8], kind| {
+        let made = vault.make(dir, name, kind, 0o755, 1, 2);
+        made.expect("it is new").ino
+    };
+    let dir = make(ROOT_INO, b"dir", NewKind::Directory);
+    let sub = make(dir, b"sub", NewKind::Directory);
+    make(sub, &[b'n'; 250], NewKind::Fifo);
+    for (name, seed) in [(&b"file"[..], 1), (b"one", 2)] {
+        let file = make(sub, name, NewKind::File);
+        let bytes = Fill::Noise(seed).bytes(50_000);
+        vault.write(file, 0, &bytes, false).expect("a write");
+        if name == b"one" {
+            vault.link(file, sub, b"two").expect("a link");
+        }
+    }
+    vault.close().expect("a healthy vault");
+    let whole = objects(&store);
+    let is_object = |name: &&String| !name.ends_with('/') && !name.starts_with("guards/root");
+    let guards: Vec<&String> = whole
+        .keys()
+        .filter(is_object)
+        .filter(|name| name.starts_with("guards/"))
+        .collect();
+    let payloads: Vec<&String> = whole
+        .keys()
+        .filter(is_object)
+        .filter(|name| name.starts_with("payloads/"))
+        .collect();
+    assert_eq!((guards.len(), payloads.len()), (7, 2));
+    for gone in &guards {
+        for hit in guards.iter().chain(&payloads).filter(|hit| hit != &gone) {
+            let mut damaged = whole.clone();
+            damaged.remove(*gone);
+            let bytes = damaged.get_mut(*hit).expect("it is there");
+            let at = bytes.len().min(30_000) - 1;
+            bytes[at] ^= 1;
+            let [checked, scrubbed] = both(&damaged);
+            // A check names each entry of a list that is not there, and either of two names; a scrub names a file without any.
+            let is_of_names = |line: &str| {
+                line.contains("its guard names this entry")
+                    || line.contains("no entry leads to this file")
+            };
+            let kept = |lines: Vec<String>| -> BTreeSet<String> {
+                let lines = lines.into_iter().filter(|line| !is_of_names(line));
+                lines.map(|line| line.replace("/two\"", "/one\"")).collect()
+            };
+            assert_eq!(
+                kept(checked),
+                kept(scrubbed),
+                "{gone} is gone, {hit} damaged"
+            );
+        }
+    }
+}
+
+/// Moves a directory when a file is met.
+struct Mover<'a> {
+    vault: &'a Vault,
+    is_moved: bool,
+    found: Vec<Finding>,
+}
+
+impl ScrubWatch for Mover<'_> {
+    fn read(&mut self, _: u64) -> bool {
+        true
+    }
+
+    fn node(&mut self, kind: format::Kind) {
+        if kind == format::Kind::File && !self.is_moved {
+            self.is_moved = true;
+            let [from, to] = [&b"z"[..], b"a"].map(|name| {
+                let there = self.vault.lookup(ROOT_INO, name);
+                there.expect("it is there").ino
+            });
+            let moved = self
+                .vault
+                .rename(from, b"dir", to, b"new", RenameMode::Replace);
+            moved.expect("a rename");
+        }
+    }
+
+    fn found(&mut self, finding: Finding) {
+        self.found.push(finding);
+    }
+}
+
+#[test]
+fn what_is_moved_meanwhile_is_told_once_and_under_its_present_name() {
+    let store = Image::Small.in_memory();
+    let vault = open_mount(&store);
+    let make = |dir, name: &[u8], kind| {
+        let made = vault.make(dir, name, kind, 0o755, 1, 2);
+        made.expect("it is new").ino
+    };
+    make(ROOT_INO, b"a", NewKind::Directory);
+    let dir = make(
+        make(ROOT_INO, b"z", NewKind::Directory),
+        b"dir",
+        NewKind::Directory,
+    );
+    let file = make(dir, b"file", NewKind::File);
+    let bytes = Fill::Noise(1).bytes(50_000);
+    vault.write(file, 0, &bytes, false).expect("a write");
+    vault.close().expect("a healthy vault");
+    let mut damaged = objects(&store);
+    let is_content = |name: &&String| name.starts_with("payloads/") && !name.ends_with('/');
+    let content = damaged.keys().find(is_content);
+    let content = content.expect("a payload").clone();
+    damaged.get_mut(&content).expect("a payload")[30_000] ^= 1;
+    let vault = open_mount(&copy_of(&damaged));
+    let mut mover = Mover {
+        vault: &vault,
+        is_moved: false,
+        found: Vec::new(),
+    };
+    vault.scrub(&mut mover).expect("it can be read");
+    let found: Vec<_> = mover.found.iter().map(|found| found.path.clone()).collect();
+    assert_eq!(found, [Some(b"/a/new/file".to_vec())]);
 }

@@ -84,7 +84,7 @@ fn a_file_with_an_old_guard_is_counted_once_and_a_repair_leaves_the_newer_one() 
 }
 
 /// A directory is moved, with a file below it, and its old guard comes back. Gives the vault; where it was, where it is.
-fn with_an_old_guard_of_a_directory(from: &str, to: &str) -> Objects {
+pub fn with_an_old_guard_of_a_directory(from: &str, to: &str) -> Objects {
     let store = Image::Small.in_memory();
     let mounted = || open(Arc::new(store.clone()), options(1 << 40)).unwrap();
     let vault = mounted();

@@ -76,6 +76,10 @@ impl ScrubWatch for Noted {
     fn found(&mut self, finding: Finding) {
         self.found.push(finding);
     }
+
+    fn anew(&mut self) {
+        self.found.clear();
+    }
 }
 
 pub fn scrubbed(vault: &Vault) -> Noted {

@@ -3,7 +3,7 @@ use super::made::Made;
 use crate::{
     crypto::{NameKey, SetHash, Tag},
     format::{DirId, DirState, FileId, LinksState, Name},
-    vault::finding::words::orphan_path,
+    vault::finding::words::{NO_ENTRY_PATH, orphan_path},
 };
 use parking_lot::Mutex;
 use std::sync::{
@@ -146,7 +146,7 @@ impl Dir {
                     at = parent;
                 }
                 Reached::Orphan => break orphan_path(&at.id),
-                Reached::Links => break b"(no entry)".to_vec(),
+                Reached::Links => break NO_ENTRY_PATH.to_vec(),
             }
         };
         for part in parts.iter().rev() {

@@ -225,6 +225,18 @@ impl ScrubWatch for Watch<'_> {
         }
     }
 
+    fn anew(&mut self) {
+        let told = &mut *self.shared.told.lock();
+        told.findings.clear();
+        let status = &mut told.status;
+        let bytes = status.seen.bytes;
+        status.seen = Seen {
+            bytes,
+            ..Seen::default()
+        };
+        (status.damaged, status.left_out, status.findings_len) = (0, 0, 0);
+    }
+
     fn found(&mut self, finding: Finding) {
         let told = &mut *self.shared.told.lock();
         told.status.damaged += u64::from(finding.is_open());

@@ -16,6 +16,8 @@ pub(crate) const NOT_NAMED: &str = "the file that it leads to does not name this
 pub(crate) const LEADS_NOWHERE: &str = "the guard that this entry leads to is missing or damaged";
 /// Of a guard that lies apart.
 pub(crate) const NO_ENTRY: &str = "no entry leads to this file any more";
+/// How the path of such a file begins.
+pub(crate) const NO_ENTRY_PATH: &[u8] = b"(no entry)";
 /// Of what lies behind the end of a guard or alias.
 pub(crate) const BEHIND_END: &str = "there are bytes behind its end, which nothing reads";
 /// Of objects of a file.

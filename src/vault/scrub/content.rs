@@ -67,8 +67,13 @@ impl Scrub<'_> {
         let Some((payload, chunk, size)) = file else {
             return;
         };
+        if bad.is_empty() {
+            return;
+        }
+        self.apart.insert(node.id);
+        let path = self.path_now(node, path);
         for bad in bad {
-            self.tell(bad.finding(&payload, chunk, size).at(path.to_vec()));
+            self.tell(bad.finding(&payload, chunk, size).at(path.clone()));
         }
     }
 }

@@ -154,7 +154,7 @@ impl Core {
     ) {
         let path = at
             .path
-            .map(|dir| super::below(dir, entry.short.unwrap_or(entry.stored.as_bytes())));
+            .map(|dir| super::names::below(dir, entry.short.unwrap_or(entry.stored.as_bytes())));
         let bytes = self.store.get(entry.object);
         let len = bytes.as_ref().map_or(0, Vec::len) as u64;
         (look.bytes, look.guards) = (look.bytes + len, look.guards + 1);
@@ -278,8 +278,8 @@ impl Core {
                 .as_ref()
                 .filter(|_| found.entries == 1 && !are_bad);
             let named = only.and_then(|link| match at.path {
-                Some(dir) => Some(super::below(dir, link.name.as_bytes())),
-                None => super::path_of_link(self, link),
+                Some(dir) => Some(super::names::below(dir, link.name.as_bytes())),
+                None => self.path_of_link(link),
             });
             let what = words::rollback(found.entries, are_bad, named.is_some());
             let mut told = finding(Kind::Rollback, what);

@@ -9,14 +9,14 @@ use crate::{
     },
     store::ObjectPath,
     vault::{
-        IndexSource,
+        IndexSource, ReadGuard,
         core::Core,
         error::VaultError,
         finding::{Finding, Kind, chunks::Bad, words},
         node::Node,
     },
 };
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 /// What is said of a guard that opens and is not the last one.
 const NOT_LAST: &str = "it is not the guard that was stored last";
@@ -51,7 +51,6 @@ impl Core {
         let Some(path) = self.place_of(node) else {
             return GuardLook::default();
         };
-        let key = Arc::clone(&state.key);
         let bytes = self.store.get(&path);
         drop(state);
         let len = bytes.as_ref().map_or(0, Vec::len) as u64;
@@ -76,16 +75,23 @@ impl Core {
                 return look;
             }
         };
-        if let Content::File(file) = &guard.body.content
-            && let Data::Payload { id, root, .. } = &file.data
-        {
-            let aead = || key.index_aead(self.keys.suite);
-            let source = self.keys.index(&*self.store, &aead, node.id, *id);
-            let (read, blocks) = look_at_blocks(&source, root);
-            look.bytes += read;
-            look.blocks = blocks;
-        }
+        let (read, blocks) = self.look_at_index(&guard);
+        look.bytes += read;
+        look.blocks = blocks;
         look
+    }
+
+    /// Reads every block of the index that a guard names. Gives the bytes, and what is not there.
+    pub(super) fn look_at_index(&self, guard: &ReadGuard) -> (u64, Vec<Bad>) {
+        let Content::File(file) = &guard.body.content else {
+            return (0, Vec::new());
+        };
+        let Data::Payload { id, root, .. } = &file.data else {
+            return (0, Vec::new());
+        };
+        let aead = || guard.key.index_aead(self.keys.suite);
+        let source = self.keys.index(&*self.store, &aead, guard.head.file, *id);
+        look_at_blocks(&source, root)
     }
 
     pub(super) fn place_of(&self, node: &Node) -> Option<ObjectPath> {

@@ -6,19 +6,25 @@
 //! guard, which the next checkpoint writes anew. What nobody leads to is what was there when the scrub began, was not met on the way,
 //! was not moved meanwhile, and is not about to be removed.
 //!
+//! An old guard that was put back leads to what is elsewhere now: when there is one, the scrub begins anew without it.
+//!
 //! It tells what a check tells, in the same words (`vault/finding`). Nothing is written here, and nothing mended.
 //!
 //! ```text
 //! listed   what is there by its names      entries  of a directory            guard    of a node, and its index
 //! content  chunks                          moved    what changes its place    sweep    what nobody leads to
-//! journal  what this mount has logged
+//! journal  what this mount has logged     beneath  directories without an entry         older  guards that were put back
+//! names    under which it is told
 //! ```
+mod beneath;
 mod content;
 mod entries;
 mod guard;
 mod journal;
 mod listed;
 mod moved;
+mod names;
+mod older;
 mod sweep;
 
 pub(super) use moved::Moved;
@@ -27,11 +33,13 @@ use self::{
     entries::{DirAt, EntriesLook},
     guard::GuardLook,
     listed::Listed,
+    names::below,
+    older::Older,
 };
 use super::{
     core::Core,
     dir::StoredSums,
-    double::NOT_OLDER,
+    double::{DISPLACED, NOT_OLDER},
     error::{Result, VaultError},
     finding::{
         Finding, GUARD_WORK, Kind, Outcome,
@@ -42,7 +50,7 @@ use super::{
 };
 use crate::{
     crypto::Tag,
-    format::{DirId, FileId, Kind as NodeKind, Name, Place, dir_path},
+    format::{DirId, FileId, Kind as NodeKind, Name, dir_path},
     store::StoreError,
 };
 use std::{
@@ -70,6 +78,9 @@ pub trait ScrubWatch {
 
     /// Something is not as it should be.
     fn found(&mut self, finding: Finding);
+
+    /// Everything is looked at once more: what was told of it counts no longer.
+    fn anew(&mut self) {}
 }
 
 /// A scrub under way.
@@ -77,8 +88,14 @@ struct Scrub<'a> {
     core: &'a Core,
     watch: &'a mut dyn ScrubWatch,
     listed: Listed,
-    /// Files with several names that were looked at.
+    /// Directories that were looked at: one that is moved meanwhile is met twice.
+    walked: HashSet<DirId>,
+    /// Files with several names that were looked at, and others of which something was told.
     apart: HashSet<FileId>,
+    /// Old guards that are passed over.
+    older: Older,
+    /// Some directory is not as its guard sums it up.
+    is_out_of_sum: bool,
     /// Of those, and of the entries of the directory that is looked at: what was told, with the tags that belong there.
     told: [HashMap<String, Tag>; 2],
     /// And what is still to be told, by its object: on the way its name may be found.
@@ -121,7 +138,10 @@ impl Core {
             core: self,
             watch,
             listed: Listed::default(),
+            walked: HashSet::new(),
             apart: HashSet::new(),
+            older: Older::new(),
+            is_out_of_sum: false,
             told: Default::default(),
             held: Default::default(),
             in_the_way: HashSet::new(),
@@ -160,24 +180,49 @@ impl Core {
 
 impl Scrub<'_> {
     fn all(&mut self) -> Result<()> {
+        let mut linked = self.tree()?;
+        if self.is_out_of_sum && !self.stopped {
+            self.older = self.find_older();
+            if !self.older.is_empty() {
+                self.begin_anew();
+                linked = self.tree()?;
+            }
+        }
+        let mut left = self.left();
+        if self.stopped {
+            return Ok(());
+        }
+        linked.whole.into_iter().for_each(|found| self.tell(found));
+        if let Some(found) = linked.not_last {
+            let stored = || Some(self.core.links.lock().stored);
+            if !self.is_told(APART, &links_at(&stored)) {
+                self.tell(found);
+            }
+        }
+        self.sweep(&mut left);
+        self.tell_held(APART);
+        self.journal()
+    }
+
+    /// All that entries lead to. Gives what is to be told of the guards that lie apart together.
+    fn tree(&mut self) -> Result<EntriesLook> {
         self.list_all();
         self.copies();
         let root = self.core.node(ROOT_INO)?;
         self.node(&root, b"/");
         let linked = self.linked();
         self.walk(vec![(root, Vec::new())]);
-        let left = self.left();
-        if self.stopped {
-            return Ok(());
-        }
-        self.tell_held(APART);
-        linked.whole.into_iter().for_each(|found| self.tell(found));
-        if let Some(found) = linked.not_last {
-            let stored = || Some(self.core.links.lock().stored);
-            self.tell_unless_told(APART, &links_at(&stored), found);
-        }
-        self.sweep(&left);
-        self.journal()
+        Ok(linked)
+    }
+
+    /// Nothing was looked at, and nothing told.
+    fn begin_anew(&mut self) {
+        self.watch.anew();
+        self.listed = Listed::default();
+        self.walked.clear();
+        self.apart.clear();
+        self.in_the_way.clear();
+        self.unread = false;
     }
 
     fn walk(&mut self, mut waiting: Vec<(Arc<Node>, Vec<u8>)>) {
@@ -185,6 +230,10 @@ impl Scrub<'_> {
             if self.stopped {
                 return;
             }
+            let path = match self.path_now(&dir, &path) {
+                now if now == b"/" => Vec::new(),
+                now => now,
+            };
             self.dir(&dir, &path, &mut waiting);
             self.core.let_go(dir);
         }
@@ -202,6 +251,10 @@ impl Scrub<'_> {
 
     fn tell(&mut self, finding: Finding) {
         self.unread |= finding.kind == Kind::Unreadable && finding.file_range.is_none();
+        self.is_out_of_sum |= matches!(
+            finding.kind,
+            Kind::Entries | Kind::Rollback | Kind::Guard | Kind::Double
+        );
         self.watch.found(finding);
     }
 
@@ -213,15 +266,11 @@ impl Scrub<'_> {
     }
 
     /// One that was put back is told where it lies, and not once more as one of the directory's.
-    fn tell_unless_told(&mut self, which: usize, at: &DirAt<'_>, finding: Finding) {
+    fn is_told(&mut self, which: usize, at: &DirAt<'_>) -> bool {
         let told = std::mem::take(&mut self.told[which]);
         let core = self.core;
         let look = || core.look_at_entries(at, &told);
-        let is_told =
-            !told.is_empty() && core.quietly(look, EntriesLook::is_whole).not_last.is_none();
-        if !is_told {
-            self.tell(finding);
-        }
+        !told.is_empty() && core.quietly(look, EntriesLook::is_whole).not_last.is_none()
     }
 
     /// The header and the zone's key.
@@ -264,6 +313,9 @@ impl Scrub<'_> {
             return;
         };
         self.listed.dirs.remove(&id);
+        if !self.walked.insert(id) {
+            return;
+        }
         let shown = if path.is_empty() { b"/" } else { path };
         let stored = || sums_of(dir);
         let subdirs = || subdirs_of(dir);
@@ -281,16 +333,20 @@ impl Scrub<'_> {
                 let object = dir_path(&id);
                 let kind = words::kind_of_vault(&error);
                 let found = Finding::new(kind, object.as_str(), words::text(&error));
-                self.tell(found.at(shown.to_vec()));
+                self.tell_within(dir, shown, found.at(shown.to_vec()));
             }
         }
         if self.stopped {
             return;
         }
-        self.tell_held(WITHIN);
-        look.whole.into_iter().for_each(|found| self.tell(found));
-        if let Some(found) = look.not_last {
-            self.tell_unless_told(WITHIN, &at, found);
+        let held = std::mem::take(&mut self.held[WITHIN]);
+        for found in held.into_values().chain(look.whole) {
+            self.tell_within(dir, shown, found);
+        }
+        if let Some(found) = look.not_last
+            && !self.is_told(WITHIN, &at)
+        {
+            self.tell_within(dir, shown, found);
         }
     }
 
@@ -305,7 +361,10 @@ impl Scrub<'_> {
             if self.stopped {
                 return;
             }
-            let path = [path, b"/", name.as_bytes()].concat();
+            let path = below(&self.path_now(dir, path), name.as_bytes());
+            if self.is_older(dir, &name, &path) {
+                continue;
+            }
             match self.core.child(dir, &name) {
                 Ok(node) => {
                     self.node(&node, &path);
@@ -335,11 +394,13 @@ impl Scrub<'_> {
                 } => words::NOT_NAMED,
                 _ => words::LEADS_NOWHERE,
             };
+            self.name_apart(object, &path);
             Finding::new(Kind::Links, object, what).with(Outcome::Mendable)
         } else if let Some(found) = self.held[WITHIN].remove(object) {
             found
         } else if let VaultError::Damaged {
-            what: NOT_OLDER, ..
+            what: NOT_OLDER | DISPLACED,
+            ..
         } = error
         {
             Finding::new(Kind::Double, object, words::OLDER)
@@ -367,6 +428,10 @@ impl Scrub<'_> {
                 return;
             }
         }
+        // Moved on since it was told of.
+        if which == WITHIN && self.apart.contains(&node.id) {
+            return;
+        }
         self.watch.node(node.kind);
         let core = self.core;
         let look = core.quietly(|| core.look_at_guard(node), GuardLook::is_whole);
@@ -383,7 +448,9 @@ impl Scrub<'_> {
                     "the next change that this mount stores writes it anew: change something, and unmount",
                 );
             }
-            self.tell(found.at(path.to_vec()));
+            self.apart.insert(node.id);
+            let path = self.path_now(node, path);
+            self.tell(found.at(path));
         }
         if node.kind == NodeKind::File {
             self.content(node, path, look.blocks);
@@ -416,34 +483,4 @@ fn subdirs_of(dir: &Node) -> Option<u64> {
 /// Does something else lie where a directory belongs?
 fn is_blocked(error: &StoreError) -> bool {
     matches!(error, StoreError::NotAnObject { .. })
-}
-
-/// The path of an entry of the directory at a path.
-fn below(dir: &[u8], name: &[u8]) -> Vec<u8> {
-    let dir = if dir == b"/" { b"" } else { dir };
-    [dir, b"/", name].concat()
-}
-
-/// Where a node is now; nothing of one that no entry leads to any more.
-fn path_of(node: &Arc<Node>) -> Option<Vec<u8>> {
-    let mut names = Vec::new();
-    let mut at = Arc::clone(node);
-    while !at.is_root() {
-        let Some(Place::Entry(link)) = at.place() else {
-            return None;
-        };
-        names.push(link.name);
-        at = at.parent()?;
-    }
-    let mut path = Vec::new();
-    for name in names.iter().rev() {
-        path.push(b'/');
-        path.extend_from_slice(name.as_bytes());
-    }
-    Some(path)
-}
-
-fn path_of_link(core: &Core, link: &crate::format::Link) -> Option<Vec<u8>> {
-    let dir = path_of(&core.table.dir(&link.dir)?)?;
-    Some(below(&dir, link.name.as_bytes()))
 }

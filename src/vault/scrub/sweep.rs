@@ -1,8 +1,8 @@
 //! What nobody leads to: payloads that no guard names, guards and directories that no entry leads to, and what is none of the vault's.
-use super::{Scrub, path_of};
+use super::{Scrub, names::path_of};
 use crate::{
     format::{
-        Content, Data, DirId, FileId, PayloadId, ZoneId, dir_path, guard_path, index_path,
+        Content, Data, DirId, FileId, Link, PayloadId, ZoneId, dir_path, guard_path, index_path,
         is_stored_name, link_guard_path, new_payload_path, payload_path, quarantine_path,
     },
     store::{ObjectPath, walk},
@@ -15,7 +15,7 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -30,11 +30,14 @@ pub(super) struct Left {
 
 /// What is in directories that no entry leads to.
 #[derive(Default)]
-struct Beneath {
+pub(super) struct Beneath {
     /// What guards in them name.
     payloads: HashSet<PayloadId>,
     dirs: BTreeSet<DirId>,
 }
+
+/// Names of files with several that no entry of the tree is, with their paths.
+pub(super) type Met = HashMap<FileId, Vec<(Link, Vec<u8>)>>;
 
 impl Scrub<'_> {
     /// Goes where something was moved to meanwhile, until nothing is; gives what is left then.
@@ -122,22 +125,17 @@ impl Scrub<'_> {
     }
 
     /// Tells of all that, and of what is none of the vault's.
-    pub(super) fn sweep(&mut self, left: &Left) {
+    pub(super) fn sweep(&mut self, left: &mut Left) {
         self.tell_rest();
         // Where the disk does not read, there may be an entry or a guard.
         if self.unread {
             return;
         }
         let mut beneath = Beneath::default();
-        for file in &left.files {
-            let path = link_guard_path(file);
-            // What does not open was told.
-            if let Some(guard) = self.core.guard_at(&path) {
-                beneath.take(&guard);
-                self.tell(Finding::new(Kind::Orphan, path.as_str(), words::NO_ENTRY));
-            }
+        let met = self.orphans(std::mem::take(&mut left.dirs), &mut beneath);
+        for file in std::mem::take(&mut left.files) {
+            self.apart_alone(&file, met.get(&file), &mut beneath);
         }
-        self.orphans(&left.dirs, &mut beneath);
         let is_named = |id: &&PayloadId| !beneath.payloads.contains(id);
         let placed = left.payloads.iter().filter(is_named);
         for path in placed.flat_map(|id| [payload_path(id), index_path(id)]) {
@@ -156,26 +154,58 @@ impl Scrub<'_> {
         }
     }
 
-    /// Those that lie in none of the others are told.
-    fn orphans(&mut self, dirs: &BTreeSet<DirId>, beneath: &mut Beneath) {
-        let counted: Vec<(DirId, u64)> = dirs
+    /// Those that lie in none of the others are told, and all are looked through. Gives the names in them of files with several.
+    fn orphans(&mut self, mut dirs: BTreeSet<DirId>, beneath: &mut Beneath) -> Met {
+        let mut met = Met::new();
+        let counted: HashMap<DirId, u64> = dirs
             .iter()
-            .map(|dir| (*dir, self.core.guards_in(dir, beneath)))
+            .map(|dir| (*dir, self.guards_in(dir, beneath)))
             .collect();
-        let is_top = |dir: &DirId| !beneath.dirs.contains(dir);
-        let is_circle = !dirs.iter().any(is_top);
-        for (dir, entries) in counted {
-            if !is_top(&dir) && !is_circle {
-                continue;
+        let mut tops: Vec<DirId> = dirs.difference(&beneath.dirs).copied().collect();
+        // What is left after the first round lies in a circle.
+        while !dirs.is_empty() && !self.stopped {
+            if tops.is_empty() {
+                tops.extend(dirs.first());
             }
-            let path = dir_path(&dir);
-            self.tell(if entries == 0 {
-                Finding::new(Kind::Leak, path.as_str(), words::HOLLOW)
-            } else {
-                Finding::new(Kind::Orphan, path.as_str(), words::orphan(entries))
-                    .at(words::orphan_path(&dir))
-            });
+            for dir in tops.drain(..) {
+                let path = dir_path(&dir);
+                self.tell(match counted.get(&dir) {
+                    None | Some(0) => Finding::new(Kind::Leak, path.as_str(), words::HOLLOW),
+                    Some(entries) => {
+                        Finding::new(Kind::Orphan, path.as_str(), words::orphan(*entries))
+                            .at(words::orphan_path(&dir))
+                    }
+                });
+                self.look_beneath(dir, &mut met);
+                dirs.remove(&dir);
+            }
+            dirs.retain(|dir| !self.walked.contains(dir));
         }
+        met
+    }
+
+    /// How many entries of a directory belong there.
+    fn guards_in(&self, dir: &DirId, beneath: &mut Beneath) -> u64 {
+        let core = self.core;
+        let names = core.store.list(&dir_path(dir)).unwrap_or_default();
+        let mut count = 0;
+        for name in names.iter().filter(|name| is_stored_name(name)) {
+            let Ok(name) = std::str::from_utf8(name) else {
+                continue;
+            };
+            let path = guard_path(dir, name);
+            if let Some(guard) = core.guard_at(&path) {
+                beneath.take(&guard);
+                let is_here = guard.body.links.iter().any(|link| link.dir == *dir);
+                let is_older = self.older.get(path.as_str()) == Some(&guard.tag);
+                count += u64::from(is_here && !is_older);
+            } else if let Ok(bytes) = core.store.get(&path)
+                && let Ok((alias, _)) = core.keys.open_alias(&path, dir, bytes)
+            {
+                count += u64::from(core.linked_guard(&alias.file).is_some());
+            }
+        }
+        count
     }
 
     /// What is none of the vault's.
@@ -252,33 +282,14 @@ impl Core {
     }
 
     /// What lies there, if it is a guard of this vault.
-    fn guard_at(&self, path: &ObjectPath) -> Option<ReadGuard> {
+    pub(super) fn guard_at(&self, path: &ObjectPath) -> Option<ReadGuard> {
         let bytes = self.store.get(path).ok()?;
         self.keys.open_guard(path, bytes).ok()
-    }
-
-    /// How many guards in a directory belong there.
-    fn guards_in(&self, dir: &DirId, beneath: &mut Beneath) -> u64 {
-        let names = self.store.list(&dir_path(dir)).unwrap_or_default();
-        let mut count = 0;
-        for name in names.iter().filter(|name| is_stored_name(name)) {
-            let Ok(name) = std::str::from_utf8(name) else {
-                continue;
-            };
-            let path = guard_path(dir, name);
-            if let Some(guard) = self.guard_at(&path) {
-                beneath.take(&guard);
-                count += u64::from(guard.body.links.iter().any(|link| link.dir == *dir));
-            } else if let Ok(bytes) = self.store.get(&path) {
-                count += u64::from(self.keys.open_alias(&path, dir, bytes).is_ok());
-            }
-        }
-        count
     }
 }
 
 impl Beneath {
-    fn take(&mut self, guard: &ReadGuard) {
+    pub(super) fn take(&mut self, guard: &ReadGuard) {
         match &guard.body.content {
             Content::File(file) => {
                 if let Data::Payload { id, .. } = &file.data {
