@@ -160,8 +160,7 @@ impl Journal {
             self.sync_both(&blobs, &tentative)
         };
         if let Err(error) = synced {
-            self.fail(&error.to_string());
-            return Err(error.into());
+            return Err(self.inner.lock().has_failed(&error));
         }
         self.durability.durable.fetch_max(sequence, SeqCst);
         Ok(())

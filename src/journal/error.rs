@@ -7,8 +7,9 @@ pub enum JournalError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An earlier failure left the journal in an unknown state; only a new mount can go on.
-    #[error("the journal failed earlier ({cause}); unmount and mount again")]
+    /// The log could not be written or synced, whatever the disk said of it: what it has of it is not known, and only a new mount can
+    /// go on. To try again is of no use, not even when a full disk has room.
+    #[error("the journal has failed ({cause}); unmount and mount again")]
     Failed {
         /// What failed first.
         cause: String,

@@ -107,6 +107,13 @@ impl Inner {
         }
     }
 
+    /// What is known of the log ends here.
+    pub fn has_failed(&mut self, error: &StoreError) -> JournalError {
+        let cause = error.to_string();
+        self.failed.get_or_insert_with(|| cause.clone());
+        JournalError::Failed { cause }
+    }
+
     pub fn ensure(&mut self, extra: usize) -> Result<(), JournalError> {
         let pending = self.pending() + extra as u64;
         Ok(self.segment.ensure(pending)?)
@@ -346,7 +353,7 @@ impl Journal {
 
     /// A sync that failed is not tried again: a second one would say that all is well, whatever was lost.
     fn must_sync(&self, synced: Result<(), StoreError>) -> Result<(), JournalError> {
-        Ok(synced.inspect_err(|error| self.fail(&error.to_string()))?)
+        synced.map_err(|error| self.inner.lock().has_failed(&error))
     }
 
     /// Ends the current segment and starts the next, whose first frame holds `head`. The caller keeps everyone else from

@@ -110,8 +110,7 @@ impl Journal {
         let slot = match inner.segment.take((len + FRAME_COST) as u64) {
             Ok(slot) => slot,
             Err(error) => {
-                inner.failed = Some(error.to_string());
-                return Err(error.into());
+                return Err(inner.has_failed(&error));
             }
         };
         std::mem::swap(&mut inner.batch, &mut writer.plain);
@@ -122,8 +121,7 @@ impl Journal {
         let mut inner = self.inner.lock();
         if let Err(error) = written {
             // Half a frame may lie there: nothing may come after it.
-            inner.failed = Some(error.to_string());
-            return Err(error.into());
+            return Err(inner.has_failed(&error));
         }
         inner.marks.wrote(&head, len > FRAME_HEAD);
         inner.sequence += 1;

@@ -171,3 +171,28 @@ fn many_who_wait_share_a_flush() {
         "nothing was left to flush"
     );
 }
+
+/// Whatever the disk says: that there is no space, that the file would be too long. To make room and write again is of no use.
+#[test]
+fn a_frame_or_sync_that_fails_is_the_journals_end_whatever_the_disk_says() {
+    for operation in [Operation::BlobWrite, Operation::BlobSync] {
+        for errno in [libc::ENOSPC, libc::EFBIG, libc::EDQUOT, libc::EIO] {
+            let context = context();
+            let faults = Arc::new(FaultStore::new(Arc::new(empty_store())));
+            let store: Arc<dyn Store> = faults.clone();
+            let journal = start(&store, &context, 0);
+            journal.push(&[write(1)]).unwrap();
+            faults.inject(
+                Fault::errno(errno)
+                    .on(operation)
+                    .under("journal/log")
+                    .once(),
+            );
+            for _ in 0..2 {
+                let failed = journal.flush();
+                let is_final = matches!(failed, Err(JournalError::Failed { .. }));
+                assert!(is_final, "{operation:?} {errno}: {failed:?}");
+            }
+        }
+    }
+}
