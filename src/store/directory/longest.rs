@@ -1,6 +1,6 @@
 //! The longest file that the file system of a store can have: 4 GiB on FAT, 16 TiB on ext4 with blocks of 4 KiB, and less under a
 //! limit of the process. Nothing tells it, so it is tried.
-use super::temporary::create_temporary;
+use super::{made::Heir, temporary::create_temporary};
 use rustix::{
     fs::{self, AtFlags, Mode, OFlags},
     io::{self, Errno, retry_on_intr},
@@ -22,7 +22,7 @@ fn nameless(dir: &OwnedFd) -> io::Result<OwnedFd> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     match retry_on_intr(|| fs::openat(dir, ".", flags, Mode::RUSR | Mode::WUSR)) {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {
-            let (file, name) = create_temporary(dir)?;
+            let (file, name) = create_temporary(dir, Heir::NOBODY)?;
             fs::unlinkat(dir, name.as_str(), AtFlags::empty())?;
             Ok(file)
         }

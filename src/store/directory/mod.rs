@@ -12,7 +12,7 @@
 
 use std::{
     mem::MaybeUninit,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::Path,
     sync::Arc,
     thread,
@@ -32,12 +32,14 @@ use super::{
     path::TEMPORARY_PREFIX, patiently, raw,
 };
 use blob::{DirectoryBlob, write_all};
+use made::Heir;
 use resolve::{Parent, Resolver};
 use temporary::{create_temporary, temporary_name};
 
 mod blob;
 mod holder;
 mod longest;
+mod made;
 mod remove_tree;
 mod resolve;
 mod temporary;
@@ -71,6 +73,7 @@ const OPEN_DIRECTORY: OFlags = OFlags::CLOEXEC.union(OFlags::DIRECTORY);
 pub struct DirectoryStore {
     root: OwnedFd,
     resolver: Resolver,
+    heir: Heir,
     /// How the last sync of all ended. The kernel tells an error once for each descriptor: whoever
     /// syncs after that, or beside it, would be told that all is well, though what others wrote is
     /// lost.
@@ -84,18 +87,18 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Io`] when it is missing, no directory, or must not be read.
     pub fn open(root: &Path) -> Result<DirectoryStore, StoreError> {
-        let fd =
-            retry_on_intr(|| fs::open(root, OPEN_DIRECTORY, Mode::empty())).map_err(|errno| {
-                StoreError::Io {
-                    op: "open vault directory",
-                    path: root.display().to_string(),
-                    source: errno.into(),
-                }
-            })?;
+        let failed = |errno: Errno| StoreError::Io {
+            op: "open vault directory",
+            path: root.display().to_string(),
+            source: errno.into(),
+        };
+        let fd = retry_on_intr(|| fs::open(root, OPEN_DIRECTORY, Mode::empty())).map_err(failed)?;
+        let heir = Heir::of(&fd).map_err(failed)?;
         let resolver = Resolver::best(fd.as_fd());
         Ok(DirectoryStore {
             root: fd,
             resolver,
+            heir,
             synced: Mutex::new(Ok(())),
         })
     }
@@ -132,7 +135,7 @@ impl DirectoryStore {
 
     fn write_whole(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()> {
         let file = self.open_at(path, OPEN | OFlags::WRONLY | OFlags::CREATE)?;
-        let before = check_created(&file)?;
+        let before = self.heir.file_made(&file)?;
         write_all(&file, bytes, 0)?;
         // Not O_TRUNC: that frees the blocks only to allocate them again, and makes ext4 flush the
         // file at close.
@@ -148,7 +151,7 @@ impl DirectoryStore {
         let parent =
             self.resolver
                 .open(self.root.as_fd(), parent, OPEN_DIRECTORY, Mode::empty())?;
-        let (file, temporary) = create_temporary(&parent)?;
+        let (file, temporary) = create_temporary(&parent, self.heir)?;
         let done = write_all(&file, bytes, 0)
             .and_then(|()| retry_on_intr(|| fs::fsync(&file)))
             .and_then(|()| retry_on_intr(|| fs::renameat(&parent, &temporary, &parent, name)));
@@ -164,24 +167,11 @@ impl DirectoryStore {
     fn make_one(&self, path: &ObjectPath) -> io::Result<()> {
         let (parent, name) = self.parent_of(path)?;
         match retry_on_intr(|| fs::mkdirat(&parent, &*name, DIRECTORY_MODE)) {
-            Ok(()) => self.lift_umask(&parent, &name),
+            Ok(()) => self.heir.directory_made(self.resolver, &parent, &name),
             // It may be something else than a directory.
             Err(Errno::EXIST) => self.resolver.parent(parent.as_fd(), &name).map(drop),
             Err(errno) => Err(errno),
         }
-    }
-
-    /// Gives a new directory the mode it was to have, if the umask took the owner's rights.
-    fn lift_umask(&self, parent: &Parent<'_>, name: &[u8]) -> io::Result<()> {
-        let stat = retry_on_intr(|| fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW))?;
-        if Mode::from_raw_mode(stat.st_mode).contains(DIRECTORY_MODE) {
-            return Ok(());
-        }
-        // It cannot be opened for reading now, and chmod by name would follow a link put there
-        // meanwhile.
-        let made = self.resolver.parent(parent.as_fd(), name)?;
-        let fd = made.as_fd().as_raw_fd();
-        retry_on_intr(|| fs::chmod(format!("/proc/self/fd/{fd}"), DIRECTORY_MODE))
     }
 
     fn make_with_parents(&self, path: &ObjectPath) -> io::Result<()> {
@@ -222,7 +212,7 @@ impl DirectoryStore {
     fn open_file(&self, path: &ObjectPath, create: bool) -> io::Result<(OwnedFd, bool)> {
         if create {
             let file = self.open_at(path, OPEN | OFlags::RDWR | OFlags::CREATE)?;
-            check_created(&file)?;
+            self.heir.file_made(&file)?;
             return Ok((file, true));
         }
         let (file, writable) = match self.open_at(path, OPEN | OFlags::RDWR) {
@@ -452,17 +442,6 @@ fn check_plain(stat: &Stat) -> io::Result<()> {
         FileType::RegularFile => Ok(()),
         _ => Err(Errno::SPIPE),
     }
-}
-
-/// Checks a file opened with `O_CREAT`, and gives it the mode it was to have if the umask took the
-/// owner's rights.
-fn check_created(file: &OwnedFd) -> io::Result<Stat> {
-    let stat = retry_on_intr(|| fs::fstat(file))?;
-    check_plain(&stat)?;
-    if !Mode::from_raw_mode(stat.st_mode).contains(OBJECT_MODE) {
-        retry_on_intr(|| fs::fchmod(file, OBJECT_MODE))?;
-    }
-    Ok(stat)
 }
 
 /// All names in an open directory but "." and "..".

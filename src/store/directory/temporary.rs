@@ -1,5 +1,5 @@
 //! Objects on their way: under names that no object has, and that no list shows.
-use super::{OBJECT_MODE, OPEN, check_created};
+use super::{OBJECT_MODE, OPEN, made::Heir};
 use crate::store::path::TEMPORARY_PREFIX;
 use rustix::{
     fs::{self, OFlags},
@@ -8,7 +8,7 @@ use rustix::{
 use std::os::fd::OwnedFd;
 
 /// A new file with a name that nothing else has.
-pub(super) fn create_temporary(parent: &OwnedFd) -> io::Result<(OwnedFd, String)> {
+pub(super) fn create_temporary(parent: &OwnedFd, heir: Heir) -> io::Result<(OwnedFd, String)> {
     loop {
         let name = temporary_name();
         let flags = OPEN | OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
@@ -16,7 +16,7 @@ pub(super) fn create_temporary(parent: &OwnedFd) -> io::Result<(OwnedFd, String)
             Err(Errno::EXIST | Errno::INTR) => {}
             opened => {
                 let file = opened?;
-                check_created(&file)?;
+                heir.file_made(&file)?;
                 return Ok((file, name));
             }
         }

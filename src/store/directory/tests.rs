@@ -625,3 +625,41 @@ fn after_a_failed_sync_of_all_there_is_no_good_one() {
     *store.synced.lock() = Err(Errno::IO);
     assert!(matches!(store.sync(), Err(StoreError::Io { .. })));
 }
+
+/// What root makes for somebody else is that one's, but nothing that was there before.
+#[test]
+fn what_root_makes_belongs_to_the_owner_of_the_store() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("root's"), b"secret").unwrap();
+    std::fs::create_dir_all(at("there/full")).unwrap();
+    chown(dir.path(), Some(4711), Some(4712)).unwrap();
+    let store = DirectoryStore::open(dir.path()).unwrap();
+    let path = |name: &str| ObjectPath::new(name).unwrap();
+    store.make_dir(&path("made/too")).unwrap();
+    store.make_dir(&path("there")).unwrap();
+    store.put(&path("made/put"), b"x").unwrap();
+    store.replace(&path("made/replaced"), b"x").unwrap();
+    store.open(&path("made/opened"), true).unwrap();
+    store.put(&path("root's"), b"other").unwrap();
+    let owner = |name: &str| {
+        let metadata = std::fs::metadata(at(name)).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    for name in [
+        "made",
+        "made/too",
+        "made/put",
+        "made/replaced",
+        "made/opened",
+    ] {
+        assert_eq!(owner(name), (4711, 4712), "{name}");
+    }
+    for name in ["root's", "there", "there/full"] {
+        assert_eq!(owner(name), (0, 0), "{name}");
+    }
+}
