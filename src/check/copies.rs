@@ -12,7 +12,13 @@ use crate::{
 /// What is wrong with them.
 pub(super) fn found(vault: &Inspected) -> Vec<Finding> {
     let header = vault.header_flaws().into_iter();
-    let header = header.map(|(path, flaw)| words::of_header(&path, flaw));
+    let header = header.map(|(path, flaw, is_mendable)| {
+        let found = words::of_header(&path, flaw);
+        if is_mendable {
+            return found;
+        }
+        found.with(Outcome::Stays)
+    });
     let zone = vault.zone_flaws().into_iter();
     let zone = zone.map(|(path, flaw)| words::of_zone(&path, flaw));
     header.chain(zone).collect()
@@ -53,7 +59,7 @@ pub(super) fn mended(
     }
     let left = vault.header_flaws();
     for found in &mut findings {
-        let is_left = left.iter().any(|(path, _)| path.as_str() == found.object);
+        let is_left = left.iter().any(|(path, ..)| path.as_str() == found.object);
         found.outcome = if is_left {
             Outcome::Stays
         } else {

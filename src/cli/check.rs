@@ -9,7 +9,7 @@ use super::{
     error::{CHECK, CliError},
     exit::Exit,
     hints::keys_hint,
-    output,
+    logger, output,
     passphrase::{Passphrase, Purpose},
     progress::CheckProgress,
     vault_dir::{self, OPEN, open_store},
@@ -62,6 +62,7 @@ fn look(args: &CheckArgs, passphrase: &Passphrase) -> Result<Report, CliError> {
     let report = if args.repair {
         check::repair(store, passphrase.bytes(), &name_of_now(), &progress)
     } else {
+        logger::only_tries();
         check::check(store, passphrase.bytes(), &progress)
     };
     report.map_err(|source| CliError::Vault {

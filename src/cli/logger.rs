@@ -16,11 +16,16 @@ const MESSAGE_MAX: usize = 960;
 
 struct Logger {
     to_system: AtomicBool,
+    tries: AtomicBool,
 }
 
 static LOGGER: Logger = Logger {
     to_system: AtomicBool::new(false),
+    tries: AtomicBool::new(false),
 };
+
+/// What does something to a vault, and what would be done.
+const TRIED: [&str; 2] = ["wardfs::vault", "wardfs::journal"];
 
 /// Sends warnings to standard error from now on. To be called once, at the start.
 pub fn start() {
@@ -39,10 +44,24 @@ pub fn detach() {
     }));
 }
 
+/// From now on, what is done to a vault is done in memory, to see what would come of it: to say of it that it happened would be wrong,
+/// and what is found is told otherwise.
+pub fn only_tries() {
+    LOGGER.tries.store(true, Ordering::Relaxed);
+}
+
+impl Logger {
+    fn is_tried(&self, target: &str) -> bool {
+        self.tries.load(Ordering::Relaxed) && TRIED.iter().any(|floor| target.starts_with(floor))
+    }
+}
+
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
-        metadata.level() <= Level::Warn && (target == "wardfs" || target.starts_with("wardfs::"))
+        metadata.level() <= Level::Warn
+            && !self.is_tried(target)
+            && (target == "wardfs" || target.starts_with("wardfs::"))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -97,6 +116,28 @@ fn send(packet: &str) -> std::io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_done_in_memory_alone_is_not_said_to_be_done() {
+        let logger = Logger {
+            to_system: AtomicBool::new(false),
+            tries: AtomicBool::new(true),
+        };
+        let is_told = |target: &str| {
+            let mut metadata = Metadata::builder();
+            logger.enabled(&metadata.level(Level::Error).target(target).build())
+        };
+        for target in [
+            "wardfs::vault::open",
+            "wardfs::vault::core",
+            "wardfs::journal::execute",
+        ] {
+            assert!(!is_told(target), "{target}");
+        }
+        assert!(is_told("wardfs::lock") && is_told("wardfs::check::before"));
+        logger.tries.store(false, Ordering::Relaxed);
+        assert!(is_told("wardfs::vault::open"));
+    }
 
     fn enabled(level: Level, target: &str) -> bool {
         LOGGER.enabled(&Metadata::builder().level(level).target(target).build())

@@ -352,7 +352,7 @@ fn replace_other(store: &dyn Store, unlocked: &Unlocked) -> Result<Option<(Flaw,
     let Some(flaw) = flaw(store, unlocked) else {
         return Ok(None);
     };
-    let mend = !matches!(flaw, Flaw::Newer);
+    let mend = flaw.is_mendable();
     if mend {
         store.replace(&paths[1 - unlocked.copy], &bytes[..HEADER_LEN])?;
     }
@@ -385,6 +385,11 @@ fn flaw(store: &dyn Store, unlocked: &Unlocked) -> Option<Flaw> {
 }
 
 impl Flaw {
+    /// One that is newer is what another passphrase opens.
+    pub(super) fn is_mendable(self) -> bool {
+        !matches!(self, Flaw::Newer)
+    }
+
     pub(super) fn text(self) -> &'static str {
         match self {
             Flaw::Missing => "was missing",

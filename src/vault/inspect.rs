@@ -133,12 +133,12 @@ impl Inspected {
         }
     }
 
-    /// What is wrong with the copies of the header, with their paths.
-    pub fn header_flaws(&self) -> Vec<(ObjectPath, &'static str)> {
+    /// What is wrong with the copies of the header, with their paths, and whether `mend_header` does anything about it.
+    pub fn header_flaws(&self) -> Vec<(ObjectPath, &'static str, bool)> {
         let flaws = header::flaws(&*self.store, &self.unlocked);
         flaws
             .into_iter()
-            .map(|(path, flaw)| (path, flaw.text()))
+            .map(|(path, flaw)| (path, flaw.text(), flaw.is_mendable()))
             .collect()
     }
 

@@ -214,7 +214,7 @@ pub(super) fn new_content(store: &dyn Store) -> Result<u64> {
 pub(super) fn lock_for_reading(store: &dyn Store) -> Result<()> {
     match store.lock(Lock::Shared) {
         Err(error @ StoreError::Io { .. }) => {
-            log::warn!("the vault is read without a lock: {error}");
+            log::warn!(target: "wardfs::lock", "the vault is read without a lock: {error}");
             Ok(())
         }
         locked => Ok(locked?),

@@ -5,7 +5,7 @@ use crate::{
     vaults::{
         draw::Seeded,
         dump::{Dump, FoundBody, read_file},
-        image::{Image, open, options},
+        image::{Image, PASSPHRASE, open, options},
         objects::{Objects, objects},
         run::{number, on_all_cores, seeds},
     },
@@ -513,4 +513,25 @@ fn guards_that_were_swapped_or_moved_go_back_to_their_places() {
             told(&report)
         );
     }
+}
+
+/// The passphrase opened the older one: which of them counts, only the other passphrase tells.
+#[test]
+fn a_newer_copy_of_the_header_stays_for_a_check_and_for_a_repair() {
+    let whole = &victims()[0].now().objects;
+    let store = copy_of(whole);
+    wardfs::vault::change_passphrase(&store, PASSPHRASE, b"another", None).expect("it opens");
+    let mut changed = objects(&store);
+    changed.insert("wardfs.vault".to_owned(), whole["wardfs.vault"].clone());
+    let of_header = |report: &Report| -> Vec<_> {
+        let findings = report.findings.iter();
+        let of_header = findings.filter(|found| found.kind == Kind::Header);
+        of_header
+            .map(|found| (found.object.clone(), found.outcome))
+            .collect()
+    };
+    let stays = [("wardfs.vault.copy".to_owned(), Outcome::Stays)];
+    assert_eq!(of_header(&checked(&changed)), stays);
+    let (report, _) = repaired(&changed).expect("it opens");
+    assert_eq!(of_header(&report), stays);
 }
