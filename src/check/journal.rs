@@ -290,6 +290,14 @@ pub(super) fn obstacles(paths: &[ObjectPath]) -> Vec<Finding> {
 /// Logs that belong into the journal.
 pub(super) fn misplaced(logs: &[StrayLog]) -> Vec<Finding> {
     let finding = |log: &StrayLog| {
+        if log.is_longer {
+            let what = format!(
+                "a copy of {}, of which more can be used than of what lies there; that is lost if it does not go there before the next \
+                 mount",
+                log.home()
+            );
+            return Finding::new(Kind::Misplaced, log.path.as_str(), what);
+        }
         let what = format!(
             "a part of the journal, which belongs to {}; what stands in it is lost if it does not go back there before the next mount",
             log.home()

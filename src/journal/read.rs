@@ -15,7 +15,11 @@ use crate::{
     format::Record,
     store::{ObjectPath, Store, StoreError},
 };
-use std::ops::Range;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
+};
 
 /// Bytes of a frame without records.
 const MARK_LEN: usize = FRAME_COST + FRAME_HEAD;
@@ -289,6 +293,66 @@ pub fn frames_of(
         behind: read.behind,
         is_damaged,
     })
+}
+
+/// Is a copy of a segment of this number more than what lies in its place? Both have the same history: no frame differs that opens
+/// in both; and in the copy more of them follow each other. A crash leaves no segment so that has once been longer.
+///
+/// # Errors
+/// What the store says.
+pub fn is_longer(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+    copy: &ObjectPath,
+) -> Result<bool, JournalError> {
+    let home = segment_path(number);
+    let used = |path| frames_of(store, context, path, number).map(|found| found.used.len());
+    let there = match used(&home) {
+        // More of it than is tried in pieces.
+        Err(JournalError::Store(error)) if error.is_unreadable() => return Ok(used(copy)? > 0),
+        there => there?,
+    };
+    if used(copy)? <= there {
+        return Ok(false);
+    }
+    let copied = sums_of(store, context, copy, number)?;
+    let there = sums_of(store, context, &home, number)?;
+    let mut common = there
+        .iter()
+        .filter_map(|(index, sum)| Some((copied.get(index)?, sum)));
+    Ok(common.all(|(one, other)| one == other))
+}
+
+/// What tells apart the frames that open, by index. They were authenticated: nobody chooses them.
+fn sums_of(
+    store: &dyn Store,
+    context: &JournalContext,
+    path: &ObjectPath,
+    number: u64,
+) -> Result<HashMap<u64, u64>, StoreError> {
+    let mut file = FrameReader::of_any(store.open(path, false)?);
+    let mut sums = HashMap::new();
+    let mut place = FramePlace {
+        purpose: Purpose::Log,
+        number,
+        index: 0,
+    };
+    loop {
+        match file.peek(context, place)? {
+            Found::Frame { content, taken } => {
+                let mut hasher = DefaultHasher::new();
+                content.hash(&mut hasher);
+                sums.insert(place.index, hasher.finish());
+                file.pass(taken);
+                place.index += 1;
+            }
+            Found::Nothing { next } => match next_frame(&mut file, context, place, next)? {
+                Some(found) => place.index = found,
+                None => return Ok(sums),
+            },
+        }
+    }
 }
 
 /// Does a frame of the segment of this number begin the object? If its name says so, any frame will do.

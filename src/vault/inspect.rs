@@ -264,7 +264,8 @@ impl Inspected {
         let missed = applied.map_or_else(Vec::new, |applied| {
             logs::missed(&*self.store, &context, &found, applied)
         });
-        let others = found.into_iter().filter(|log| !missed.contains(log));
+        let is_missed = |log: &StrayLog| missed.iter().any(|missed| missed.path == log.path);
+        let others = found.into_iter().filter(|log| !is_missed(log));
         Ok((missed.clone(), others.collect()))
     }
 
@@ -278,7 +279,7 @@ impl Inspected {
         }
         let store = self.overlay();
         for log in logs {
-            log.bring_home(&*store)?;
+            log.bring_home(&*store, &mut |home| hide(&*store, home))?;
         }
         Ok(Inspected { store, ..self })
     }

@@ -23,6 +23,8 @@ pub struct StrayLog {
     pub path: ObjectPath,
     /// The number that its frames were sealed with.
     pub number: u64,
+    /// A part of it lies in its place: cut off, emptied or damaged.
+    pub is_longer: bool,
     /// Bytes that it has.
     len: u64,
 }
@@ -33,14 +35,18 @@ impl StrayLog {
         journal::segment_path(self.number)
     }
 
-    /// Moves it there, durably, one name after the other: it is where it was, or where it belongs. What lies in its place takes
-    /// the one that it had: whoever exchanged them may have done it by accident.
+    /// Moves it there, durably, one name after the other: it is where it was, or where it belongs. `aside` takes away what is a part
+    /// of it. Anything else in its place takes the one that it had: whoever exchanged them may have done it by accident.
     ///
     /// # Errors
     /// What the store says.
-    pub fn bring_home(&self, store: &dyn Store) -> Result<(), StoreError> {
+    pub fn bring_home(&self, store: &dyn Store, aside: &mut Aside<'_>) -> Result<(), StoreError> {
         let home = self.home();
         store.make_dir(&home.parent())?;
+        if self.is_longer {
+            aside(&home)?;
+            return rename(store, &self.path, &home);
+        }
         let beside = if store.exists(&home)? {
             Some(free_path(store)?)
         } else {
@@ -57,6 +63,9 @@ impl StrayLog {
         }
     }
 }
+
+/// Takes what lies there away.
+pub type Aside<'a> = dyn FnMut(&ObjectPath) -> Result<(), StoreError> + 'a;
 
 fn rename(store: &dyn Store, from: &ObjectPath, to: &ObjectPath) -> Result<(), StoreError> {
     store.rename(from, to)?;
@@ -130,6 +139,7 @@ fn look(
         let log = StrayLog {
             path: path.clone(),
             number,
+            is_longer: false,
             len,
         };
         if log.home() == *path {
@@ -145,29 +155,40 @@ fn look(
 }
 
 /// Those that go back into the journal: the store lacks what is in them, and nothing lies in their place, or nothing of the
-/// journal. Of copies the longest. None of the quarantine: it was set aside since it must not count, and its number may be that of
-/// a log that was to come.
+/// journal, or less of the same. Of copies the one of which most can be used. None of the quarantine: it was set aside since it must
+/// not count, and its number may be that of a log that was to come.
 pub(super) fn missed(
     store: &dyn Store,
     context: &JournalContext,
     found: &[StrayLog],
     applied: u64,
 ) -> Vec<StrayLog> {
-    let mut missed: BTreeMap<u64, &StrayLog> = BTreeMap::new();
+    let mut missed: BTreeMap<u64, (usize, StrayLog)> = BTreeMap::new();
     let aside = format!("{}/", quarantine_path());
     let may_count =
         |log: &&StrayLog| log.number > applied && !log.path.as_str().starts_with(&aside);
     for log in found.iter().filter(may_count) {
         let is_free = matches!(store.exists(&log.home()), Ok(false))
             || matches!(journal::is_replaced(store, context, log.number), Ok(true));
+        let is_longer = !is_free
+            && matches!(
+                journal::is_longer(store, context, log.number, &log.path),
+                Ok(true)
+            );
+        let used = journal::frames_of(store, context, &log.path, log.number);
+        let used = used.map_or(0, |frames| frames.used.len());
         let better = missed
             .get(&log.number)
-            .is_none_or(|known| known.len < log.len);
-        if is_free && better {
-            missed.insert(log.number, log);
+            .is_none_or(|(known, other)| (*known, other.len) < (used, log.len));
+        if (is_free || is_longer) && better {
+            let log = StrayLog {
+                is_longer,
+                ..log.clone()
+            };
+            missed.insert(log.number, (used, log));
         }
     }
-    missed.into_values().cloned().collect()
+    missed.into_values().map(|(_, log)| log).collect()
 }
 
 /// What stands in logs that are not in the journal. Much of it may have been done.

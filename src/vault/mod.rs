@@ -56,7 +56,7 @@ pub use header::{Unlocker, change_passphrase, peek, stream_lock};
 pub use hold::Hold;
 pub use inspect::{Inspected, Recovery};
 pub use keyring::Keyring;
-pub use logs::{InAside, StrayLog};
+pub use logs::{Aside, InAside, StrayLog};
 pub use lost::{Dropped, LostChanges, LostNode};
 pub use needed::{Claim, Needed};
 pub use open::{has_journal, init};

@@ -14,16 +14,16 @@ use wardfs::{
     vault::{NewKind, ROOT_INO, SetAttr, Vault},
 };
 
-const LOG: &str = "journal/log.0000000000000001";
+pub const LOG: &str = "journal/log.0000000000000001";
 /// What says outside of the log how much of it was durable.
 const STATED: &str = "journal/durable";
-const FILES: usize = 6;
+pub const FILES: usize = 6;
 
 fn name(number: usize) -> Vec<u8> {
     format!("f{number}").into_bytes()
 }
 
-fn make(vault: &Vault, number: usize) -> u64 {
+pub fn make(vault: &Vault, number: usize) -> u64 {
     let made = vault.make(ROOT_INO, &name(number), NewKind::File, 0o644, 0, 0);
     let ino = made.expect("a healthy vault").ino;
     vault
@@ -32,13 +32,13 @@ fn make(vault: &Vault, number: usize) -> u64 {
     ino
 }
 
-fn mounted(store: &MemoryStore) -> Vault {
+pub fn mounted(store: &MemoryStore) -> Vault {
     open(Arc::new(store.clone()), options(1 << 40)).expect("it mounts")
 }
 
 /// A killed vault of files with content in payloads, and where in the log each begins. With `is_synced` the log says of all but the
 /// last that they were durable.
-fn killed(is_synced: bool) -> (Objects, Vec<usize>) {
+pub fn killed(is_synced: bool) -> (Objects, Vec<usize>) {
     let store = Image::Small.in_memory();
     mounted(&store).close().expect("a healthy vault");
     let vault = mounted(&store);
@@ -63,20 +63,20 @@ fn flipped(objects: &Objects, at: usize) -> Objects {
     flipped
 }
 
-fn place(objects: &mut Objects, path: &str, bytes: Vec<u8>) {
+pub fn place(objects: &mut Objects, path: &str, bytes: Vec<u8>) {
     for (at, _) in path.match_indices('/') {
         objects.entry(path[..=at].to_owned()).or_default();
     }
     objects.insert(path.to_owned(), bytes);
 }
 
-fn of_kind(report: &Report, kind: Kind) -> Vec<&Finding> {
+pub fn of_kind(report: &Report, kind: Kind) -> Vec<&Finding> {
     let findings = report.findings.iter();
     findings.filter(|found| found.kind == kind).collect()
 }
 
 /// Which of the files are there, whole.
-fn there(store: &MemoryStore) -> Vec<usize> {
+pub fn there(store: &MemoryStore) -> Vec<usize> {
     let vault = mounted(store);
     let whole = |number: &usize| {
         let mut read = vec![0; 40_000];

@@ -9,6 +9,7 @@
 //! double    two guards of one file, many times
 //! misplaced what lies in the wrong place          aliases   names of files that have several
 //! journal   logs that are damaged, cut, moved     unclean   damage together with a journal
+//! log_copies  copies of logs that lie beside them
 //! at_random a few objects of a vault that was not closed
 //! unloadable files that do not open, and a log that has changes of them
 //! unreadable objects that are not read, or are something else, and a journal that writes to them
@@ -27,6 +28,7 @@ mod double;
 #[path = "../tamper/harm.rs"]
 mod harm;
 mod journal;
+mod log_copies;
 #[path = "../tamper/map.rs"]
 #[allow(dead_code, reason = "shared with another test")]
 mod map;

@@ -69,7 +69,7 @@ pub fn repair(
     let root = root::mended(&vault, &keys, &mut quarantine)?;
     findings.extend(root.map(|found| found.with(Outcome::Mended)));
     let (misplaced, others) = vault.stray_logs()?;
-    findings.extend(put_back(&*store, &misplaced)?);
+    findings.extend(put_back(&*store, &misplaced, &mut quarantine)?);
     let pool = Pool::new(None);
     let back = before::mended(&vault, &keys, &pool, &mut quarantine)?;
     findings.extend(back.into_iter().map(|found| found.with(Outcome::Mended)));
@@ -290,8 +290,18 @@ fn free_files(
 }
 
 /// Brings logs back into the journal.
-fn put_back(store: &dyn Store, logs: &[StrayLog]) -> Result<Vec<Finding>, VaultError> {
-    logs.iter().try_for_each(|log| log.bring_home(store))?;
+fn put_back(
+    store: &dyn Store,
+    logs: &[StrayLog],
+    quarantine: &mut Quarantine<'_>,
+) -> Result<Vec<Finding>, VaultError> {
+    for log in logs {
+        log.bring_home(store, &mut |home| {
+            let to = quarantine.place(home)?;
+            store.rename(home, &to)?;
+            store.sync()
+        })?;
+    }
     let mended = of_journal::misplaced(logs).into_iter();
     Ok(mended.map(|found| found.with(Outcome::Mended)).collect())
 }
