@@ -41,6 +41,17 @@ pub(super) fn shown(
     vault: Inspected,
     keys: &Keyring,
 ) -> Result<(Inspected, Vec<Finding>), VaultError> {
+    if vault.is_clean() {
+        return Ok((vault, Vec::new()));
+    }
+    with_all_back(vault, keys)
+}
+
+/// The same of a vault that was closed as it should be, too. Who checks one finds there what is in the wrong place anyway.
+pub(super) fn with_all_back(
+    vault: Inspected,
+    keys: &Keyring,
+) -> Result<(Inspected, Vec<Finding>), VaultError> {
     let aside = Quarantine::new(&**vault.store(), "check")?;
     let Some(before) = find(&vault, keys, &Pool::new(None), &aside)? else {
         return Ok((vault, Vec::new()));
@@ -57,6 +68,9 @@ pub(super) fn mended(
     pool: &Pool,
     quarantine: &mut Quarantine<'_>,
 ) -> Result<Vec<Finding>, VaultError> {
+    if vault.is_clean() {
+        return Ok(Vec::new());
+    }
     let Some(before) = find(vault, keys, pool, quarantine)? else {
         return Ok(Vec::new());
     };
@@ -76,16 +90,13 @@ pub(super) fn mended(
     Ok(before.findings)
 }
 
-/// Works it out. Nothing, if there is no journal that needs anything.
+/// Works it out. Nothing, if nothing lies in the wrong place.
 fn find(
     vault: &Inspected,
     keys: &Keyring,
     pool: &Pool,
     aside: &Quarantine<'_>,
 ) -> Result<Option<Before>, VaultError> {
-    if vault.is_clean() {
-        return Ok(None);
-    }
     let store: Arc<dyn Store> = Arc::new(OverlayStore::new(Arc::clone(vault.store()), MEMORY_MAX));
     let mut before = Before {
         store: Arc::clone(&store),

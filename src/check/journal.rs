@@ -7,7 +7,7 @@ use crate::{
     format::{DirId, FileId, Link, new_payload_dir, payload_path},
     journal::{Unread, is_beside_the_log, segment_path},
     store::ObjectPath,
-    vault::{LostChanges, LostNode, Recovery, StrayLog, Unstored, finding::words},
+    vault::{HalfRead, LostChanges, LostNode, Recovery, StrayLog, Unstored, finding::words},
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -285,6 +285,26 @@ pub(super) fn obstacles(paths: &[ObjectPath]) -> Vec<Finding> {
         found.advised("if it is a link, put the file that it leads to in its place; a repair sets it aside and goes on without it")
     };
     paths.iter().map(finding).collect()
+}
+
+/// Redo files that the disk does not read as a whole.
+pub(super) fn half_read(redos: &[HalfRead]) -> Vec<Finding> {
+    let finding = |redo: &HalfRead| {
+        let what = if redo.is_begun {
+            "the disk does not read all of this file, with which a checkpoint that was cut short goes on: what can be read of it is \
+             used, and the rest is lost, unless it was stored before"
+        } else if redo.has_log {
+            "the disk does not read all of this file, which a checkpoint was about to store; all that is in it can be done from the log"
+        } else {
+            "the disk does not read all of this file, which a checkpoint was about to store: what it has and the log has not is lost"
+        };
+        let found = Finding::new(Kind::Journal, redo.path.as_str(), what);
+        found.advised(
+            "copy the vault to another disk first, as the disk may read it another time; a repair sets it aside and goes on \
+             without it",
+        )
+    };
+    redos.iter().map(finding).collect()
 }
 
 /// Logs that belong into the journal.

@@ -11,9 +11,11 @@
 //! watch    who waits for it                repair   mends
 //! copies   of the header and the keys      root    the root's guard, if it lies elsewhere
 //! journal  what became of it              before  what goes back before it is done
+//! gathered all that in memory
 //! ```
 mod before;
 mod copies;
+mod gathered;
 mod journal;
 mod repair;
 mod report;
@@ -21,6 +23,7 @@ mod root;
 mod scan;
 mod watch;
 
+pub use gathered::{Gathered, gathered, put_back};
 pub use repair::repair;
 pub use report::{Finding, Kind, Outcome, Report, Seen, Verdict};
 pub use watch::{Unwatched, Watch};
@@ -45,14 +48,13 @@ pub fn check(
     let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
     let keys = vault.keys()?;
     let mut findings = copies::found(&vault);
-    let obstacles = vault.obstacles()?;
-    findings.extend(journal::obstacles(&obstacles));
-    let vault = vault.without(&obstacles)?;
-    let (vault, root) = root::shown(vault, &keys)?;
-    findings.extend(root);
-    let (misplaced, others) = vault.stray_logs()?;
-    let vault = vault.gathered(&misplaced)?;
-    let (vault, back) = before::shown(vault, &keys)?;
+    let Gathered {
+        vault,
+        findings: back,
+        misplaced,
+        aside,
+        ..
+    } = gathered(vault, &keys)?;
     findings.extend(back);
     let (store, recovery) = vault.look()?;
     let scanned = scan::scan(&*store, &keys, &Pool::new(None), Contents::All, watch);
@@ -69,7 +71,7 @@ pub fn check(
         journal::stays(&mut findings);
     }
     findings.extend(scanned.findings);
-    journal::tell_strays(&mut findings, &misplaced, &others);
+    journal::tell_strays(&mut findings, &misplaced, &aside);
     let mut report = Report {
         vault: keys.vault(),
         seen: scanned.seen,

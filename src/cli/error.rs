@@ -5,8 +5,8 @@
 use super::{
     exit::{self, Exit},
     hints::{
-        BAD_DISK, LOOK, check_hint, damage_hint, exit_hint, export_hint, keys_hint, killed_hint,
-        mountpoint_hint, salvage_hint, scrub_hint,
+        BAD_DISK, LOOK, check_hint, damage_hint, exit_hint, export_hint, half_read_hint, keys_hint,
+        killed_hint, mountpoint_hint, salvage_hint, scrub_hint,
     },
     mountpoint::MountpointError,
     passphrase::PassphraseError,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     bundle::BundleError,
     crypto::KdfError,
+    journal::JournalError,
     mount::{self, MountError, OptionError, ScrubError, UnmountError},
     salvage::SalvageError,
     store::StoreError,
@@ -335,6 +336,11 @@ impl CliError {
             CliError::Vault { source, .. } if keys_hint(source).is_some() => {
                 keys_hint(source).map(str::to_owned)
             }
+            CliError::Vault {
+                path,
+                source: VaultError::Journal(JournalError::Unreadable { .. }),
+                ..
+            } => Some(half_read_hint(path)),
             CliError::Vault { path, .. } if self.exit() == Exit::Damaged => {
                 Some(damage_hint(path, self.action() == Some(CHECK)))
             }

@@ -177,7 +177,7 @@ pub fn of_vault(error: &VaultError) -> Exit {
 fn of_journal(error: &JournalError) -> Exit {
     match error {
         JournalError::Store(error) => of_store(error),
-        JournalError::Failed { .. } => Exit::Io,
+        JournalError::Failed { .. } | JournalError::Unreadable { .. } => Exit::Io,
         JournalError::Damaged { .. } | JournalError::BadFile { .. } => Exit::Damaged,
     }
 }

@@ -29,6 +29,15 @@ pub fn damage_hint(vault: &Path, was_checked: bool) -> String {
     )
 }
 
+/// For a vault of whose journal the disk does not read what a mount needs.
+pub fn half_read_hint(vault: &Path) -> String {
+    let vault = typed(vault);
+    format!(
+        "copy the vault to another disk and mount the copy: it may be read then; else `wardfs check --repair {vault}` goes on without \
+         that file, and `wardfs salvage {vault} OUT` copies out what can be read"
+    )
+}
+
 /// What it means that the objects with the keys are gone or damaged.
 pub fn keys_hint(error: &VaultError) -> Option<&'static str> {
     match error {

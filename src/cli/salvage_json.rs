@@ -111,6 +111,8 @@ fn journal(used: &JournalUse) -> Value {
             json!({ "segment": segment, "bytes": [place.bytes.start, place.bytes.end], "frames": frames })
         })
         .collect();
+    let half_read = used.half_read.iter();
+    value["half_read"] = half_read.map(|redo| redo.path.to_string()).collect();
     value["misplaced"] = json!(objects(&used.misplaced));
     value["set_aside"] = json!(objects(&used.aside));
     value

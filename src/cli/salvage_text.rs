@@ -277,6 +277,16 @@ fn journal(used: &JournalUse) -> String {
             unreachable!("a string takes everything")
         };
     }
+    for redo in &used.half_read {
+        let rest = match (redo.is_begun, redo.has_log) {
+            (true, _) => "what can be read of it was used",
+            (false, true) => "the log was used instead",
+            (false, false) => "what is in it is lost",
+        };
+        let Ok(()) = write!(text, "; the disk does not read {}: {rest}", redo.path) else {
+            unreachable!("a string takes everything")
+        };
+    }
     for log in &used.misplaced {
         let Ok(()) = write!(text, "; used from {}", log.path) else {
             unreachable!("a string takes everything")

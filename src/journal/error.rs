@@ -24,6 +24,14 @@ pub enum JournalError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// What a checkpoint was about to write. It may be read another time, and then nothing is lost.
+    #[error(
+        "the disk does not read journal/{name}, which a checkpoint that was cut short goes on with"
+    )]
+    Unreadable {
+        /// The file's name in `journal/`.
+        name: String,
+    },
     /// A file of the journal is not what its name says.
     #[error("journal file {name:?}: {what}")]
     BadFile {

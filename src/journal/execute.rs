@@ -40,6 +40,14 @@ impl<'a> Executor<'a> {
         }
     }
 
+    /// One that goes on without what is missing.
+    pub(super) fn passing_over(store: &'a dyn Store) -> Executor<'a> {
+        Executor {
+            missing: Missing::PassedOver,
+            ..Executor::new(store)
+        }
+    }
+
     /// Does one operation.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ mod segment;
 mod stated;
 #[cfg(test)]
 mod tests;
+mod unread;
 #[cfg(test)]
 mod vectors_test;
 mod verify;
@@ -40,12 +41,16 @@ pub use promises::Fullness;
 pub use read::{FramesOf, Unread, frames_of, is_longer, is_replaced, is_segment, number_in_name};
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,
-    has_no_segment, is_empty, lacks_segment, obstacles, read_log, read_redo_file,
+    has_no_segment, is_closed, is_empty, lacks_segment, obstacles, read_log, read_redo_file,
+    redo_files,
 };
 pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room, is_reserved, reserve_path};
 pub use segment::{CutOff, segment_path};
 pub use stated::{is_stated, stated_path};
+pub use unread::{
+    execute_readable, is_seen_closed, is_stored_behind, redo_path, unreadable_redo_files,
+};
 pub use verify::{Owner, Verified};
 
 use crate::{crypto::JournalKey, format::VaultId, store::ObjectPath};

@@ -194,6 +194,26 @@ pub fn first_segment(store: &dyn Store) -> Result<u64, JournalError> {
     Ok(Files::list(store)?.segments.first().copied().unwrap_or(0))
 }
 
+/// All redo files, in order, whether they were closed or not.
+///
+/// # Errors
+/// What the store says.
+pub fn redo_files(store: &dyn Store) -> Result<Vec<u64>, JournalError> {
+    Ok(Files::list(store)?.redos)
+}
+
+/// Was this one closed? Only then its checkpoint may have begun.
+///
+/// # Errors
+/// `Unreadable`: nobody knows. What the store says else.
+pub fn is_closed(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+) -> Result<bool, JournalError> {
+    redo::is_closed(store, context, number)
+}
+
 /// The redo files that were closed, in order: each may have been applied in part.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::{
     execute::decode,
     frames::{self, Found, FrameReader, Purpose},
     journal_path,
+    search::next_frame,
 };
 use crate::{
     format::{RedoOp, new_payload_dir},
@@ -192,20 +193,26 @@ pub(super) fn is_closed(
 }
 
 /// Calls `each` with every frame's content; is there a closing frame?
+///
+/// # Errors
+/// `Unreadable`: a part of it may be there that nobody has seen, so it counts neither as closed nor as open.
 pub(super) fn each_frame(
     store: &dyn Store,
     context: &JournalContext,
     number: u64,
     each: &mut dyn FnMut(&[u8]) -> Result<(), JournalError>,
 ) -> Result<bool, JournalError> {
-    let mut file = FrameReader::new(store.open(&redo_path(number), false)?);
+    let opened = store.open(&redo_path(number), false);
+    let mut file = FrameReader::new(opened.map_err(|error| unread(number, error))?);
     for index in 0.. {
         let place = frames::FramePlace {
             purpose: Purpose::Redo,
             number,
             index,
         };
-        let Found::Frame { content, taken } = file.peek(context, place)? else {
+        let found = file.peek(context, place);
+        let found = found.map_err(|error| unread(number, error))?;
+        let Found::Frame { content, taken } = found else {
             return Ok(false);
         };
         if content == [SEAL] {
@@ -215,6 +222,67 @@ pub(super) fn each_frame(
         file.pass(taken);
     }
     Ok(false)
+}
+
+fn unread(number: u64, error: StoreError) -> JournalError {
+    if error.is_unreadable() {
+        let name = redo_path(number).name().to_owned();
+        return JournalError::Unreadable { name };
+    }
+    error.into()
+}
+
+/// Takes the index of a frame, and what is in it.
+pub(super) type EachFrame<'a> = dyn FnMut(u64, &[u8]) -> Result<(), JournalError> + 'a;
+
+/// Calls `each` with index and content of every frame that the disk reads, those behind others too; gives the index of the closing
+/// frame.
+pub(super) fn each_readable_frame(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+    each: &mut EachFrame<'_>,
+) -> Result<Option<u64>, JournalError> {
+    let mut file = match store.open(&redo_path(number), false) {
+        Err(error) if error.is_unreadable() => return Ok(None),
+        opened => FrameReader::of_any(opened?),
+    };
+    let mut place = frames::FramePlace {
+        purpose: Purpose::Redo,
+        number,
+        index: 0,
+    };
+    loop {
+        match next_readable(&mut file, context, &mut place) {
+            Ok(Some(frame)) if frame == [SEAL] => return Ok(Some(place.index - 1)),
+            Ok(Some(frame)) => each(place.index - 1, &frame)?,
+            Ok(None) => return Ok(None),
+            // There are too many such places.
+            Err(error) if error.is_unreadable() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The content of the next frame that can be read, wherever it is; `place` is behind it then.
+fn next_readable(
+    file: &mut FrameReader,
+    context: &JournalContext,
+    place: &mut frames::FramePlace,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    loop {
+        match file.peek(context, *place)? {
+            Found::Frame { content, taken } => {
+                file.pass(taken);
+                place.index += 1;
+                return Ok(Some(content));
+            }
+            Found::Nothing { next } => match next_frame(file, context, *place, next)? {
+                Some(found) => place.index = found,
+                None => return Ok(None),
+            },
+        }
+    }
 }
 
 /// Before the first payload is renamed: a directory that was just made must not be lost with what is moved into it. All

@@ -6,13 +6,19 @@
 //! gone is not known either, so each index is tried that could lie there; a frame opens at its own alone.
 use super::{
     JournalContext,
-    frames::{Border, FRAME_COST, Found, FramePlace, FrameReader, HEAD},
+    frames::{Border, FRAME_COST, Found, FramePlace, FrameReader, HEAD, Purpose},
     log::FRAME_HEAD,
 };
 use crate::store::StoreError;
 
-/// A frame has a head, and a mark nothing else.
-const LEN_MIN: usize = FRAME_HEAD;
+/// A frame of a log has a head, and a mark nothing else. A redo file ends with a frame of one byte.
+fn len_min(purpose: Purpose) -> usize {
+    match purpose {
+        Purpose::Log | Purpose::Stated => FRAME_HEAD,
+        Purpose::Redo => 1,
+    }
+}
+
 /// Far more than frames are cut at. Longer ones would be found by their own length alone.
 const LEN_MAX: usize = 8 << 20;
 /// Lengths in a row that are followed.
@@ -52,11 +58,12 @@ fn search(
 ) -> Result<Option<u64>, StoreError> {
     let end = file.len()?;
     let mut work = WORK_MAX;
+    let least = len_min(broken.purpose);
     file.pass(1);
-    while let Some(len) = next_length(file)? {
+    while let Some(len) = next_length(file, least)? {
         let at = file.position();
-        if leads_on(file, len, end)? {
-            let gone = (at - start) / (LEN_MIN + FRAME_COST) as u64;
+        if leads_on(file, len, least, end)? {
+            let gone = (at - start) / (least + FRAME_COST) as u64;
             let most = (WORK_EACH.min(work) / len) as u64;
             for index in (broken.index + 1..).take(to_usize(most.min(gone + 1))) {
                 let place = FramePlace { index, ..broken };
@@ -73,13 +80,13 @@ fn search(
 }
 
 /// Goes to the next position at which a frame could begin, by its length; zeros are passed, and holes are not even read.
-fn next_length(file: &mut FrameReader) -> Result<Option<usize>, StoreError> {
+fn next_length(file: &mut FrameReader, least: usize) -> Result<Option<usize>, StoreError> {
     loop {
         let bytes = file.look(HEAD)?;
         if bytes.len() < HEAD {
             return Ok(None);
         }
-        if let Some((at, len)) = first_length(bytes) {
+        if let Some((at, len)) = first_length(bytes, least) {
             file.pass(at);
             return Ok(Some(len));
         }
@@ -93,11 +100,11 @@ fn next_length(file: &mut FrameReader) -> Result<Option<usize>, StoreError> {
 }
 
 /// Where the first length lies that a frame can have, and which it is.
-fn first_length(bytes: &[u8]) -> Option<(usize, usize)> {
+fn first_length(bytes: &[u8], least: usize) -> Option<(usize, usize)> {
     let mut at = 0;
     while let Some(head) = bytes.get(at..).and_then(<[u8]>::first_chunk::<HEAD>) {
         let len = u32::from_le_bytes(*head) as usize;
-        if is_len(len) {
+        if is_len(len, least) {
             return Some((at, len));
         }
         let zeros = if len == 0 { zeros(&bytes[at..]) } else { 0 };
@@ -119,12 +126,12 @@ fn to_usize(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn is_len(len: usize) -> bool {
-    (LEN_MIN..=LEN_MAX).contains(&len)
+fn is_len(len: usize, least: usize) -> bool {
+    (least..=LEN_MAX).contains(&len)
 }
 
 /// Does another length come after a frame of this one, and another after that, or the end?
-fn leads_on(file: &FrameReader, len: usize, end: u64) -> Result<bool, StoreError> {
+fn leads_on(file: &FrameReader, len: usize, least: usize, end: u64) -> Result<bool, StoreError> {
     let mut at = file.position();
     let mut len = len;
     for _ in 0..CHAIN {
@@ -135,7 +142,7 @@ fn leads_on(file: &FrameReader, len: usize, end: u64) -> Result<bool, StoreError
         match file.border_at(at)? {
             Border::Untagged => return Ok(false),
             Border::End | Border::Before(0) => return Ok(true),
-            Border::Before(next) if !is_len(next) => return Ok(false),
+            Border::Before(next) if !is_len(next, least) => return Ok(false),
             Border::Before(next) => len = next,
         }
     }

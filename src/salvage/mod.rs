@@ -35,10 +35,11 @@ pub use report::{Counts, Damaged, Incomplete, Missing, Renamed, Report, Unrestor
 pub use watch::{Stage, Watch};
 
 use crate::{
+    check::{gathered, put_back},
     engine::Pool,
     format::{header_copy_path, header_path, root_guard_path, zones_path},
-    store::Store,
-    vault::{self, Remains, VaultError},
+    store::{Lock, Store},
+    vault::{self, Inspected, JournalUse, Logs, Remains, VaultError},
 };
 use out::Out;
 use std::{path::Path, sync::Arc};
@@ -75,6 +76,21 @@ fn no_keys(store: &dyn Store, error: VaultError) -> SalvageError {
     }
 }
 
+/// The vault with whichever copy of the header is good. Whatever a repair would put back before it does the journal is in its place.
+fn unlock(store: &Arc<dyn Store>, passphrase: &[u8]) -> Result<(Remains, JournalUse), VaultError> {
+    let vault = Inspected::unlock(Arc::clone(store), passphrase, Lock::Shared)?;
+    vault.warn_of_copies();
+    let keys = vault.keys()?;
+    let found = gathered(vault, &keys)?;
+    let vault = put_back(found.vault, &keys)?;
+    let logs = Logs {
+        misplaced: found.misplaced,
+        aside: found.aside,
+        half_read: found.half_read,
+    };
+    Remains::of(vault, keys, logs)
+}
+
 /// Brings what is left of the vault in `store` into the directory `out`, which is made, or empty.
 ///
 /// # Errors
@@ -87,7 +103,7 @@ pub fn salvage(
     out: &Path,
     watch: &Watch,
 ) -> Result<Report, SalvageError> {
-    let unlocked = Remains::unlock(Arc::clone(store), passphrase);
+    let unlocked = unlock(store, passphrase);
     let (remains, journal) = unlocked.map_err(|error| no_keys(&**store, error))?;
     let pool = Pool::new(None);
     let out = Out::open(out)?;

@@ -136,6 +136,7 @@ impl VaultError {
             VaultError::Journal(
                 JournalError::Failed { .. }
                 | JournalError::Damaged { .. }
+                | JournalError::Unreadable { .. }
                 | JournalError::BadFile { .. },
             )
             | VaultError::Format { .. }

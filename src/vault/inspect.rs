@@ -143,7 +143,7 @@ impl Inspected {
     }
 
     /// Warns in the log of what is wrong with the copies of the header and of the zone's key.
-    pub(super) fn warn_of_copies(&self) {
+    pub fn warn_of_copies(&self) {
         header::mend(&*self.store, &self.unlocked, false);
     }
 
@@ -425,7 +425,7 @@ impl Inspected {
     }
 
     /// All of the journal done, as by a mount; gives what stands behind its end.
-    fn recovered(&self, opening: &Opening, keep: &mut Keep<'_>) -> Result<LostChanges> {
+    pub(super) fn recovered(&self, opening: &Opening, keep: &mut Keep<'_>) -> Result<LostChanges> {
         if let Some(gone) = self.log_is_gone() {
             return Err(gone);
         }
@@ -451,6 +451,7 @@ fn is_damage(error: &VaultError) -> bool {
             error,
             VaultError::Journal(
                 JournalError::Damaged { .. }
+                    | JournalError::Unreadable { .. }
                     | JournalError::BadFile { .. }
                     | JournalError::Store(StoreError::NotFound(_) | StoreError::NotAnObject { .. })
             )

@@ -65,7 +65,9 @@ impl Inspected {
         match needed.do_redo_files(self, &keys) {
             // Nobody can do it: then the store stays as it is.
             Err(VaultError::Journal(
-                JournalError::BadFile { .. } | JournalError::Store(StoreError::NotAnObject { .. }),
+                JournalError::BadFile { .. }
+                | JournalError::Unreadable { .. }
+                | JournalError::Store(StoreError::NotAnObject { .. }),
             )) => {
                 needed.store = self.overlay_of(store);
                 needed.pending.clear();
@@ -90,8 +92,10 @@ impl Needed {
     fn do_redo_files(&mut self, vault: &Inspected, keys: &Keyring) -> Result<()> {
         let opening = vault.opening(Arc::clone(&self.store));
         let store = Arc::clone(&self.store);
-        for number in journal::closed_redo_files(&*store, &opening.context)? {
-            if opening.is_due(keys, number) {
+        for number in journal::redo_files(&*store)? {
+            if opening.is_due(keys, number)
+                && journal::is_closed(&*store, &opening.context, number)?
+            {
                 let mut executor = Executor::new(&*store);
                 journal::read_redo_file(&*store, &opening.context, number, &mut |op| {
                     match self.take_op(keys, &mut executor, &op) {

@@ -308,8 +308,8 @@ impl Opening {
     /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
     pub fn finish_checkpoint(&self, keys: &Keyring) -> Result<()> {
         let mut pool = None;
-        for number in journal::closed_redo_files(&*self.store, &self.context)? {
-            if self.is_due(keys, number) {
+        for number in journal::redo_files(&*self.store)? {
+            if self.is_due(keys, number) && self.is_closed(number)? {
                 log::warn!("finishing a checkpoint that was cut short");
                 let pool = pool.get_or_insert_with(|| Pool::new(self.options.threads));
                 journal::execute_redo_file(
@@ -322,6 +322,11 @@ impl Opening {
             }
         }
         Ok(())
+    }
+
+    /// A leftover need not even be readable.
+    fn is_closed(&self, number: u64) -> Result<bool> {
+        Ok(journal::is_closed(&*self.store, &self.context, number)?)
     }
 
     /// Is a closed redo file to be done?
@@ -435,7 +440,7 @@ impl Opening {
 
     /// A vault that will not change. The store is not written at all: what a crash left to be done is done in memory.
     fn show(mut self, keys: Keyring) -> Result<Replayed> {
-        if !journal::closed_redo_files(&*self.store, &self.context)?.is_empty() {
+        if !journal::redo_files(&*self.store)?.is_empty() {
             let shown = Arc::new(OverlayStore::new(self.store, SHOWN_MEMORY_MAX));
             self.store = ClearingStore::over(shown, Clears::Places);
             self.finish_checkpoint(&keys).map_err(too_large)?;

@@ -4,6 +4,7 @@
 //! but what opens with the vault's keys. Where an object lies proves nothing here.
 use super::{
     error::{Result, VaultError},
+    half_read::HalfRead,
     inspect::{Inspected, Recovery},
     keyring::Keyring,
     logs::{InAside, StrayLog},
@@ -13,7 +14,7 @@ use crate::{
     format::{
         PayloadId, index_path, new_payload_path, parse_payload_name, payload_key, payload_path,
     },
-    store::{Lock, ObjectPath, Store, walk},
+    store::{ObjectPath, Store, walk},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -35,10 +36,23 @@ pub struct JournalUse {
     pub lost: LostChanges,
     /// Logs that lay elsewhere and were used as if they were in their place.
     pub misplaced: Vec<StrayLog>,
+    /// Redo files that the disk does not read as a whole: it went on without them.
+    pub half_read: Vec<HalfRead>,
     /// Other logs: those that repairs and recoveries have set aside, and copies.
     pub aside: Vec<StrayLog>,
     /// What stands in those.
     pub in_aside: InAside,
+}
+
+/// What was found of a journal that does not lie as it should.
+#[derive(Debug, Default)]
+pub struct Logs {
+    /// Logs that lay elsewhere, and are shown in their place.
+    pub misplaced: Vec<StrayLog>,
+    /// Other logs.
+    pub aside: Vec<StrayLog>,
+    /// Redo files that the disk does not read as a whole, and that are not shown.
+    pub half_read: Vec<HalfRead>,
 }
 
 /// How much of a journal was replayed.
@@ -112,22 +126,12 @@ fn with_content(vault: Inspected, wanted: &HashSet<PayloadId>) -> Inspected {
 }
 
 impl Remains {
-    /// Unlocks with whichever copy of the header is good, and replays as much of the journal in memory as can be.
+    /// Replays as much of the journal in memory as can be. `vault` shows what lies elsewhere in its place.
     ///
     /// # Errors
-    /// `NotAVault`, `WrongPassphrase`, a missing zone key, what the store says.
-    pub fn unlock(store: Arc<dyn Store>, passphrase: &[u8]) -> Result<(Remains, JournalUse)> {
-        let vault = Inspected::unlock(store, passphrase, Lock::Shared)?;
-        vault.warn_of_copies();
-        let keys = vault.keys()?;
-        let obstacles = vault.obstacles()?;
-        for path in &obstacles {
-            log::warn!("{path} is not what the vault put there: salvage goes on without it");
-        }
-        let vault = vault.without(&obstacles)?;
-        let (misplaced, aside) = vault.stray_logs()?;
-        let in_aside = vault.changes_in(&aside);
-        let vault = vault.gathered(&misplaced)?;
+    /// What is wrong with the zone's key; what the store says.
+    pub fn of(vault: Inspected, keys: Keyring, logs: Logs) -> Result<(Remains, JournalUse)> {
+        let in_aside = vault.changes_in(&logs.aside);
         let (store, recovery) = looked(vault)?;
         let (state, lost) = match recovery {
             Recovery::Clean => (JournalState::Empty, LostChanges::default()),
@@ -148,8 +152,9 @@ impl Remains {
         let used = JournalUse {
             state,
             lost,
-            misplaced,
-            aside,
+            misplaced: logs.misplaced,
+            half_read: logs.half_read,
+            aside: logs.aside,
             in_aside,
         };
         Ok((Remains { store, keys }, used))

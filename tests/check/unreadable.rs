@@ -14,10 +14,9 @@ use crate::{
 use std::sync::Arc;
 use wardfs::{
     check::{self, Finding, Outcome, Report, Unwatched, Verdict},
-    store::{Fault, FaultStore, MemoryStore, Operation},
-    vault::{
-        JournalState, NewKind, OpenOptions, ROOT_INO, Remains, State, Vault, VaultError, XattrMode,
-    },
+    salvage::{Watch, salvage},
+    store::{Fault, FaultStore, MemoryStore, Operation, Store},
+    vault::{JournalState, NewKind, OpenOptions, ROOT_INO, State, Vault, VaultError, XattrMode},
 };
 
 /// Where the file is written that is hit: within a chunk.
@@ -399,9 +398,16 @@ fn of_a_log_with_a_bad_sector_what_lies_before_it_is_used_and_the_rest_is_named(
         assert!(named.any(is_it), "{name}: {:#?}", told(&report));
     }
     assert!(objects_of(&store) == before);
-    let (remains, found) = Remains::unlock(Arc::new(disk.clone()), PASSPHRASE).expect("it opens");
-    assert!(matches!(found.state, JournalState::Part { frames, .. } if frames >= used));
-    drop(remains);
+    let place = tempfile::tempdir().expect("a directory");
+    let read: Arc<dyn Store> = Arc::new(disk.clone());
+    let salvaged = salvage(
+        &read,
+        PASSPHRASE,
+        &place.path().join("out"),
+        &Watch::default(),
+    );
+    let state = salvaged.expect("it opens").journal.state;
+    assert!(matches!(state, JournalState::Part { frames, .. } if frames >= used));
     let report = after_repair(&store, &disk).expect("the rest is mended");
     assert!(report.lost > 0);
     let after = objects_of(&store);

@@ -12,7 +12,8 @@ use std::path::Path;
 use source::Source;
 
 /// What each floor may import from the floors under it: a floor, or single things of it. (The codec's
-/// runs are shared out by the engine; the cli has an exit code for every error.)
+/// runs are shared out by the engine; the cli has an exit code for every error; a salvage begins with what a check
+/// puts in its place.)
 const FLOORS: &[(&str, &[&str])] = &[
     (
         "cli",
@@ -42,14 +43,23 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "salvage",
+        &[
+            "check::gathered",
+            "check::put_back",
+            "vault",
+            "codec",
+            "engine",
+            "format",
+            "crypto",
+            "store",
+        ],
+    ),
+    (
         "check",
         &[
             "vault", "journal", "codec", "engine", "format", "crypto", "store",
         ],
-    ),
-    (
-        "salvage",
-        &["vault", "codec", "engine", "format", "crypto", "store"],
     ),
     ("bundle", &["vault", "codec", "format", "crypto"]),
     ("speed", &["codec", "engine", "format", "crypto"]),

@@ -26,7 +26,7 @@ use wardfs::{
 };
 
 /// As a mount that mends it all leaves it.
-fn recovered(objects_before: &Objects) -> Moment {
+pub fn recovered(objects_before: &Objects) -> Moment {
     let store = copy_of(objects_before);
     let mount = || open(Arc::new(store.clone()), options(1 << 40)).expect("a crashed vault");
     mount().close().expect("a healthy vault");
@@ -177,8 +177,16 @@ fn bytes_of_a_log_for_content_that_lies_elsewhere_are_used_or_told() {
             expected.check(&report, &outcome).unwrap();
             renamed.insert("moved/odd".to_owned(), bytes);
             renamed.remove(&index);
-            let (report, _) = salvaged(&renamed).unwrap();
-            assert!(!report.is_whole(), "{path}: {report:?}");
+            let (report, outcome) = salvaged(&renamed).unwrap();
+            // By its first frames; without an index only a short one has frames that are known.
+            assert_eq!(
+                report.is_whole(),
+                path == "dir/payload",
+                "{path}: {report:?}"
+            );
+            if report.is_whole() {
+                expected.check(&report, &outcome).unwrap();
+            }
         }
     }
 }

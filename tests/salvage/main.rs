@@ -7,11 +7,13 @@
 //! ```text
 //! expected    what must come out       outcome    what came out
 //! aside       what a repair set aside  refusals   targets that do not take everything
+//! copies      that lie beside what was damaged
 //! own_names   of which none is another's
 //! ```
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they go on.
 mod aside;
+mod copies;
 mod expected;
 #[path = "../tamper/harm.rs"]
 mod harm;

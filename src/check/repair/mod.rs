@@ -35,7 +35,7 @@ use crate::{
     format::{RedoOp, new_payload_dir},
     journal,
     store::{Lock, ObjectPath, Store, StoreError},
-    vault::{Inspected, Keyring, Recovery, StrayLog, VaultError},
+    vault::{Aside, Inspected, Keyring, Recovery, StrayLog, VaultError},
 };
 use std::sync::Arc;
 
@@ -64,8 +64,14 @@ pub fn repair(
     quarantine.is_used_if(freed.is_some());
     let mut findings = copies::mended(&vault, &mut quarantine)?;
     findings.extend(freed);
-    findings.extend(free_for_recovery(&*store, &mut quarantine)?);
+    let freed = free_for_recovery(&*store, &mut |dir| {
+        let to = quarantine.place(dir)?;
+        store.rename(dir, &to)
+    })?;
+    let freed = freed.into_iter();
+    findings.extend(freed.map(|found| found.with(Outcome::Accepted)));
     findings.extend(free_files(&vault, &mut quarantine)?);
+    findings.extend(free_half_read(&vault, &mut quarantine)?);
     let root = root::mended(&vault, &keys, &mut quarantine)?;
     findings.extend(root.map(|found| found.with(Outcome::Mended)));
     let (misplaced, others) = vault.stray_logs()?;
@@ -237,10 +243,10 @@ pub(super) fn may_be_a_log(store: &dyn Store, path: &ObjectPath) -> bool {
     blob.is_ok_and(|blob| matches!(journal::begins_as_a_frame(&*blob), Ok(true)))
 }
 
-/// A recovery needs these directories. What lies in their place is set aside; what was in them is gone.
-fn free_for_recovery(
+/// A recovery needs these directories. What lies in their place is taken away; what was in them is gone.
+pub(super) fn free_for_recovery(
     store: &dyn Store,
-    quarantine: &mut Quarantine<'_>,
+    aside: &mut Aside<'_>,
 ) -> Result<Vec<Finding>, VaultError> {
     let mut findings = Vec::new();
     for dir in [
@@ -251,15 +257,13 @@ fn free_for_recovery(
         if !matches!(store.list(&dir), Err(StoreError::NotAnObject { .. })) {
             continue;
         }
-        let to = if may_be_a_log(store, &dir) {
-            free_path(store, &mut 0)?
+        if may_be_a_log(store, &dir) {
+            store.rename(&dir, &free_path(store, &mut 0)?)?;
         } else {
-            quarantine.place(&dir)?
-        };
-        store.rename(&dir, &to)?;
+            aside(&dir)?;
+        }
         store.make_dir(&dir)?;
-        let found = Finding::new(Kind::Place, dir.as_str(), IN_THE_WAY);
-        findings.push(found.with(Outcome::Accepted));
+        findings.push(Finding::new(Kind::Place, dir.as_str(), IN_THE_WAY));
     }
     Ok(findings)
 }
@@ -281,6 +285,32 @@ fn free_files(
     let told = obstacles.iter().zip(of_journal::obstacles(&obstacles));
     let told = told.map(|(path, found)| {
         found.with(if journal::is_beside_the_log(path) {
+            Outcome::Mended
+        } else {
+            Outcome::Accepted
+        })
+    });
+    Ok(told.collect())
+}
+
+/// A redo file that the disk does not read as a whole is set aside, when as much as can be is done of it.
+fn free_half_read(
+    vault: &Inspected,
+    quarantine: &mut Quarantine<'_>,
+) -> Result<Vec<Finding>, VaultError> {
+    let store = &**vault.store();
+    let redos = vault.half_read()?;
+    for redo in &redos {
+        vault.finish_half(redo)?;
+        let to = quarantine.place(&redo.path)?;
+        store.rename(&redo.path, &to)?;
+    }
+    if !redos.is_empty() {
+        store.sync()?;
+    }
+    let told = redos.iter().zip(of_journal::half_read(&redos));
+    let told = told.map(|(redo, found)| {
+        found.with(if redo.has_log {
             Outcome::Mended
         } else {
             Outcome::Accepted
