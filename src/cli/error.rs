@@ -26,7 +26,11 @@ use crate::{
     vault::VaultError,
 };
 use rustix::io::Errno;
-use std::{io, path::PathBuf, process::ExitStatus};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
 
 /// What a check does to a vault.
 pub const CHECK: &str = "check the vault";
@@ -311,13 +315,6 @@ impl CliError {
         }
     }
 
-    fn action(&self) -> Option<&'static str> {
-        match self {
-            CliError::Vault { action, .. } => Some(action),
-            _ => None,
-        }
-    }
-
     /// What to do about it, where the message does not say.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -325,33 +322,13 @@ impl CliError {
             CliError::Mountpoint(error) => mountpoint_hint(error),
             CliError::VaultDir(VaultDirError::ReadOnly { .. }) => Some(LOOK.to_owned()),
             CliError::Vault {
-                action: OPEN,
-                source,
-                ..
-            } if source.errno() == Errno::ROFS.raw_os_error() => Some(LOOK.to_owned()),
-            CliError::Vault {
-                source: VaultError::CheckpointTooLarge,
-                ..
-            } => Some("mount it once without `--ro`, where it can be written".to_owned()),
-            CliError::Vault { source, .. } if keys_hint(source).is_some() => {
-                keys_hint(source).map(str::to_owned)
-            }
-            CliError::Vault {
+                action,
                 path,
-                source: VaultError::Journal(JournalError::Unreadable { .. }),
-                ..
-            } => Some(half_read_hint(path)),
-            CliError::Vault { path, .. } if self.exit() == Exit::Damaged => {
-                Some(damage_hint(path, self.action() == Some(CHECK)))
-            }
+                source,
+            } => self.vault_hint(action, path, source),
             CliError::Inside { vault, .. } if self.exit() == Exit::Damaged => {
                 Some(damage_hint(vault, false))
             }
-            CliError::Vault {
-                action: OPEN,
-                source,
-                ..
-            } if source.errno() == Errno::IO.raw_os_error() => Some(BAD_DISK.to_owned()),
             CliError::Store {
                 source: StoreError::Locked { holder: Some(pid) },
                 path,
@@ -422,6 +399,22 @@ impl CliError {
             CliError::NotStored { kept, .. } | CliError::FailedBefore { kept, .. } => {
                 Some(if *kept { KEPT } else { NOT_KEPT }.to_owned())
             }
+            _ => exit_hint(self.exit()).map(str::to_owned),
+        }
+    }
+
+    /// The same where a vault was the matter.
+    fn vault_hint(&self, action: &str, path: &Path, source: &VaultError) -> Option<String> {
+        let is_of_open = |errno: Errno| action == OPEN && source.errno() == errno.raw_os_error();
+        match source {
+            _ if is_of_open(Errno::ROFS) => Some(LOOK.to_owned()),
+            VaultError::CheckpointTooLarge => {
+                Some("mount it once without `--ro`, where it can be written".to_owned())
+            }
+            _ if keys_hint(source).is_some() => keys_hint(source).map(str::to_owned),
+            VaultError::Journal(JournalError::Unreadable { .. }) => Some(half_read_hint(path)),
+            _ if self.exit() == Exit::Damaged => Some(damage_hint(path, action == CHECK)),
+            _ if is_of_open(Errno::IO) => Some(BAD_DISK.to_owned()),
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }
