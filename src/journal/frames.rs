@@ -20,7 +20,7 @@ pub(super) const FRAME_LEN_MAX: usize = 64 << 20;
 const READ_LEN: usize = 1 << 20;
 /// Where the disk does not read so many bytes: in pieces of these, the smallest that a system reads.
 const PIECE: usize = 4096;
-/// Pieces that the disk may refuse before the whole file counts as unreadable: each may take it seconds.
+/// Pieces that the disk may refuse before the rest of the file counts as unreadable: each may take it seconds.
 const UNREADABLE_MAX: usize = 256;
 
 /// What a journal file is for; part of every frame's associated data.
@@ -107,7 +107,9 @@ pub(super) struct FrameReader {
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were passed.
     passed: usize,
-    /// Pieces that the disk may refuse to read yet; none, if the first one is an error.
+    /// What the disk refuses to read is no error.
+    takes_any: bool,
+    /// Pieces that it may refuse yet; behind them the file ends.
     spared: usize,
     was_unreadable: bool,
 }
@@ -119,6 +121,7 @@ impl FrameReader {
             start: 0,
             buffer: Vec::new(),
             passed: 0,
+            takes_any: false,
             spared: 0,
             was_unreadable: false,
         }
@@ -127,6 +130,7 @@ impl FrameReader {
     /// One that goes on behind what the disk does not read, with zeros for that.
     pub fn of_any(blob: Arc<dyn Blob>) -> FrameReader {
         FrameReader {
+            takes_any: true,
             spared: UNREADABLE_MAX,
             ..FrameReader::new(blob)
         }
@@ -216,7 +220,7 @@ impl FrameReader {
         }
         match self.blob.read_at(position, into) {
             // Reading on tells it.
-            Err(error) if error.is_unreadable() && self.spared > 0 => Ok(0),
+            Err(error) if error.is_unreadable() && self.takes_any => Ok(0),
             got => got,
         }
     }
@@ -224,7 +228,12 @@ impl FrameReader {
     /// Goes on to what is no hole behind the bytes in memory, but for so many before it. Gives `false` if nothing is there.
     pub fn pass_hole(&mut self, before: usize) -> Result<bool, StoreError> {
         let end = self.start + self.buffer.len() as u64;
-        let Some(next) = self.blob.next_data(end)? else {
+        let next = match self.blob.next_data(end) {
+            // Reading on tells it.
+            Err(error) if error.is_unreadable() && self.takes_any => Some(end),
+            next => next?,
+        };
+        let Some(next) = next.filter(|_| self.spared > 0 || !self.takes_any) else {
             return Ok(false);
         };
         if next > end {
@@ -254,7 +263,7 @@ impl FrameReader {
         self.buffer.resize(have + wanted, 0);
         let at = self.start + have as u64;
         let got = match self.blob.read_at(at, &mut self.buffer[have..]) {
-            Err(error) if error.is_unreadable() && self.spared > 0 => self.fill_pieces(at, have)?,
+            Err(error) if error.is_unreadable() && self.takes_any => self.fill_pieces(at, have)?,
             got => got?,
         };
         self.buffer.truncate(have + got);
@@ -265,13 +274,17 @@ impl FrameReader {
     fn fill_pieces(&mut self, at: u64, have: usize) -> Result<usize, StoreError> {
         let mut done = 0;
         while have + done < self.buffer.len() {
+            if self.spared == 0 {
+                self.was_unreadable = true;
+                break;
+            }
             let left = self.buffer.len() - have - done;
             let position = at + done as u64;
             let within = usize::try_from(position % PIECE as u64).unwrap_or(0);
             let len = left.min(PIECE - within);
             let piece = &mut self.buffer[have + done..have + done + len];
             match self.blob.read_at(position, piece) {
-                Err(error) if error.is_unreadable() && self.spared > 0 => {
+                Err(error) if error.is_unreadable() => {
                     piece.fill(0);
                     self.spared -= 1;
                     self.was_unreadable = true;

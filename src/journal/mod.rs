@@ -38,7 +38,9 @@ pub use execute::{Executor, Missing};
 pub use frames::begins_as_a_frame;
 pub use log::Journal;
 pub use promises::Fullness;
-pub use read::{FramesOf, Unread, frames_of, is_longer, is_replaced, is_segment, number_in_name};
+pub use read::{
+    FramesOf, Unread, frames_of, is_foreign, is_longer, is_replaced, is_segment, number_in_name,
+};
 pub use recover::{
     LoggedFrame, Recovered, clean, closed_redo_files, execute_redo_file, first_segment,
     has_no_segment, is_closed, is_empty, lacks_segment, obstacles, read_log, read_redo_file,

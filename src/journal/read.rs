@@ -399,6 +399,22 @@ pub fn is_replaced(
     Ok(cut.is_some_and(|cut| cut.is_certain()) || is_something_else(&file)?)
 }
 
+/// Does something lie in the place of the segment of this number that no crash has left of one?
+///
+/// # Errors
+/// What the store says.
+pub fn is_foreign(
+    store: &dyn Store,
+    context: &JournalContext,
+    number: u64,
+) -> Result<bool, StoreError> {
+    let path = segment_path(number);
+    if is_segment(store, context, &path, number)? {
+        return Ok(false);
+    }
+    is_something_else(&FrameReader::new(store.open(&path, false)?))
+}
+
 /// Can its first bytes be no part of a frame? Then no crash has left them: it takes or keeps whole sectors, and what it takes are
 /// zeros.
 fn is_something_else(file: &FrameReader) -> Result<bool, StoreError> {

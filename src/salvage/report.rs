@@ -172,7 +172,7 @@ impl Report {
         let state = &self.journal.state;
         let is_replayed = matches!(state, JournalState::Empty | JournalState::Replayed);
         is_replayed
-            && self.journal.half_read.is_empty()
+            && self.journal.half_read.iter().all(|redo| redo.has_log)
             && self.journal.lost.unstored.is_empty()
             && self.older.is_empty()
             && self.unborn == 0

@@ -168,13 +168,15 @@ pub(super) fn missed(
     let may_count =
         |log: &&StrayLog| log.number > applied && !log.path.as_str().starts_with(&aside);
     for log in found.iter().filter(may_count) {
-        let is_free = matches!(store.exists(&log.home()), Ok(false))
-            || matches!(journal::is_replaced(store, context, log.number), Ok(true));
-        let is_longer = !is_free
+        let is_there = !matches!(store.exists(&log.home()), Ok(false));
+        let is_longer = is_there
+            && !matches!(journal::is_foreign(store, context, log.number), Ok(true))
             && matches!(
                 journal::is_longer(store, context, log.number, &log.path),
                 Ok(true)
             );
+        let is_free =
+            !is_there || matches!(journal::is_replaced(store, context, log.number), Ok(true));
         let used = journal::frames_of(store, context, &log.path, log.number);
         let used = used.map_or(0, |frames| frames.used.len());
         let better = missed

@@ -19,7 +19,7 @@ const WITHIN_MAX: u32 = 9;
 
 /// How much of a file is copied at a time.
 const COPY_LEN: usize = 1 << 20;
-/// In smaller pieces where the disk does not read so much, and so many of them may be missing.
+/// In smaller pieces where the disk does not read so much, until so many of them are missing.
 const PIECE: usize = 4096;
 const UNREADABLE_MAX: usize = 256;
 
@@ -144,43 +144,53 @@ impl<'a> Quarantine<'a> {
         let to = self.store.open(&place, true)?;
         let len = from.len()?;
         // A repair goes on without it, too, and then it is gone.
-        copy_but(&*from, &*to, &(0..len), UNREADABLE_MAX)?;
+        copy_but(&*from, &*to, &(0..len), Some(UNREADABLE_MAX))?;
         to.set_len(len)
     }
 }
 
 /// To the beginning of another object; holes stay holes.
 fn copy_part(from: &dyn Blob, to: &dyn Blob, part: &Range<u64>) -> Result<(), StoreError> {
-    copy_but(from, to, part, 0)
+    copy_but(from, to, part, None)
 }
 
-/// The same, but for so many pieces that the disk does not read: they are left as holes.
+/// The same, but for what the disk does not read, which is left as holes: so many pieces, and then much at a time.
 fn copy_but(
     from: &dyn Blob,
     to: &dyn Blob,
     part: &Range<u64>,
-    spared: usize,
+    spared: Option<usize>,
 ) -> Result<(), StoreError> {
     let mut spared = spared;
     let mut bytes = Vec::new();
     let mut step = COPY_LEN;
     let mut at = part.start;
-    while let Some(next) = from.next_data(at)?.filter(|next| *next < part.end) {
+    loop {
+        let next = match from.next_data(at) {
+            Err(error) if error.is_unreadable() && spared.is_some() => Some(at),
+            next => next?,
+        };
+        let Some(next) = next.filter(|next| *next < part.end) else {
+            return Ok(());
+        };
         let within = usize::try_from(next % step as u64).unwrap_or(0);
         let most = step - within;
         let len = usize::try_from(part.end - next).map_or(most, |left| left.min(most));
         bytes.resize(len, 0);
         match from.read_at(next, &mut bytes) {
-            Err(error) if error.is_unreadable() && spared > 0 => {
-                if step > PIECE {
+            Err(error) if error.is_unreadable() && spared.is_some() => {
+                if step > PIECE && spared > Some(0) {
                     (step, at) = (PIECE, next);
                 } else {
-                    spared -= 1;
+                    spared = spared.map(|left| left.saturating_sub(1));
                     at = next + len as u64;
+                    if spared == Some(0) {
+                        step = COPY_LEN;
+                    }
                 }
             }
             got => match got? {
-                0 => break,
+                0 => return Ok(()),
                 got => {
                     to.write_at(next - part.start, &bytes[..got])?;
                     at = next + got as u64;
@@ -191,7 +201,6 @@ fn copy_but(
             },
         }
     }
-    Ok(())
 }
 
 /// Does something else lie where the quarantine belongs?

@@ -158,8 +158,8 @@ fn a_repair_goes_on_with_the_log_where_the_disk_does_not_read_the_redo_file() {
 }
 
 /// All of it is stored, and the redo file not gone yet.
-fn stored(life: &Life) -> Objects {
-    let store = copy_of(&life.objects);
+fn stored(objects_before: &Objects) -> Objects {
+    let store = copy_of(objects_before);
     let disk = FaultStore::new(Arc::new(store.clone()));
     disk.inject(Fault::io().on(Operation::Remove).under("journal/log."));
     assert!(open(Arc::new(disk), options(1 << 40)).is_err());
@@ -171,29 +171,11 @@ fn stored(life: &Life) -> Objects {
 #[test]
 fn a_redo_file_that_was_done_is_not_missed() {
     for life in with_redo().into_iter().filter(|life| life.is_of_all()) {
-        let objects_before = stored(life);
+        let objects_before = stored(&life.objects);
         let store = copy_of(&objects_before);
         let disk = disk(&store, None);
         check::repair(Arc::new(disk), PASSPHRASE, "now", &Unwatched).expect("a vault that opens");
         let dump = Dump::of(&mounted(&objects(&store))).expect("a healthy vault");
-        assert_eq!(life.truth.difference(&dump), None, "{}", life.name);
-    }
-}
-
-/// A power cut has kept the root's guard and nothing else of a checkpoint: the log does not count any more.
-#[test]
-fn what_can_be_read_of_a_redo_file_is_used_when_the_log_does_not_count() {
-    for life in with_redo().into_iter().filter(|life| life.is_of_all()) {
-        let done = stored(life);
-        let mut cut = life.objects.clone();
-        cut.insert("guards/root".to_owned(), done["guards/root"].clone());
-        let redo = redo_of(&cut).expect("it has one");
-        let len = cut[redo].len() as u64;
-        let store = copy_of(&cut);
-        // Nothing lies there: the file is whole, and somebody thinks that it is not.
-        let disk = disk(&store, Some(len + SECTOR..len + 2 * SECTOR));
-        let vault = open(Arc::new(disk), options(1 << 40)).expect("it is read");
-        let dump = Dump::of(&vault).expect("a healthy vault");
         assert_eq!(life.truth.difference(&dump), None, "{}", life.name);
     }
 }
@@ -207,7 +189,6 @@ fn a_salvage_goes_on_without_the_redo_file_and_says_so() {
         let out = place.path().join("out");
         let report = salvage(&disk, PASSPHRASE, &out, &Watch::default());
         let report = report.unwrap_or_else(|error| panic!("{}: {error}", life.name));
-        assert!(!report.is_whole());
         let [redo] = &report.journal.half_read[..] else {
             panic!("{}: {report:?}", life.name);
         };
@@ -226,7 +207,7 @@ fn a_salvage_goes_on_without_the_redo_file_and_says_so() {
         }
         if life.name.ends_with("no payload moved") {
             assert!(redo.has_log && !redo.is_begun, "{}", life.name);
-            assert!(report.damaged.is_empty(), "{}", life.name);
+            assert!(report.is_whole(), "{}: {report:?}", life.name);
         }
     }
 }
@@ -280,9 +261,13 @@ fn whole_after_repair(objects_before: &Objects, truth: &Dump, bytes: Range<u64>)
         let ino = stat.expect("it is there").ino;
         let is_whole = Dump::below(&vault, ino)
             .is_ok_and(|dump| dump.nodes[&ino].body.same(&truth.nodes[&ino].body));
-        let named = format!("/file {number}").into_bytes();
+        // Which of them are not as stored last, the sums of the root cannot tell.
+        let names = [b"/".to_vec(), format!("/file {number}").into_bytes()];
         let mut findings = report.findings.iter();
-        let is_named = findings.any(|found| found.path.as_ref() == Some(&named));
+        let is_named = findings.any(|found| {
+            let path = found.path.as_ref();
+            path.is_some_and(|path| names.contains(path))
+        });
         assert!(is_whole || is_named, "{number}: {:#?}", told(&report));
         is_whole
     };
@@ -313,4 +298,19 @@ fn of_a_redo_file_with_a_bad_sector_the_rest_is_done() {
             assert!(whole >= least, "{at} of {len}: {whole}");
         }
     }
+}
+
+/// A power cut has kept the root's guard and nothing else of a checkpoint: the log does not count any more.
+#[test]
+fn what_can_be_read_of_a_redo_file_is_used_when_the_log_does_not_count() {
+    let none = Fault::io().on(Operation::BlobWrite).under("payloads/");
+    let (mut objects_before, truth) = large(none);
+    let done = stored(&objects_before);
+    objects_before.insert("guards/root".to_owned(), done["guards/root"].clone());
+    let redo = &objects_before[redo_of(&objects_before).expect("it has one")];
+    let len = redo.len() as u64;
+    let sector = len / 2 / SECTOR * SECTOR;
+    let some = whole_after_repair(&objects_before, &truth, sector..sector + SECTOR);
+    let nothing = whole_after_repair(&objects_before, &truth, 0..len);
+    assert!(some > nothing, "{some} and {nothing} of 12");
 }
