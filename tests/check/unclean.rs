@@ -4,6 +4,7 @@
 //! for it; what is gone must be named.
 mod damages;
 mod half_read;
+mod journal_at_random;
 mod life;
 
 use self::{
