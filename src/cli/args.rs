@@ -13,6 +13,7 @@ use super::{
     passphrase::Source,
     size,
     stream_args::{DecryptArgs, EncryptArgs},
+    write_back,
 };
 use crate::{
     crypto::{KdfParams, Suite},
@@ -96,6 +97,12 @@ pub enum Command {
     /// Started by a mount itself: it has the kernel write back its pages
     #[command(hide = true, name = pages::ARGUMENT)]
     WriteBackPages,
+    /// The same, of all files of the mount at a directory
+    #[command(hide = true, name = write_back::ARGUMENT)]
+    WriteBackMount {
+        /// The directory.
+        dir: PathBuf,
+    },
 }
 
 /// Where the passphrase comes from.

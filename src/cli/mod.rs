@@ -80,6 +80,7 @@ mod vault_dir;
 mod watch;
 mod ways;
 mod words;
+mod write_back;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -131,6 +132,7 @@ fn run(command: &Command) -> Result<Exit, CliError> {
         Command::Import(args) => bundles::import(args),
         Command::Encrypt(args) => streams::encrypt(args),
         Command::Decrypt(args) => streams::decrypt(args),
+        Command::WriteBackMount { dir } => Ok(write_back::serve(dir).map_err(CliError::Pages)?),
         Command::WriteBackPages => Ok(crate::mount::pages::serve().map_err(CliError::Pages)?),
     }
     .map(|()| Exit::Ok)

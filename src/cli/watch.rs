@@ -7,12 +7,12 @@ use super::{
     idle::Idle,
     signals::{Event, Signals},
     users::Users,
+    write_back::write_back,
 };
 use crate::{
     mount::{Detach, UnmountError, Unmounter},
     vault::Vault,
 };
-use rustix::fs::{Mode, OFlags, open, syncfs};
 use std::time::{Duration, Instant};
 
 /// Signals so close together are one wish: a closing terminal and its shell both send one.
@@ -94,15 +94,9 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Has the kernel hand over what it collected (`-o writeback`), while there is a path to ask by.
+    /// Has the kernel hand over what it collected, while there is a path to ask by.
     fn flush_kernel(&self) {
-        let flushed = open(
-            self.unmounter.dir(),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .and_then(syncfs);
-        if let Err(error) = flushed {
+        if let Err(error) = write_back(self.unmounter.dir()) {
             log::warn!("the kernel may keep writes back until the last user is done: {error}");
         }
     }

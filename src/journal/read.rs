@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     format::Record,
-    store::{ObjectPath, Store, StoreError},
+    store::{Blob, ObjectPath, Store, StoreError},
 };
 use std::{
     collections::HashMap,
@@ -295,8 +295,9 @@ pub fn frames_of(
     })
 }
 
-/// Is a copy of a segment of this number more than what lies in its place? Both have the same history: no frame differs that opens
-/// in both; and in the copy more of them follow each other. A crash leaves no segment so that has once been longer.
+/// Is a copy of a segment of this number more than what lies in its place, and all that ever was there? More of its frames follow
+/// each other; it has each frame that opens there; and where it ends, nothing was written there. A copy that was made before the end
+/// is none: what came later would be lost without a word.
 ///
 /// # Errors
 /// What the store says.
@@ -308,31 +309,38 @@ pub fn is_longer(
 ) -> Result<bool, JournalError> {
     let home = segment_path(number);
     let used = |path| frames_of(store, context, path, number).map(|found| found.used.len());
-    let there = match used(&home) {
-        // More of it than is tried in pieces.
-        Err(JournalError::Store(error)) if error.is_unreadable() => return Ok(used(copy)? > 0),
-        there => there?,
-    };
-    if used(copy)? <= there {
+    if used(copy)? <= used(&home)? {
         return Ok(false);
     }
-    let copied = sums_of(store, context, copy, number)?;
-    let there = sums_of(store, context, &home, number)?;
-    let mut common = there
+    let (copied, end) = sums_of(store, context, copy, number)?;
+    let (there, _) = sums_of(store, context, &home, number)?;
+    let has_all = there
         .iter()
-        .filter_map(|(index, sum)| Some((copied.get(index)?, sum)));
-    Ok(common.all(|(one, other)| one == other))
+        .all(|(index, sum)| copied.get(index) == Some(sum));
+    Ok(has_all && is_empty_from(&*store.open(&home, false)?, end)?)
 }
 
-/// What tells apart the frames that open, by index. They were authenticated: nobody chooses them.
+/// Are there zeros alone from this position on?
+fn is_empty_from(blob: &dyn Blob, mut position: u64) -> Result<bool, StoreError> {
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let read = blob.read_at(position, &mut bytes)?;
+        if read == 0 || bytes[..read].iter().any(|byte| *byte != 0) {
+            return Ok(read == 0);
+        }
+        position += read as u64;
+    }
+}
+
+/// What tells apart the frames that open, by index, and where the last of them ends. They were authenticated: nobody chooses them.
 fn sums_of(
     store: &dyn Store,
     context: &JournalContext,
     path: &ObjectPath,
     number: u64,
-) -> Result<HashMap<u64, u64>, StoreError> {
+) -> Result<(HashMap<u64, u64>, u64), StoreError> {
     let mut file = FrameReader::of_any(store.open(path, false)?);
-    let mut sums = HashMap::new();
+    let (mut sums, mut end) = (HashMap::new(), 0);
     let mut place = FramePlace {
         purpose: Purpose::Log,
         number,
@@ -345,11 +353,12 @@ fn sums_of(
                 content.hash(&mut hasher);
                 sums.insert(place.index, hasher.finish());
                 file.pass(taken);
+                end = file.position();
                 place.index += 1;
             }
             Found::Nothing { next } => match next_frame(&mut file, context, place, next)? {
                 Some(found) => place.index = found,
-                None => return Ok(sums),
+                None => return Ok((sums, end)),
             },
         }
     }

@@ -77,6 +77,30 @@ fn a_copy_of_which_more_can_be_used_takes_the_place_of_a_log() {
     }
 }
 
+/// Whatever became of the log, the bytes behind the end of the copy say that there was more.
+#[test]
+fn a_copy_that_was_made_before_the_end_takes_no_place() {
+    let (whole, starts) = killed(true);
+    let log = &whole[LOG];
+    let older = log[..starts[FILES / 2]].to_vec();
+    let flipped = |at: &[usize]| {
+        let mut log = log.clone();
+        at.iter().for_each(|at| log[*at] ^= 1);
+        log
+    };
+    let all: Vec<usize> = starts.iter().map(|start| start + 40).collect();
+    for damage in [flipped(&[10]), flipped(&all)] {
+        let mut damaged = whole.clone();
+        damaged.insert(LOG.to_owned(), damage);
+        let alone = repaired(&damaged).expect("it opens").0;
+        place(&mut damaged, BESIDE, older.clone());
+        let report = repaired(&damaged).expect("it opens").0;
+        assert_eq!(of_kind(&report, Kind::Misplaced), Vec::<&_>::new());
+        assert_eq!(report.verdict(), Verdict::Damaged);
+        assert_eq!(report.lost, alone.lost, "{:#?}", told(&report));
+    }
+}
+
 /// Also if it is the longer file.
 #[test]
 fn a_copy_that_has_no_more_stays_where_it_is() {

@@ -8,6 +8,7 @@ use crate::{
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -188,5 +189,45 @@ fn what_the_kernel_could_not_hand_over_is_no_loss_of_what_it_did() {
         assert_eq!(left.count(), 0, "files in the journal");
         mount.revive();
         assert!(fs::read(mount.path("kept")).unwrap() == noise(1, 300_000));
+    });
+}
+
+/// Of pages that it writes back the kernel looks at errors only: a count that is less than all is none.
+#[test]
+fn what_the_kernel_collected_and_does_not_fit_is_told_by_fsync() {
+    on_a_small_disk(|mount| {
+        mount.remount_with("writeback");
+        let large = fill(mount, "large", 1 << 20);
+        for number in 0..5 {
+            fs::remove_file(mount.path(format!("large{number}"))).unwrap();
+        }
+        shell(&mount.dir(), "sync .; sleep 7");
+        let mut kept = Vec::new();
+        for number in 0..14 {
+            let path = mount.path(format!("odd{number}"));
+            let file = File::create(&path).unwrap();
+            let bytes = noise(number, 700_000);
+            let offset = 50_000 + 777 * number;
+            let stored = file
+                .write_all_at(&bytes, offset)
+                .and_then(|()| file.sync_all());
+            match stored {
+                Ok(()) => kept.push((path, offset, bytes)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}"),
+            }
+        }
+        assert!((1..14).contains(&kept.len()), "{} of 14 fit", kept.len());
+        mount.crash();
+        for (path, offset, bytes) in kept {
+            let mut there = vec![0; bytes.len()];
+            File::open(&path)
+                .and_then(|file| file.read_exact_at(&mut there, offset))
+                .unwrap();
+            assert!(there == bytes, "{}", path.display());
+        }
+        for number in 5..large {
+            let there = fs::read(mount.path(format!("large{number}"))).unwrap();
+            assert!(there == noise(number, 1 << 20), "large{number}");
+        }
     });
 }

@@ -1,4 +1,4 @@
-//! A daemon that is killed while the kernel writes back pages for a seek: nobody may be left waiting.
+//! A daemon that is killed while the kernel writes back pages, for a seek or at the end of the mount: nobody may be left waiting.
 
 use crate::{
     fixture::{Mount, mounted, wardfs},
@@ -98,6 +98,57 @@ fn unmount(dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
         output.status.code(),
         String::from_utf8(output.stderr).unwrap(),
     )
+}
+
+/// Does whoever asks the kernel for all that it has collected wait for it: a thread of the daemon, or a process that it has started?
+fn writes_back(daemon: u32) -> bool {
+    let is_it = |dir: &Path| {
+        let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
+        let pid = dir.file_name().and_then(|pid| pid.to_str()?.parse().ok());
+        let (state, parent) = pid.and_then(stat).unwrap_or_default();
+        state == 'D' && (name == "watch\n" || name == "wardfs-writebac\n" && parent == daemon)
+    };
+    let threads = fs::read_dir(format!("/proc/{daemon}/task")).into_iter();
+    threads
+        .chain(fs::read_dir("/proc"))
+        .flatten()
+        .any(|entry| entry.is_ok_and(|entry| is_it(&entry.path())))
+}
+
+/// What the daemon does then is hit in about every second try.
+#[test]
+fn a_daemon_that_is_killed_while_it_is_asked_to_end_leaves_nobody_waiting() {
+    for _ in 0..4 {
+        mounted(|mount| {
+            mount.remount_with("writeback");
+            let mut users: Vec<_> = ["a", "b", "c"]
+                .into_iter()
+                .map(|name| {
+                    let write = format!(
+                        "while dd if=/dev/zero of={name} bs=64k count=64 conv=notrunc; do :; done"
+                    );
+                    let mut sh = Command::new("sh");
+                    let sh = sh.args(["-c", &write]).current_dir(mount.dir());
+                    sh.stderr(Stdio::null()).spawn().unwrap()
+                })
+                .collect();
+            thread::sleep(Duration::from_millis(500));
+            signal(Signal::TERM, &[mount.pid()]);
+            let start = Instant::now();
+            while !writes_back(mount.pid()) && start.elapsed() < Duration::from_millis(300) {}
+            mount.kill();
+            mount.wait_killed();
+            thread::sleep(Duration::from_secs(1));
+            let is_left = |user: &mut Child| user.try_wait().unwrap().is_none();
+            if users.iter_mut().any(is_left) {
+                // Nobody could end otherwise, not even this test.
+                let (_, said) = unmount(&mount.dir(), &["--lazy"]);
+                assert!(!said.contains("could not end"), "{said}");
+            }
+            users.iter_mut().for_each(ends);
+            mount.revive();
+        });
+    }
 }
 
 #[test]

@@ -53,7 +53,8 @@ impl Adapter {
     /// Writes; gives the count.
     ///
     /// What the kernel has collected it also dates, by a message of its own that may come before: no time of ours may take
-    /// the place of that one.
+    /// the place of that one. And of that it looks at errors only, never at a count that is less than all: what was not taken would
+    /// count as stored. So whatever is left is tried until it is done, or there is an error to tell.
     pub(super) fn write_from(
         &self,
         ino: u64,
@@ -73,7 +74,14 @@ impl Adapter {
         } else {
             Some(&told)
         };
-        let count = self.vault.write_telling(ino, offset, data, mode, told)?;
+        let mut count = self.vault.write_telling(ino, offset, data, mode, told)?;
+        while flags.contains(WriteFlags::FUSE_WRITE_CACHE) && count < data.len() {
+            let rest = (offset + count as u64, &data[count..]);
+            match self.vault.write_as(ino, rest.0, rest.1, mode)? {
+                0 => return Err(Errno::EIO.into()),
+                taken => count += taken,
+            }
+        }
         Ok(u32::try_from(count).map_err(|_| Errno::EIO)?)
     }
 
