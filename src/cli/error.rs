@@ -5,8 +5,8 @@
 use super::{
     exit::{self, Exit},
     hints::{
-        BAD_DISK, LOOK, check_hint, damage_hint, exit_hint, export_hint, half_read_hint, keys_hint,
-        killed_hint, mountpoint_hint, salvage_hint, scrub_hint,
+        LOOK, bad_disk_hint, check_hint, damage_hint, exit_hint, export_hint, half_read_hint,
+        keys_hint, killed_hint, mountpoint_hint, salvage_hint, scrub_hint,
     },
     mountpoint::MountpointError,
     passphrase::PassphraseError,
@@ -414,7 +414,7 @@ impl CliError {
             _ if keys_hint(source).is_some() => keys_hint(source).map(str::to_owned),
             VaultError::Journal(JournalError::Unreadable { .. }) => Some(half_read_hint(path)),
             _ if self.exit() == Exit::Damaged => Some(damage_hint(path, action == CHECK)),
-            _ if is_of_open(Errno::IO) => Some(BAD_DISK.to_owned()),
+            _ if is_of_open(Errno::IO) => Some(bad_disk_hint(path)),
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }

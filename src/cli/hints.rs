@@ -38,6 +38,14 @@ pub fn half_read_hint(vault: &Path) -> String {
     )
 }
 
+/// For a vault that a mount cannot bring up to date, since the disk gives an error where it reads or writes.
+pub fn bad_disk_hint(vault: &Path) -> String {
+    let vault = typed(vault);
+    format!(
+        "{BAD_DISK}; `wardfs check --repair {vault}` goes on without what the disk does not read"
+    )
+}
+
 /// What it means that the objects with the keys are gone or damaged.
 pub fn keys_hint(error: &VaultError) -> Option<&'static str> {
     match error {

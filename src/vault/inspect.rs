@@ -401,7 +401,7 @@ impl Inspected {
         let real = self.opening(Arc::clone(&self.store));
         let cause = match self.recovered(&real, &mut |lost, _| real.keep_segments(lost)) {
             Ok(lost) => return Ok(Recovery::Done { lost }),
-            Err(cause) if is_damage(&cause) => cause,
+            Err(cause) if is_damage(&cause) || is_of_the_disk(&cause) => cause,
             Err(cause) => return Err(cause),
         };
         keep()?;
@@ -441,6 +441,12 @@ fn done_without(lost: LostChanges, missing: &VaultError) -> Recovery {
     Recovery::Done {
         lost: LostChanges { missing, ..lost },
     }
+}
+
+/// Is it an error of the disk where something was to be stored? It may be about no more than one block. If it is about more, going on
+/// meets it again.
+fn is_of_the_disk(error: &VaultError) -> bool {
+    matches!(error, VaultError::Journal(JournalError::Store(store)) if store.is_unreadable())
 }
 
 /// Is it about stored bytes, and not about the disk as a whole?

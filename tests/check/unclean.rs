@@ -2,6 +2,7 @@
 //!
 //! Every damage (`damages`) is done to every vault (`life`) here. What was only moved must come back with all that the journal has
 //! for it; what is gone must be named.
+mod bad_sector;
 mod damages;
 mod half_read;
 mod journal_at_random;

@@ -12,6 +12,9 @@ use crate::store::{Blob, ObjectPath, StoreError};
 /// What is written at once where a range cannot be punched, in bytes.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
+/// The usual block of a file system, in bytes.
+const BLOCK: u64 = 4096;
+
 /// Types of file systems (statfs(2)) that write into written space without a word in their own journals, but not into space that
 /// was only allocated: ext2 to ext4, XFS. Where a block that is written anew gets another place, as in btrfs, zeros would use
 /// the space up.
@@ -141,8 +144,10 @@ impl Blob for DirectoryBlob {
     fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         self.change("punch a hole in", || {
-            // Past its end a file is a hole already; asked for far past it, file systems say that it is too long.
-            let len = len.min(self.file_len()?.saturating_sub(offset));
+            // Past its end a file is a hole already; asked for far past it, file systems say that it is too long. But the last block
+            // goes as a whole, if it is to: to clear a part of one, the system would have to read it.
+            let rest = self.file_len()?.saturating_sub(offset);
+            let len = len.min(rest.next_multiple_of(BLOCK));
             if len == 0 {
                 return Ok(());
             }

@@ -136,7 +136,11 @@ impl DirectoryStore {
     fn write_whole(&self, path: &ObjectPath, bytes: &[u8]) -> io::Result<()> {
         let file = self.open_at(path, OPEN | OFlags::WRONLY | OFlags::CREATE)?;
         let before = self.heir.file_made(&file)?;
-        write_all(&file, bytes, 0)?;
+        if write_all(&file, bytes, 0) == Err(Errno::IO) {
+            // To write a part of a block the system reads it. What the disk does not read is not needed: all of it is new.
+            retry_on_intr(|| fs::ftruncate(&file, 0))?;
+            return write_all(&file, bytes, 0);
+        }
         // Not O_TRUNC: that frees the blocks only to allocate them again, and makes ext4 flush the
         // file at close.
         if before.st_size.cast_unsigned() > bytes.len() as u64 {

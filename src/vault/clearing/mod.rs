@@ -2,7 +2,9 @@
 //!
 //! A repair and a salvage store as much of a journal as can be: they make a directory that is gone, too. A mount clears no more than
 //! the place of a single guard, payload or index, which is as good as missing when something else lies there, or of what lies beside
-//! the log. It is not for it to take a whole directory away: what is missing may be put back.
+//! the log. It is not for it to take a whole directory away: what is missing may be put back. Nor is it for it to give up a block that
+//! the disk does not read (`blocks`): it may be read another time.
+use self::blocks::BlockClearing;
 use crate::{
     format::quarantine_path,
     journal::is_beside_the_log,
@@ -11,6 +13,8 @@ use crate::{
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+mod blocks;
+
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// What is cleared away.
@@ -18,7 +22,8 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub(super) enum Clears {
     /// What lies in the place of an object of the tree, or of what lies beside the log and nothing depends on.
     Places,
-    /// That, and what is in the way to it; directories are made.
+    /// That, and what is in the way to it; directories are made. Blocks that cannot be read do not keep their place from being
+    /// written.
     All,
 }
 
@@ -116,11 +121,15 @@ impl Store for ClearingStore {
     }
 
     fn open(&self, path: &ObjectPath, create: bool) -> Result<Arc<dyn Blob>> {
-        if create {
-            self.made(path, |store| store.open(path, true))
+        let opened = if create {
+            self.made(path, |store| store.open(path, true))?
         } else {
-            self.inner.open(path, false)
-        }
+            self.inner.open(path, false)?
+        };
+        Ok(match self.clears {
+            Clears::Places => opened,
+            Clears::All => BlockClearing::over(opened, path),
+        })
     }
 
     fn rename(&self, from: &ObjectPath, to: &ObjectPath) -> Result<()> {

@@ -11,6 +11,9 @@ use rustix::io::Errno;
 
 use super::{Blob, HeldLock, Lock, ObjectPath, Space, Store, StoreError};
 
+#[cfg(test)]
+mod tests;
+
 /// What can fail: the methods of [`Store`] and [`Blob`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)] // each is the method of that name
@@ -74,8 +77,8 @@ pub struct Fault {
     skip: u64,
     once: bool,
     short: bool,
-    /// Reads of a blob that touch none of these bytes pass.
-    bytes: Option<Range<u64>>,
+    /// What of a blob touches none of these bytes passes.
+    sector: Option<Range<u64>>,
 }
 
 impl Fault {
@@ -100,7 +103,7 @@ impl Fault {
             skip: 0,
             once: false,
             short: false,
-            bytes: None,
+            sector: None,
         }
     }
 
@@ -146,24 +149,41 @@ impl Fault {
         self
     }
 
-    /// A bad sector: only reads of a blob that touch these bytes.
+    /// A bad sector: reads of a blob that touch these bytes, and changes of a part of them, for which they are read. A change of all of
+    /// them passes, and then it is well again.
     #[must_use]
     pub fn sector(mut self, bytes: Range<u64>) -> Fault {
-        self.bytes = Some(bytes);
-        self.on(Operation::BlobRead)
+        self.sector = Some(bytes);
+        self.when(|operation, _| {
+            matches!(
+                operation,
+                Operation::BlobRead
+                    | Operation::BlobWrite
+                    | Operation::BlobSetLen
+                    | Operation::BlobPunch
+            )
+        })
     }
 
     /// Whether it hits now; counts down if it would.
-    fn hits(&mut self, operation: Operation, paths: &[&str], read: &Range<u64>) -> bool {
-        let is_beside = |bytes: &Range<u64>| read.end <= bytes.start || bytes.end <= read.start;
-        if self.bytes.as_ref().is_some_and(is_beside) {
-            return false;
-        }
+    fn hits(&mut self, operation: Operation, paths: &[&str], bytes: &Range<u64>) -> bool {
         if !paths
             .iter()
             .any(|path| self.when.iter().all(|when| when(operation, path)))
         {
             return false;
+        }
+        if let Some(sector) = &mut self.sector {
+            if bytes.end <= sector.start || sector.end <= bytes.start {
+                return false;
+            }
+            if operation != Operation::BlobRead
+                && bytes.start <= sector.start
+                && sector.end <= bytes.end
+            {
+                *sector = 0..0;
+                return false;
+            }
         }
         let hits = self.skip == 0;
         self.skip = self.skip.saturating_sub(1);
@@ -251,9 +271,14 @@ impl Faults {
         self.0.lock().check(operation, &[path.as_str()], path)
     }
 
-    fn read(&self, path: &ObjectPath, read: &Range<u64>) -> Result<(), StoreError> {
-        let operation = Operation::BlobRead;
-        let verdict = self.0.lock().judge_at(operation, &[path.as_str()], read);
+    /// Of an operation on these bytes of a blob.
+    fn check_at(
+        &self,
+        operation: Operation,
+        path: &ObjectPath,
+        bytes: &Range<u64>,
+    ) -> Result<(), StoreError> {
+        let verdict = self.0.lock().judge_at(operation, &[path.as_str()], bytes);
         verdict.of(operation, path)
     }
 
@@ -262,10 +287,12 @@ impl Faults {
         &self,
         operation: Operation,
         path: &ObjectPath,
+        offset: u64,
         bytes: &[u8],
         write: impl FnOnce(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let verdict = self.0.lock().judge(operation, &[path.as_str()]);
+        let place = offset..offset.saturating_add(bytes.len() as u64);
+        let verdict = self.0.lock().judge_at(operation, &[path.as_str()], &place);
         let errno = match verdict {
             Verdict::Pass => return write(bytes),
             Verdict::Fail(errno) => errno,
@@ -283,13 +310,13 @@ impl Plan {
         self.judge_at(operation, paths, &(0..0))
     }
 
-    /// `read`: what of a blob is to be read.
-    fn judge_at(&mut self, operation: Operation, paths: &[&str], read: &Range<u64>) -> Verdict {
+    /// `bytes`: what of a blob is to be read or changed.
+    fn judge_at(&mut self, operation: Operation, paths: &[&str], bytes: &Range<u64>) -> Verdict {
         *self.counts.entry(operation).or_insert(0) += 1;
         let Some(index) = self
             .faults
             .iter_mut()
-            .position(|fault| fault.hits(operation, paths, read))
+            .position(|fault| fault.hits(operation, paths, bytes))
         else {
             return Verdict::Pass;
         };
@@ -324,7 +351,7 @@ impl Store for FaultStore {
     }
 
     fn put(&self, path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
-        self.faults.write(Operation::Put, path, bytes, |bytes| {
+        self.faults.write(Operation::Put, path, 0, bytes, |bytes| {
             self.inner.put(path, bytes)
         })
     }
@@ -416,13 +443,14 @@ struct FaultBlob {
 impl Blob for FaultBlob {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize, StoreError> {
         let read = offset..offset + into.len() as u64;
-        self.faults.read(&self.path, &read)?;
+        self.faults
+            .check_at(Operation::BlobRead, &self.path, &read)?;
         self.inner.read_at(offset, into)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
         self.faults
-            .write(Operation::BlobWrite, &self.path, bytes, |bytes| {
+            .write(Operation::BlobWrite, &self.path, offset, bytes, |bytes| {
                 self.inner.write_at(offset, bytes)
             })
     }
@@ -438,7 +466,9 @@ impl Blob for FaultBlob {
     }
 
     fn set_len(&self, len: u64) -> Result<(), StoreError> {
-        self.faults.check(Operation::BlobSetLen, &self.path)?;
+        let cut = len..u64::MAX;
+        self.faults
+            .check_at(Operation::BlobSetLen, &self.path, &cut)?;
         self.inner.set_len(len)
     }
 
@@ -453,170 +483,14 @@ impl Blob for FaultBlob {
     }
 
     fn punch(&self, offset: u64, len: u64) -> Result<(), StoreError> {
-        self.faults.check(Operation::BlobPunch, &self.path)?;
+        let hole = offset..offset.saturating_add(len);
+        self.faults
+            .check_at(Operation::BlobPunch, &self.path, &hole)?;
         self.inner.punch(offset, len)
     }
 
     fn allocate(&self, offset: u64, len: u64) -> Result<(), StoreError> {
         self.faults.check(Operation::BlobAllocate, &self.path)?;
         self.inner.allocate(offset, len)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::MemoryStore;
-
-    fn path(path: &str) -> ObjectPath {
-        ObjectPath::new(path).unwrap()
-    }
-
-    fn store() -> (MemoryStore, FaultStore) {
-        let memory = MemoryStore::new();
-        memory.make_dir(&path("a")).unwrap();
-        memory.make_dir(&path("b")).unwrap();
-        (memory.clone(), FaultStore::new(Arc::new(memory)))
-    }
-
-    #[test]
-    fn every_operation_can_fail_and_then_does_nothing() {
-        let (memory, store) = store();
-        memory.put(&path("a/x"), b"old").unwrap();
-        let blob = store.open(&path("a/x"), false).unwrap();
-        store.inject(Fault::io());
-        let mut buffer = [0; 9];
-        let errors: Vec<(Operation, Option<StoreError>)> = vec![
-            (Operation::Get, store.get(&path("a/x")).err()),
-            (Operation::Put, store.put(&path("a/x"), b"new").err()),
-            (
-                Operation::Replace,
-                store.replace(&path("a/x"), b"new").err(),
-            ),
-            (Operation::Remove, store.remove(&path("a/x")).err()),
-            (
-                Operation::Rename,
-                store.rename(&path("a/x"), &path("b/y")).err(),
-            ),
-            (Operation::MakeDir, store.make_dir(&path("c")).err()),
-            (Operation::RemoveDir, store.remove_dir(&path("b")).err()),
-            (Operation::List, store.list(&path("a")).err()),
-            (Operation::Exists, store.exists(&path("a/x")).err()),
-            (Operation::Open, store.open(&path("a/z"), true).err()),
-            (Operation::Sync, store.sync().err()),
-            (Operation::SyncDir, store.sync_dir(&path("a")).err()),
-            (Operation::Space, store.space().err()),
-            (Operation::Lock, store.lock(Lock::Exclusive).err()),
-            (Operation::BlobRead, blob.read_at(0, &mut buffer).err()),
-            (Operation::BlobWrite, blob.write_at(0, b"new").err()),
-            (Operation::BlobLen, blob.len().err()),
-            (Operation::BlobSetLen, blob.set_len(0).err()),
-            (Operation::BlobSync, blob.sync().err()),
-            (Operation::BlobPunch, blob.punch(0, 2).err()),
-            (Operation::BlobAllocate, blob.allocate(0, 9).err()),
-        ];
-        for (operation, error) in &errors {
-            let error = error
-                .as_ref()
-                .unwrap_or_else(|| panic!("{operation:?} did not fail"));
-            assert_eq!(
-                error.raw_os_error(),
-                Errno::IO.raw_os_error(),
-                "{operation:?}"
-            );
-            assert_eq!(
-                store.count(*operation),
-                if *operation == Operation::Open { 2 } else { 1 },
-                "{operation:?}"
-            );
-        }
-        assert_eq!(store.hits(), errors.len() as u64);
-        assert_eq!(memory.get(&path("a/x")).unwrap(), b"old");
-        assert_eq!(memory.list(&ObjectPath::root()).unwrap().len(), 2);
-        assert_eq!(memory.list(&path("a")).unwrap().len(), 1);
-        memory.lock(Lock::Exclusive).unwrap();
-        store.heal();
-        assert_eq!(store.get(&path("a/x")).unwrap(), b"old");
-    }
-
-    #[test]
-    fn the_nth_matching_operation_is_hit_once_or_from_then_on() {
-        let (_, store) = store();
-        let put = |name: &str| {
-            store
-                .put(&path(name), b"x")
-                .map_err(|error| error.raw_os_error())
-        };
-        store.inject(
-            Fault::no_space()
-                .on(Operation::Put)
-                .under("a/")
-                .after(2)
-                .once(),
-        );
-        assert_eq!(
-            [put("a/1"), put("b/1"), put("a/2")],
-            [Ok(()), Ok(()), Ok(())]
-        );
-        assert_eq!(put("b/2"), Ok(()));
-        assert_eq!(put("a/3"), Err(Errno::NOSPC.raw_os_error()));
-        assert_eq!([put("a/4"), put("a/5")], [Ok(()), Ok(())]);
-        store.inject(
-            Fault::errno(Errno::ROFS.raw_os_error())
-                .on(Operation::Put)
-                .after(1),
-        );
-        assert_eq!(put("a/6"), Ok(()));
-        assert_eq!(
-            [put("a/7"), put("b/7")],
-            [Err(Errno::ROFS.raw_os_error()); 2]
-        );
-        assert!(store.get(&path("a/1")).is_ok());
-        assert_eq!((store.count(Operation::Put), store.hits()), (10, 3));
-    }
-
-    #[test]
-    fn a_rename_has_both_its_paths() {
-        let (_, store) = store();
-        store.put(&path("a/x"), b"x").unwrap();
-        store.inject(Fault::io().under("b/").once());
-        assert!(store.rename(&path("a/x"), &path("b/x")).is_err());
-        store.rename(&path("a/x"), &path("b/x")).unwrap();
-    }
-
-    #[test]
-    fn a_short_write_leaves_its_first_half() {
-        let (memory, store) = store();
-        store.inject(Fault::no_space().short());
-        assert!(
-            store
-                .put(&path("a/x"), b"12345678")
-                .unwrap_err()
-                .is_no_space()
-        );
-        assert_eq!(memory.get(&path("a/x")).unwrap(), b"1234");
-        store.heal();
-        let blob = store.open(&path("a/x"), false).unwrap();
-        store.inject(
-            Fault::io()
-                .when(|operation, name| operation == Operation::BlobWrite && name == "a/x")
-                .short(),
-        );
-        assert!(blob.write_at(2, b"abcd").is_err());
-        assert_eq!(memory.get(&path("a/x")).unwrap(), b"12ab");
-    }
-
-    #[test]
-    fn an_open_blob_does_not_hold_the_lock() {
-        let (memory, store) = store();
-        store.lock(Lock::Exclusive).unwrap();
-        let blob = store.open(&path("x"), true).unwrap();
-        assert!(matches!(
-            memory.lock(Lock::Shared),
-            Err(StoreError::Locked { .. })
-        ));
-        drop(store);
-        memory.lock(Lock::Exclusive).unwrap();
-        blob.write_at(0, b"still usable").unwrap();
     }
 }
