@@ -48,11 +48,21 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// Does one operation.
+    /// Does one operation. On a full disk what others have given back may be free only after a sync.
     ///
     /// # Errors
     /// What the store says.
     pub fn execute(&mut self, op: &RedoOp) -> Result<(), StoreError> {
+        match self.attempt(op) {
+            Err(full) if full.is_no_space() => {
+                self.store.sync()?;
+                self.attempt(op)
+            }
+            done => done,
+        }
+    }
+
+    fn attempt(&mut self, op: &RedoOp) -> Result<(), StoreError> {
         match op {
             RedoOp::MakeDir(path) => self.store.make_dir(path),
             RedoOp::RemoveDir(path) => self.store.remove_dir(path),

@@ -292,6 +292,28 @@ impl Reserve {
         })
     }
 
+    /// What has its space did not fit: some file systems need more for it than they say, or count what others take ahead. So for
+    /// the moment it may have all that is held back, and nobody else of us gets at it. A checkpoint is due then.
+    ///
+    /// # Errors
+    /// What a sync of the store says, and what `write` does.
+    pub(super) fn lend(
+        &self,
+        write: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        state.spacious_up_to = 0;
+        state.shrink_to(0);
+        // As in `grow_after_sync`.
+        self.store.sync()?;
+        let written = write();
+        if !state.tight {
+            self.hold(&mut state);
+        }
+        self.crowded.store(true, Relaxed);
+        written
+    }
+
     /// The checkpoint is done, and what it replaces is gone: others may have space again.
     pub fn end(&self) {
         let mut state = self.state.lock();

@@ -49,6 +49,11 @@ impl Writer {
         self.sealed.clear();
         frames::seal(context, slot.place, &self.plain, &mut self.sealed);
         self.plain.truncate(FRAME_HEAD);
+        self.put(slot)
+    }
+
+    /// Writes what was sealed last, to the same place if it was tried before.
+    fn put(&mut self, slot: &Slot) -> Result<(), StoreError> {
         slot.blob.write_at(slot.offset, &self.sealed)?;
         if self.sealed.capacity() > KEPT {
             self.sealed = Vec::new();
@@ -116,7 +121,10 @@ impl Journal {
         std::mem::swap(&mut inner.batch, &mut writer.plain);
         drop(inner);
         let unfinished = Unfinished(self);
-        let written = writer.write(&self.context, &head, &slot);
+        let written = match writer.write(&self.context, &head, &slot) {
+            Err(full) if full.is_no_space() => self.reserve.lend(|| writer.put(&slot)),
+            written => written,
+        };
         drop(unfinished);
         let mut inner = self.inner.lock();
         if let Err(error) = written {

@@ -1,5 +1,6 @@
 //! What a test needs of the machine beside a file system: `mount`, to mount FUSE file systems, and `user`, to do so as an
-//! ordinary user as well; and `loop`, to mount file systems in files besides.
+//! ordinary user as well; `loop`, to mount file systems in files besides; and `btrfs`, of that
+//! kind.
 
 use std::{
     fs,
@@ -12,7 +13,14 @@ pub fn given(need: &str) -> bool {
     let lack = match need {
         "mount" => lack_of_mount(),
         "user" => lack_of_user(),
-        "loop" => lack_of_loop(),
+        "loop" => lack_of_loop("mkfs.ext4"),
+        "btrfs" => {
+            if !knows_btrfs() {
+                let _ = writeln!(std::io::stderr(), "skipped: the kernel has no btrfs");
+                return false;
+            }
+            lack_of_loop("mkfs.btrfs")
+        }
         other => panic!("`{other}` is nothing that a machine can be asked for"),
     };
     let Some(lack) = lack else { return true };
@@ -35,17 +43,15 @@ fn lack_of_mount() -> Option<String> {
         .then(|| "mounting needs root with CAP_SYS_ADMIN".to_owned())
 }
 
-/// Why no file system in a file can be mounted, if none can.
-fn lack_of_loop() -> Option<String> {
+/// Why no file system in a file can be made with this and mounted, if none can.
+fn lack_of_loop(mkfs: &str) -> Option<String> {
     let is_there = |path: &str| fs::metadata(path).is_ok();
     if !is_there("/dev/loop-control") {
         return Some("there is no /dev/loop-control".to_owned());
     }
-    if !["/sbin/mkfs.ext4", "/usr/sbin/mkfs.ext4"]
-        .into_iter()
-        .any(is_there)
-    {
-        return Some("there is no mkfs.ext4".to_owned());
+    let mut places = ["/sbin", "/usr/sbin"].into_iter();
+    if !places.any(|dir| is_there(&format!("{dir}/{mkfs}"))) {
+        return Some(format!("there is no {mkfs}"));
     }
     lack_of_mount()
 }
@@ -62,6 +68,12 @@ fn lack_of_user() -> Option<String> {
         }
         Some(_) => lack_of_mount(),
     }
+}
+
+/// That one is the machine's to have; all else can be installed.
+fn knows_btrfs() -> bool {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    known.lines().any(|line| line.trim() == "btrfs")
 }
 
 fn capabilities() -> u64 {

@@ -7,6 +7,7 @@
 mod files;
 mod run;
 mod script;
+mod space;
 #[path = "../vaults/mod.rs"]
 mod vaults;
 
@@ -268,7 +269,6 @@ fn a_failed_checkpoint_makes_the_vault_read_only_and_the_next_mount_finishes_it(
         Fault::no_space()
             .on(Operation::Put)
             .under("guards/")
-            .once()
             .short(),
     );
     assert!(is_errno(vault.checkpoint(), libc::ENOSPC));

@@ -84,12 +84,19 @@ impl Plan {
 
 /// Operations of the store that were made to fail.
 #[derive(Clone, Default)]
-pub struct Hits(Arc<Mutex<Vec<(Operation, String)>>>);
+pub struct Hits {
+    all: Arc<Mutex<Vec<(Operation, String)>>>,
+    /// Only for want of space, which is there when it is asked for again.
+    pass: bool,
+}
 
 impl Hits {
     /// Makes the disk fail after so many operations.
     pub fn inject(disk: &FaultStore, weakness: Weakness, after: u64, only_syncs: bool) -> Hits {
-        let hits = Hits::default();
+        let hits = Hits {
+            pass: weakness.full && weakness.once,
+            ..Hits::default()
+        };
         let fault = if weakness.full {
             Fault::no_space()
         } else {
@@ -108,7 +115,7 @@ impl Hits {
                 return false;
             }
             let hit = (operation, path.to_owned());
-            noted.0.lock().expect("no panic").push(hit);
+            noted.all.lock().expect("no panic").push(hit);
             true
         });
         disk.inject(fault.when(move |operation, path| {
@@ -119,12 +126,12 @@ impl Hits {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.lock().expect("no panic").is_empty()
+        self.all.lock().expect("no panic").is_empty()
     }
 
     /// Was a write into a stored payload hit?
     fn tore_a_payload(&self) -> bool {
-        let hits = self.0.lock().expect("no panic");
+        let hits = self.all.lock().expect("no panic");
         hits.iter().any(|(operation, path)| {
             *operation == Operation::BlobWrite
                 && path.starts_with("payloads/")
@@ -134,23 +141,26 @@ impl Hits {
 
     /// What was hit first.
     pub fn first(&self) -> Option<Operation> {
-        let hits = self.0.lock().expect("no panic");
+        let hits = self.all.lock().expect("no panic");
         hits.first().map(|(operation, _)| *operation)
     }
 
-    /// Was something hit after which only a new mount can tell what holds: a sync, or the log itself?
+    /// Was something hit after which only a new mount can tell what holds: a sync, or the log itself? (What did not fit there is
+    /// written once more.)
     fn are_final(&self) -> bool {
-        let hits = self.0.lock().expect("no panic");
+        let hits = self.all.lock().expect("no panic");
         hits.iter().any(|(operation, path)| {
             is_sync(*operation)
-                || (*operation == Operation::BlobWrite && path.starts_with("journal/log"))
+                || (*operation == Operation::BlobWrite
+                    && path.starts_with("journal/log")
+                    && !self.pass)
         })
     }
 }
 
 impl std::fmt::Display for Hits {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{:?}", self.0.lock().expect("no panic"))
+        write!(out, "{:?}", self.all.lock().expect("no panic"))
     }
 }
 

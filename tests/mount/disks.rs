@@ -28,6 +28,8 @@ use std::{
 /// Room on the disk, in bytes, and on the one that its file lies on.
 const DISK: u64 = 96 << 20;
 const OUTER: u64 = 256 << 20;
+/// Room on a btrfs: no less is enough for one that keeps names apart from content.
+const BTRFS: u64 = 256 << 20;
 /// Room on a disk that is full soon.
 const SMALL: u64 = 64 << 20;
 /// Threads that remove at once.
@@ -202,6 +204,28 @@ fn long_writes_on_a_full_ext4_are_refused_and_nothing_else_is() {
         mount.remount();
         shell(&mount.dir(), "rm -r ./*");
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
+        store(mount, "new", 1, 1 << 20).unwrap();
+    });
+}
+
+/// There space that was given back is free later, and what is written anew lies elsewhere.
+#[test]
+fn what_does_not_fit_on_a_full_btrfs_is_refused_and_nothing_else_is() {
+    if !needs::given("btrfs") {
+        return;
+    }
+    let btrfs = |mount: &Mount, dir: &Path| Disk::btrfs(&mount.outside("image"), BTRFS, dir);
+    on(btrfs, |mount| {
+        thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let mount = &*mount;
+                scope.spawn(move || crowd(mount, writer));
+            }
+        });
+        shell(&mount.dir(), "rm -r ./*");
+        crowd(mount, 0);
+        mount.remount();
+        shell(&mount.dir(), "rm -r ./*");
         store(mount, "new", 1, 1 << 20).unwrap();
     });
 }

@@ -35,6 +35,13 @@ impl Disk {
         Disk::made(image, bytes, &["-N", &inodes.to_string()], dir)
     }
 
+    /// A new btrfs.
+    pub fn btrfs(image: &Path, bytes: u64, dir: &Path) -> Disk {
+        File::create_new(image).unwrap().set_len(bytes).unwrap();
+        run("mkfs.btrfs", ["-q", text(image)]);
+        Disk::of_image(image, dir)
+    }
+
     fn made(image: &Path, bytes: u64, options: &[&str], dir: &Path) -> Disk {
         File::create_new(image).unwrap().set_len(bytes).unwrap();
         let all = ["-q", "-F"].iter().chain(options).copied();

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{self, Advice, FallocateFlags, SeekFrom},
+    fs::{self, Advice, FallocateFlags, IFlags, SeekFrom},
     io::{self, Errno, retry_on_intr},
 };
 
@@ -19,6 +19,10 @@ const BLOCK: u64 = 4096;
 /// was only allocated: ext2 to ext4, XFS. Where a block that is written anew gets another place, as in btrfs, zeros would use
 /// the space up.
 const WRITES_IN_PLACE: [fs::FsWord; 2] = [0xEF53, 0x5846_5342];
+
+/// One that writes elsewhere: btrfs. There space that was taken ahead is needed once more for each block that is written anew, unless
+/// a file has the flag for being written in place.
+const WRITES_ELSEWHERE: fs::FsWord = 0x9123_683E;
 
 pub(super) struct DirectoryBlob {
     file: OwnedFd,
@@ -68,6 +72,18 @@ impl DirectoryBlob {
             offset += step as u64;
         }
         Ok(())
+    }
+
+    /// Where blocks that are written anew get other places, those of an empty file need not. That is only asked for: without it a full
+    /// disk is met earlier.
+    fn keep_in_place(&self) {
+        let kind = retry_on_intr(|| fs::fstatfs(&self.file)).map(|stat| stat.f_type);
+        if kind == Ok(WRITES_ELSEWHERE)
+            && self.file_len() == Ok(0)
+            && let Ok(flags) = fs::ioctl_getflags(&self.file)
+        {
+            let _ = fs::ioctl_setflags(&self.file, flags | IFlags::NOCOW);
+        }
     }
 
     fn extend_to(&self, len: u64) -> io::Result<()> {
@@ -163,6 +179,9 @@ impl Blob for DirectoryBlob {
             return Ok(());
         }
         self.change("allocate space for", || {
+            if offset == 0 {
+                self.keep_in_place();
+            }
             match retry_on_intr(|| fs::fallocate(&self.file, FallocateFlags::empty(), offset, len))
             {
                 Err(errno) if cannot(errno) => {

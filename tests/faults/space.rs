@@ -1,0 +1,55 @@
+//! Disks that have less space than they said, until what is held back is given up: some file systems are so.
+use super::ready;
+use crate::vaults::{
+    image::{open, options},
+    op::Fill,
+};
+use std::sync::Arc;
+use wardfs::{
+    store::{Fault, Operation},
+    vault::{NewKind, ROOT_INO, State},
+};
+
+/// Half a frame may lie there when the disk is full. It is written once more, to the same place.
+#[test]
+fn a_frame_that_does_not_fit_is_written_again_when_there_is_space() {
+    let (memory, disk, vault, file) = ready();
+    let full = Fault::no_space().on(Operation::BlobWrite);
+    disk.inject(full.under("journal/log").short().once());
+    vault.link(file, ROOT_INO, b"link").expect("it is written");
+    vault.unlink(ROOT_INO, b"file").expect("it goes on");
+    vault.sync_all().expect("it goes on");
+    assert_eq!((disk.hits(), vault.state()), (1, State::ReadWrite));
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    vault.lookup(ROOT_INO, b"link").expect("what was done");
+    assert!(vault.lookup(ROOT_INO, b"file").is_err());
+}
+
+#[test]
+fn a_checkpoint_goes_on_when_there_is_space_after_a_sync() {
+    for operation in [Operation::Put, Operation::BlobWrite, Operation::Rename] {
+        let (memory, disk, vault, file) = ready();
+        vault.write(file, 9000, b"new", false).expect("a write");
+        let long = Fill::Noise(2).bytes(70_000);
+        let made = vault.make(ROOT_INO, b"long", NewKind::File, 0o600, 0, 0);
+        let made = made.expect("a file").ino;
+        vault.write(made, 0, &long, false).expect("a write");
+        vault.sync_all().expect("a healthy disk");
+        let full = Fault::no_space().on(operation).once();
+        disk.inject(full.when(|_, path| !path.starts_with("journal/")));
+        vault.checkpoint().expect("it goes on");
+        assert_eq!((disk.hits(), vault.state()), (1, State::ReadWrite));
+        vault.close().expect("a healthy disk");
+        drop(disk);
+        let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+        let look = |name: &[u8]| vault.lookup(ROOT_INO, name).expect("it is there").ino;
+        let (file, made) = (look(b"file"), look(b"long"));
+        let mut found = [0; 3];
+        vault.read(file, 9000, &mut found).expect("it is there");
+        assert_eq!(&found, b"new");
+        let mut found = vec![0; long.len()];
+        vault.read(made, 0, &mut found).expect("it is there");
+        assert!(found == long);
+    }
+}
