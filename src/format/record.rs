@@ -231,11 +231,7 @@ impl Record {
                 bytes,
                 time,
                 ..
-            } => {
-                within("record: bytes written", bytes.len(), 0, LIST_LEN_MAX)?;
-                check_range(*offset, bytes.len() as u64)?;
-                time.check()
-            }
+            } => check_write(*offset, *time, bytes.len()),
             Record::Chunks {
                 first,
                 entries,
@@ -266,6 +262,12 @@ impl Record {
 }
 
 /// A range ends within the greatest file.
+pub(super) fn check_write(offset: u64, time: Time, len: usize) -> Result<(), FormatError> {
+    within("record: bytes written", len, 0, LIST_LEN_MAX)?;
+    check_range(offset, len as u64)?;
+    time.check()
+}
+
 pub(super) fn check_range(offset: u64, len: u64) -> Result<(), FormatError> {
     within_u64(
         "end of a range of bytes",

@@ -8,7 +8,9 @@ use super::{
     bytes::{Reader, Writer},
     error::valid,
     index::decode_entries,
-    origin, xattrs,
+    origin,
+    record::check_write,
+    xattrs,
 };
 use crate::crypto::KEY_LEN;
 use zeroize::Zeroizing;
@@ -45,6 +47,29 @@ impl Record {
         let out = &mut Writer::new(into);
         self.encode_start(out);
         self.encode_rest(out);
+    }
+
+    /// Appends a `Write` of so many bytes, and gives their place: zeros, until the caller has laid the bytes there.
+    ///
+    /// # Panics
+    /// As `encode`.
+    pub fn encode_write(
+        file: FileId,
+        offset: u64,
+        time: Time,
+        len: usize,
+        into: &mut Vec<u8>,
+    ) -> &mut [u8] {
+        if let Err(broken) = check_write(offset, time, len) {
+            panic!("a record keeps its bounds: {broken}");
+        }
+        let out = &mut Writer::new(into);
+        out.u8(WRITE);
+        out.raw(&file.0);
+        encode_write_head(offset, time, len, out);
+        let start = into.len();
+        into.resize(start + len, 0);
+        &mut into[start..]
     }
 
     /// The type, and the node that nearly all begin with.
@@ -99,9 +124,8 @@ impl Record {
                 time,
                 ..
             } => {
-                out.u64(*offset);
-                time.encode(out);
-                out.bytes32(bytes);
+                encode_write_head(*offset, *time, bytes.len(), out);
+                out.raw(bytes);
             }
             Record::Payload { payload, .. } => out.raw(&payload.0),
             Record::Key { key, .. } => out.raw(&key[..]),
@@ -152,6 +176,13 @@ impl Record {
         *bytes = input.rest();
         Ok(record)
     }
+}
+
+/// offset u64 | time | length u32.
+fn encode_write_head(offset: u64, time: Time, len: usize, out: &mut Writer<'_>) {
+    out.u64(offset);
+    time.encode(out);
+    out.len32(len);
 }
 
 /// name length u8 | name | 0 or 1 | with 1: value length u32, value | time.
@@ -354,5 +385,30 @@ impl NewNode {
             xattrs: xattrs::decode(input)?,
             content: Content::decode(input)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_bytes_can_be_laid_into_their_record() {
+        let (file, offset) = (FileId([7; 16]), 5000);
+        let time = Time { secs: 1, nanos: 2 };
+        for len in [0, 1, 4096, 65_536] {
+            let bytes = vec![3; len];
+            let mut laid = vec![9];
+            Record::encode_write(file, offset, time, len, &mut laid).copy_from_slice(&bytes);
+            let mut whole = vec![9];
+            let record = Record::Write {
+                file,
+                offset,
+                bytes,
+                time,
+            };
+            record.encode(&mut whole);
+            assert!(laid == whole, "{len} bytes");
+        }
     }
 }

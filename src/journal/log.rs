@@ -8,6 +8,7 @@
 //! across a sync, but where a full disk has kept the next segment from being made ahead, nor while a frame is written (`writing`).
 use super::{
     JournalContext, JournalError,
+    batch::Batch,
     commit::Durability,
     frames::FRAME_COST,
     mark::Marks,
@@ -252,16 +253,16 @@ impl Journal {
         self.add(records, 0, false)
     }
 
-    /// Adds encoded records whose space was promised before; gives the promise back.
+    /// Adds records whose space was promised before; gives the promise back. Afterwards there are none, or others, in `records`.
     ///
     /// # Errors
     /// As `push`, but for want of space.
-    pub fn push_promised(&self, encoded: &[u8], promised: u64) -> Result<(), JournalError> {
-        Journal::add_by(
-            &mut self.inner.lock(),
-            |batch| batch.extend_from_slice(encoded),
-            promised,
-        )
+    pub fn push_promised(&self, records: &mut Batch, promised: u64) -> Result<(), JournalError> {
+        let take = |batch: &mut Vec<u8>| match batch.len() {
+            FRAME_HEAD => std::mem::swap(batch, &mut records.bytes),
+            _ => batch.extend_from_slice(&records.bytes[FRAME_HEAD..]),
+        };
+        Journal::add_by(&mut self.inner.lock(), take, promised)
     }
 
     /// Adds records and writes the frame: when this returns, a killed daemon loses none of them.

@@ -10,6 +10,7 @@
 //! Recovery first executes a complete redo file (and forgets the segment that it replaces), then hands the records of the
 //! remaining segments to the vault. This floor knows how bytes get into files and back, in which order and when they are
 //! durable. It does not know what a record means, and must not.
+mod batch;
 mod commit;
 mod error;
 mod execute;
@@ -33,6 +34,7 @@ mod vectors_test;
 mod verify;
 mod writing;
 
+pub use batch::Batch;
 pub use error::JournalError;
 pub use execute::{Executor, Missing};
 pub use frames::begins_as_a_frame;

@@ -12,7 +12,7 @@ use super::{
     cache::Cache,
     dir::StoredSums,
     error::{Result, VaultError},
-    file::{INLINE_MAX, IndexBlocks, OpenBlobs, settle::Rendering},
+    file::{INLINE_MAX, IndexBlocks, OpenBlobs},
     flights::Flights,
     header::Copies,
     hold::Holds,
@@ -29,7 +29,7 @@ use crate::{
     crypto::{NameKey, Tag},
     engine::Pool,
     format::{ChunkSize, DirId, FileId, PayloadId, Time, Xattrs},
-    journal::{Journal, JournalError},
+    journal::{Batch, Journal, JournalError},
     store::Store,
 };
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -74,7 +74,7 @@ pub(super) struct Core {
     /// Files with something unlogged.
     pub tails: Mutex<Vec<Arc<Node>>>,
     /// What they have, while it is put into the log.
-    pub rendering: Mutex<Rendering>,
+    pub rendering: Mutex<Batch>,
     tail_count: AtomicU64,
     pub links: Mutex<LinksDir>,
     /// Payloads that nothing uses any more, to be removed by the next checkpoint.
@@ -346,7 +346,7 @@ impl Core {
     /// Gives the list of files with something unlogged to `settle`; they count until that is done, and stay if it fails.
     pub fn take_tails(
         &self,
-        settle: impl FnOnce(&[Arc<Node>], &mut Rendering) -> Result<()>,
+        settle: impl FnOnce(&[Arc<Node>], &mut Batch) -> Result<()>,
     ) -> Result<()> {
         let mut tails = self.tails.lock();
         settle(&tails, &mut self.rendering.lock())?;

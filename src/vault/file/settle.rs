@@ -20,42 +20,19 @@ const WRITE_LEN_MAX: u64 = 64 << 10;
 /// A longer buffer is not kept.
 const KEPT: usize = 8 << 20;
 
-/// Records on their way into the log. Its memory is kept: everyone waits while it is filled, and fresh memory takes longer than
-/// what is laid into it.
-#[derive(Default)]
-pub(in crate::vault) struct Rendering {
-    /// Encoded.
-    records: Vec<u8>,
-    /// Of one record.
-    bytes: Vec<u8>,
-}
-
-impl Rendering {
-    fn begin(&mut self) {
-        if self.records.capacity() > KEPT {
-            self.records = Vec::new();
-        }
-        self.records.clear();
-    }
-
-    fn push(&mut self, record: &Record) {
-        record.encode(&mut self.records);
-    }
-}
-
 impl Core {
     /// Pushes what all files have unlogged, as one. `_alone`: nothing changes meanwhile.
     pub fn settle_all(&self, _alone: &GateAlone<'_>) -> Result<()> {
         if !self.has_tails() {
             return Ok(());
         }
-        self.take_tails(|tails, rendering| {
-            rendering.begin();
+        self.take_tails(|tails, records| {
+            records.clear(KEPT);
             let mut promised = 0;
             for node in tails {
-                promised += self.render(node, rendering)?;
+                promised += self.render(node, records.records())?;
             }
-            self.journaled(self.journal.push_promised(&rendering.records, promised))?;
+            self.journaled(self.journal.push_promised(records, promised))?;
             // Only now: had it failed, a later sync must not find nothing to do.
             tails.iter().for_each(|node| forget_unlogged(node));
             Ok(())
@@ -63,7 +40,7 @@ impl Core {
     }
 
     /// Records of what one file has unlogged; gives the log space that was promised to them.
-    fn render(&self, node: &Arc<Node>, records: &mut Rendering) -> Result<u64> {
+    fn render(&self, node: &Arc<Node>, records: &mut Vec<u8>) -> Result<u64> {
         let state = node.state.read();
         let NodeContent::File(file) = &state.content else {
             return Ok(0);
@@ -91,7 +68,7 @@ fn forget_unlogged(node: &Node) {
 
 impl FileData {
     /// The content's move comes first: chunks and bytes are of the payload then. Bytes come after chunks, as they lie over them.
-    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Rendering) {
+    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Vec<u8>) {
         if let Some(payload) = self.payload() {
             self.render_payload(file, payload, attrs, records);
         }
@@ -100,10 +77,8 @@ impl FileData {
         }
         // A record of written bytes sets both times to when that was.
         if self.unlogged.attrs || attrs.ctime != attrs.mtime {
-            records.push(&Record::Attrs {
-                file,
-                attrs: *attrs,
-            });
+            let attrs = *attrs;
+            Record::Attrs { file, attrs }.encode(records);
         }
     }
 
@@ -112,48 +87,34 @@ impl FileData {
         file: FileId,
         payload: &Payload,
         attrs: &Attrs,
-        records: &mut Rendering,
+        records: &mut Vec<u8>,
     ) {
         if self.unlogged.moved {
             let payload = payload.id;
-            records.push(&Record::Payload { file, payload });
+            Record::Payload { file, payload }.encode(records);
         }
         for claim in &self.unlogged.chunks {
-            records.push(&Record::Chunks {
+            let record = Record::Chunks {
                 file,
                 payload: payload.id,
                 first: claim.first,
                 entries: claim.entries.clone(),
                 size: self.size,
                 time: attrs.mtime,
-            });
+            };
+            record.encode(records);
         }
     }
 
-    fn render_bytes(
-        &self,
-        file: FileId,
-        range: Range<u64>,
-        attrs: &Attrs,
-        records: &mut Rendering,
-    ) {
+    fn render_bytes(&self, file: FileId, range: Range<u64>, attrs: &Attrs, records: &mut Vec<u8>) {
         let mut at = range.start;
         while at < range.end {
             let until = range.end.min(at + WRITE_LEN_MAX);
-            let mut bytes = std::mem::take(&mut records.bytes);
-            bytes.clear();
-            bytes.resize(usize::try_from(until - at).unwrap_or(0), 0);
-            self.copy_unlogged(at, &mut bytes);
-            let record = Record::Write {
-                file,
-                offset: at,
-                bytes,
-                time: attrs.mtime,
-            };
-            records.push(&record);
-            if let Record::Write { bytes, .. } = record {
-                records.bytes = bytes;
-            }
+            let len = usize::try_from(until - at).unwrap_or(0);
+            self.copy_unlogged(
+                at,
+                Record::encode_write(file, at, attrs.mtime, len, records),
+            );
             at = until;
         }
     }
