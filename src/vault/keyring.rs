@@ -75,6 +75,15 @@ impl Keyring {
         self.zone_key.name_key(&dir.0)
     }
 
+    /// Does a guard that lies in a directory under this name say that it has the name in another one? A long name is the hash of one in
+    /// a certain directory: it was never an entry of this one.
+    pub fn is_foreign(&self, dir: &DirId, stored: &str, guard: &ReadGuard) -> bool {
+        let [link] = guard.body.links.as_slice() else {
+            return false;
+        };
+        link.dir != *dir && self.name_key(&link.dir).stored_name(link.name.as_bytes()) == stored
+    }
+
     /// Opens a guard; `path` is for errors alone.
     ///
     /// # Errors

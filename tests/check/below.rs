@@ -4,6 +4,7 @@ use crate::{
     checked,
     double::with_an_old_guard_of_a_directory,
     line,
+    misplaced::{NOBODY_S, backing_dirs, guards_of_entries, with_a_copy_in},
     scrub::{Noted, scrubbed},
     told,
     vaults::{
@@ -142,6 +143,35 @@ fn a_scrub_finds_what_a_check_finds_of_the_same_damage() {
         let some: Vec<_> = all.iter().step_by(step).collect();
         assert!(some.len() > 50);
         on_all_cores(&some, |at, change| same(victim, change, at % 2 == 0));
+    }
+}
+
+#[test]
+fn a_copy_of_a_guard_among_those_of_another_directory_is_no_damage() {
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let dirs = backing_dirs(now);
+        let guards = guards_of_entries(now).into_iter();
+        // Of those with short names some are enough.
+        let (long, short): (Vec<_>, Vec<_>) = guards.partition(|one| one.1);
+        let guards: Vec<_> = long.into_iter().chain(short.into_iter().take(2)).collect();
+        on_all_cores(&guards, |at, (guard, _)| {
+            let is_foreign =
+                |dir: &&String| !dir.ends_with("/links") && !guard.starts_with(&format!("{dir}/"));
+            let other = dirs.iter().find(is_foreign).expect("another");
+            for dir in [other, NOBODY_S] {
+                let (then, copy) = with_a_copy_in(now, guard, dir);
+                let found = scrubbed_below(victim, &then, at % 2 == 0);
+                let open = open_findings(&found.found).into_iter();
+                let open: Vec<_> = open.map(|found| (found.kind, &*found.object)).collect();
+                let leak = (dir == NOBODY_S).then_some((Kind::Leak, NOBODY_S));
+                let mut strays = found.found.iter().filter(|one| one.kind == Kind::Stray);
+                if open != Vec::from_iter(leak) || !strays.any(|one| one.object == copy) {
+                    return Err(format!("{copy}: {:#?}", found.told()));
+                }
+            }
+            Ok(())
+        });
     }
 }
 

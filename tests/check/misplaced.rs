@@ -19,6 +19,7 @@ use std::{
 };
 use wardfs::{
     check::{self, Finding, Kind, Report, Unwatched, Verdict},
+    format::Alias,
     store::{DirectoryStore, Fault, FaultStore, Operation},
     vault::{NewKind, ROOT_INO, RenameMode, Vault},
 };
@@ -121,6 +122,68 @@ fn a_directory_that_was_moved_goes_back_from_wherever_it_is() {
             let mut damaged = before.clone();
             moved(&mut damaged, dir, to);
             comes_back(victim, &damaged).map_err(|what| format!("{dir} to {to}: {what}"))
+        });
+    }
+}
+
+/// Guards of entries, and whether each has a long name. No aliases: they do not say where they belong.
+pub fn guards_of_entries(objects: &Objects) -> Vec<(String, bool)> {
+    let is_entry = |name: &str| {
+        name.starts_with("guards/")
+            && name.matches('/').count() == 3
+            && !name.ends_with('/')
+            && !Alias::is_alias(&objects[name])
+    };
+    let entries = objects.keys().filter(|name| is_entry(name));
+    entries
+        .map(|name| (name.clone(), name.contains("/~")))
+        .collect()
+}
+
+/// The same objects with a copy of one in another directory; gives what the copy is called, too.
+pub fn with_a_copy_in(objects: &Objects, guard: &str, dir: &str) -> (Objects, String) {
+    let (_, name) = guard.rsplit_once('/').expect("a path");
+    let mut damaged = objects.clone();
+    for (end, _) in dir.match_indices('/').chain([(dir.len(), "")]) {
+        damaged.insert(format!("{}/", &dir[..end]), Vec::new());
+    }
+    let copy = format!("{dir}/{name}");
+    damaged.insert(copy.clone(), objects[guard].clone());
+    (damaged, copy)
+}
+
+/// A directory of the store to which no entry leads.
+pub const NOBODY_S: &str = "guards/ff/eeddccbbaa99887766554433221100";
+
+#[test]
+fn a_copy_of_a_guard_among_those_of_another_directory_is_a_stray_and_no_loss() {
+    for victim in victims() {
+        let before = &victim.now().objects;
+        let dirs = backing_dirs(before);
+        let guards = guards_of_entries(before);
+        assert!([true, false].map(|long| guards.iter().any(|one| one.1 == long)) == [true; 2]);
+        on_all_cores(&guards, |_, (guard, _)| {
+            let is_foreign =
+                |dir: &&String| !dir.ends_with("/links") && !guard.starts_with(&format!("{dir}/"));
+            let other = dirs.iter().find(is_foreign).expect("another");
+            for dir in [other, NOBODY_S] {
+                let (damaged, copy) = with_a_copy_in(before, guard, dir);
+                let report = checked(&damaged);
+                let stray = format!("note stray None None None {copy}: it is not where");
+                let is_told = told(&report).iter().any(|line| line.starts_with(&stray));
+                let open = report.findings.iter().filter(|found| found.is_open());
+                let open: Vec<_> = open.map(|found| (found.kind, &*found.object)).collect();
+                let leak = (dir == NOBODY_S).then_some((Kind::Leak, NOBODY_S));
+                if !is_told || open != Vec::from_iter(leak) {
+                    return Err(format!("{copy}: {:#?}", told(&report)));
+                }
+                let (report, store) = repaired(&damaged).map_err(|error| error.to_string())?;
+                if report.lost > 0 || report.findings.iter().any(Finding::is_open) {
+                    return Err(format!("{copy}, repaired: {:#?}", told(&report)));
+                }
+                is_as_before(victim, &objects(&store))?;
+            }
+            Ok(())
         });
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     vault::{
         ReadGuard, VaultError,
         finding::GUARD_WORK,
-        finding::words::{MISPLACED, kind_of_vault, text},
+        finding::words::{FOREIGN, MISPLACED, kind_of_vault, text},
     },
 };
 use std::sync::{
@@ -59,6 +59,11 @@ impl Scan<'_> {
         };
         let (tag, end) = bytes.as_ref().map_or((None, None), of_bytes);
         let looked = bytes.map_err(VaultError::from).and_then(look);
+        if matches!(looked, Err(VaultError::Damaged { what: FOREIGN, .. })) {
+            // No mount takes it for an entry either.
+            self.stray(path.as_str());
+            return None;
+        }
         let mut present = work.dir.present.lock();
         let subdir = looked.as_ref().is_ok_and(|known| known.subdir);
         present.found.add(&work.key, stored, tag.as_ref(), subdir);
@@ -96,10 +101,11 @@ impl Scan<'_> {
         short: Option<&[u8]>,
         bytes: Vec<u8>,
     ) -> Result<Known, VaultError> {
-        let misplaced = || VaultError::Damaged {
+        let damaged = |what| VaultError::Damaged {
             object: path.as_str().to_owned(),
-            what: MISPLACED,
+            what,
         };
+        let misplaced = || damaged(MISPLACED);
         let belongs = |name: &Name| match short {
             Some(short) => name.as_bytes() == short,
             None => work.key.stored_name(name.as_bytes()) == stored,
@@ -122,6 +128,9 @@ impl Scan<'_> {
         let [Link { dir, name }] = guard.body.links.as_slice() else {
             return Err(misplaced());
         };
+        if self.keys.is_foreign(&work.dir.id, stored, &guard) {
+            return Err(damaged(FOREIGN));
+        }
         if *dir != work.dir.id || !belongs(name) {
             return Err(misplaced());
         }

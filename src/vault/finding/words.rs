@@ -10,6 +10,8 @@ use crate::{
 pub(crate) const OLDER: &str = "it is an old guard of a file that is elsewhere now";
 /// Of a guard or alias that opens and says that it belongs elsewhere.
 pub(crate) const MISPLACED: &str = "it was stored for another place";
+/// Of a guard among those of another directory, under the name that it has in its own.
+pub(crate) const FOREIGN: &str = "it is the guard of an entry of another directory";
 /// Of an alias.
 pub(crate) const NOT_NAMED: &str = "the file that it leads to does not name this entry";
 /// Of an alias.

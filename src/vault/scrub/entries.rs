@@ -14,7 +14,7 @@ use crate::{
         error::{Result, VaultError},
         finding::{
             Finding, Kind,
-            words::{self, MISPLACED},
+            words::{self, FOREIGN, MISPLACED},
         },
     },
 };
@@ -115,8 +115,12 @@ impl Core {
         for name in names {
             let stray = |look: &mut EntriesLook, name: &str| {
                 let object = format!("{}/{name}", top.as_str());
-                look.bad
-                    .push(Finding::new(Kind::Stray, &object, words::STRAY));
+                let path = ObjectPath::new(object.as_str());
+                let what = match path.map(|path| self.guard_at(&path)) {
+                    Ok(Some(_)) => words::STRAY_GUARDS,
+                    _ => words::STRAY,
+                };
+                look.bad.push(Finding::new(Kind::Stray, &object, what));
             };
             let name = match String::from_utf8(name) {
                 Ok(name) => name,
@@ -161,6 +165,14 @@ impl Core {
         let there = bytes.as_ref().ok();
         let tag = there.and_then(|bytes| self.keys.tag_of(entry.object, entry.dir, bytes));
         let end = there.and_then(|bytes| stated_len(bytes));
+        let looked = bytes
+            .map_err(VaultError::from)
+            .and_then(|bytes| self.open_entry(entry, bytes));
+        if matches!(looked, Err(VaultError::Damaged { what: FOREIGN, .. })) {
+            let object = entry.object.as_str();
+            let stray = Finding::new(Kind::Stray, object, words::STRAY_GUARDS);
+            return look.bad.push(stray);
+        }
         sums.found.entries += 1;
         let stored = entry.stored.as_bytes();
         sums.found.names.add(&entry.key.name_item(stored));
@@ -168,9 +180,6 @@ impl Core {
             Some(tag) => sums.found.states.add(&entry.key.state_item(stored, &tag)),
             None => sums.tag_unknown = true,
         }
-        let looked = bytes
-            .map_err(VaultError::from)
-            .and_then(|bytes| self.open_entry(entry, bytes));
         let mut finding = match looked {
             Ok((is_dir, link)) => {
                 sums.good += 1;
@@ -198,10 +207,11 @@ impl Core {
 
     /// Does it open, and belong there? Gives whether it is a directory, and its name or one of several.
     fn open_entry(&self, entry: &EntryAt<'_>, bytes: Vec<u8>) -> Result<(bool, Option<Link>)> {
-        let misplaced = || VaultError::Damaged {
+        let damaged = |what| VaultError::Damaged {
             object: entry.object.as_str().to_owned(),
-            what: MISPLACED,
+            what,
         };
+        let misplaced = || damaged(MISPLACED);
         let belongs = |name: &Name| match entry.short {
             Some(short) => name.as_bytes() == short,
             None => entry.key.stored_name(name.as_bytes()) == entry.stored,
@@ -217,6 +227,9 @@ impl Core {
             };
         }
         let guard = self.keys.open_guard(entry.object, bytes)?;
+        if self.keys.is_foreign(entry.dir, entry.stored, &guard) {
+            return Err(damaged(FOREIGN));
+        }
         let is_dir = guard.body.content.kind() == NodeKind::Directory;
         let is_here = if *entry.dir == DirId::LINKS {
             FileId::from_hex(entry.stored.as_bytes()) == Some(guard.head.file)
