@@ -175,6 +175,42 @@ fn a_copy_of_a_guard_among_those_of_another_directory_is_no_damage() {
     }
 }
 
+/// What is told of these sorts, by the objects, as often as it is told.
+fn by_object(found: &[Finding], kinds: &[Kind]) -> Vec<(Kind, String, String)> {
+    let of = |found: &&Finding| kinds.contains(&found.kind) && found.is_open();
+    let told = found.iter().filter(of);
+    let mut told: Vec<_> = told
+        .map(|found| (found.kind, found.object.clone(), found.what.clone()))
+        .collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_guard_is_told_once() {
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let is_guard = |name: &&String| {
+            name.starts_with("guards/") && !name.ends_with('/') && *name != crate::map::ROOT_GUARD
+        };
+        let guards: Vec<&String> = now.keys().filter(is_guard).collect();
+        on_all_cores(&guards, |_, guard| {
+            let mut then = now.clone();
+            then.remove(*guard);
+            then.insert(format!("{guard}/"), Vec::new());
+            let kinds = [Kind::Guard, Kind::Unreadable, Kind::Double];
+            let checked = by_object(&checked(&then).findings, &kinds);
+            for is_known in [false, true] {
+                let found = scrubbed_below(victim, &then, is_known);
+                if by_object(&found.found, &kinds) != checked {
+                    return Err(format!("{guard}: {checked:#?}, {:#?}", found.told()));
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
 /// One of each, with all that a check tells of it.
 #[test]
 fn what_nobody_leads_to_is_found_and_named() {

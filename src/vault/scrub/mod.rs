@@ -14,13 +14,14 @@
 //! listed   what is there by its names      entries  of a directory            guard    of a node, and its index
 //! content  chunks                          moved    what changes its place    sweep    what nobody leads to
 //! journal  what this mount has logged     beneath  directories without an entry         older  guards that were put back
-//! names    under which it is told
+//! names    under which it is told                 links    entries that lead to nothing
 //! ```
 mod beneath;
 mod content;
 mod entries;
 mod guard;
 mod journal;
+mod links;
 mod listed;
 mod moved;
 mod names;
@@ -39,12 +40,8 @@ use self::{
 use super::{
     core::Core,
     dir::StoredSums,
-    double::{DISPLACED, NOT_OLDER},
     error::{Result, VaultError},
-    finding::{
-        Finding, GUARD_WORK, Kind, Outcome,
-        words::{self, MISPLACED},
-    },
+    finding::{Finding, GUARD_WORK, Kind, words},
     node::Node,
     types::ROOT_INO,
 };
@@ -379,38 +376,6 @@ impl Scrub<'_> {
                 Err(error) => self.tell_child(dir, path, &error),
             }
         }
-    }
-
-    /// An entry that leads to no node.
-    fn tell_child(&mut self, dir: &Arc<Node>, path: Vec<u8>, error: &VaultError) {
-        let object = match error {
-            VaultError::Damaged { object, .. } | VaultError::Format { object, .. } => object,
-            _ => "",
-        };
-        let found = if object.starts_with("guards/links/") {
-            let what = match error {
-                VaultError::Damaged {
-                    what: MISPLACED, ..
-                } => words::NOT_NAMED,
-                _ => words::LEADS_NOWHERE,
-            };
-            self.name_apart(object, &path);
-            Finding::new(Kind::Links, object, what).with(Outcome::Mendable)
-        } else if let Some(found) = self.held[WITHIN].remove(object) {
-            found
-        } else if let VaultError::Damaged {
-            what: NOT_OLDER | DISPLACED,
-            ..
-        } = error
-        {
-            Finding::new(Kind::Double, object, words::OLDER)
-        } else {
-            let within = dir.state.read().dir_id().map(|id| dir_path(&id));
-            let within = within.as_ref().map_or("", |dir| dir.as_str());
-            let object = if object.contains('/') { object } else { within };
-            Finding::new(words::kind_of_vault(error), object, words::text(error))
-        };
-        self.tell(found.at(path));
     }
 
     fn node(&mut self, node: &Arc<Node>, path: &[u8]) {
