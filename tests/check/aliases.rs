@@ -20,7 +20,7 @@ use wardfs::{
 };
 
 /// The entries of files with several names, by their guards.
-fn aliases(victim: &Victim) -> BTreeMap<String, Vec<String>> {
+pub fn aliases(victim: &Victim) -> BTreeMap<String, Vec<String>> {
     let map = &victim.now().map;
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for dir in map.nodes.keys().filter_map(|ino| map.dir(*ino)) {

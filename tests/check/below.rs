@@ -1,5 +1,6 @@
 //! The same damage as in `damage`, made below a vault that is open: a scrub finds what a check finds, in the same words.
 use crate::{
+    aliases::aliases,
     change::{Change, Changes},
     checked,
     double::with_an_old_guard_of_a_directory,
@@ -205,6 +206,58 @@ fn what_lies_in_the_place_of_a_guard_is_told_once() {
                 if by_object(&found.found, &kinds) != checked {
                     return Err(format!("{guard}: {checked:#?}, {:#?}", found.told()));
                 }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// What is told of names of files with several, and where. A check tells, too, whether one can be made anew.
+fn of_names(found: &[Finding]) -> Vec<String> {
+    let of = found.iter().filter(|found| found.kind == Kind::Links);
+    let mut lines: Vec<String> = of
+        .map(|found| line(found).replace(" and can be made anew", ""))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// One after the other, and all of a file.
+#[test]
+fn names_of_a_file_with_several_that_are_gone_or_damaged_are_told() {
+    for victim in victims() {
+        let now = &victim.now().objects;
+        let aliases: Vec<(Vec<String>, usize)> = aliases(victim)
+            .into_values()
+            .flat_map(|all| {
+                all.iter()
+                    .map(|one| vec![one.clone()])
+                    .chain([all.clone()])
+                    .collect::<Vec<_>>()
+            })
+            .flat_map(|some| (0..4).map(move |how| (some.clone(), how)))
+            .collect();
+        on_all_cores(&aliases, |at, (aliases, how)| {
+            let mut then = now.clone();
+            for alias in aliases {
+                let mut bytes = then.remove(alias).expect("it is there");
+                match how {
+                    0 => {}
+                    1 => drop(then.insert(format!("{alias}/"), Vec::new())),
+                    2 => drop(then.insert(alias.clone(), Vec::new())),
+                    _ => {
+                        bytes[40] ^= 1;
+                        then.insert(alias.clone(), bytes);
+                    }
+                }
+            }
+            let checked = of_names(&checked(&then).findings);
+            let found = scrubbed_below(victim, &then, at % 2 == 0);
+            if checked.is_empty() || of_names(&found.found) != checked {
+                return Err(format!(
+                    "{aliases:?}, {how}: {checked:#?}, {:#?}",
+                    found.told()
+                ));
             }
             Ok(())
         });
@@ -523,14 +576,15 @@ fn a_scrub_says_what_a_check_says_of_what_lies_in_directories_without_an_entry()
             let at = bytes.len().min(30_000) - 1;
             bytes[at] ^= 1;
             let [checked, scrubbed] = both(&damaged);
-            // A check names each entry of a list that is not there, and either of two names; a scrub names a file without any.
-            let is_of_names = |line: &str| {
-                line.contains("its guard names this entry")
-                    || line.contains("no entry leads to this file")
-            };
+            // A check names either of two names, and tells what can be made anew; a scrub names a file without any.
             let kept = |lines: Vec<String>| -> BTreeSet<String> {
-                let lines = lines.into_iter().filter(|line| !is_of_names(line));
-                lines.map(|line| line.replace("/two\"", "/one\"")).collect()
+                let lines = lines.into_iter();
+                let lines = lines.filter(|line| !line.contains("no entry leads to this file"));
+                let one = |line: String| {
+                    let line = line.replace(" and can be made anew", "");
+                    line.replace("/two\"", "/one\"")
+                };
+                lines.map(one).collect()
             };
             assert_eq!(
                 kept(checked),

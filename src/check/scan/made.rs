@@ -90,9 +90,9 @@ impl Scan<'_> {
         for link in apart.missing() {
             let is_made = is_made.contains(&(apart.file, link.clone()));
             let what = if is_made {
-                "its guard names this entry, which is not there and can be made anew"
+                words::NAMED_AND_LACKING
             } else {
-                "its guard names this entry, which is not there"
+                words::NAMED_ALONE
             };
             let mut finding = Finding::new(Kind::Links, apart.path.as_str(), what);
             if is_made {

@@ -16,6 +16,11 @@ pub(crate) const FOREIGN: &str = "it is the guard of an entry of another directo
 pub(crate) const NOT_NAMED: &str = "the file that it leads to does not name this entry";
 /// Of an alias.
 pub(crate) const LEADS_NOWHERE: &str = "the guard that this entry leads to is missing or damaged";
+/// Of a name in the list of a guard.
+pub(crate) const NAMED_ALONE: &str = "its guard names this entry, which is not there";
+/// The same, where the directory lacks it.
+pub(crate) const NAMED_AND_LACKING: &str =
+    "its guard names this entry, which is not there and can be made anew";
 /// Of a guard that lies apart.
 pub(crate) const NO_ENTRY: &str = "no entry leads to this file any more";
 /// How the path of such a file begins.

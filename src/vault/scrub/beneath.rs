@@ -52,6 +52,9 @@ impl Scrub<'_> {
                 subdirs: &subdirs,
             };
             let look = self.entries(WITHIN, &at);
+            if dir.stored.is_none() {
+                self.missing.may_be_in(dir.id, &dir.path);
+            }
             self.tell_held(WITHIN);
             let whole = look.whole.into_iter().chain(look.not_last);
             whole.for_each(|found| self.tell(found));
@@ -146,6 +149,9 @@ impl Scrub<'_> {
         if self.is_older_at(&DirId::LINKS, &object, None) {
             return;
         }
+        let names = guard.body.links.clone();
+        let names = self.core.without_entries(file, names);
+        self.missing.take(*file, names);
         let path = if let Some((_, path)) = met.and_then(|met| met.first()) {
             path.clone()
         } else {

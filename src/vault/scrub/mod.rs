@@ -14,7 +14,7 @@
 //! listed   what is there by its names      entries  of a directory            guard    of a node, and its index
 //! content  chunks                          moved    what changes its place    sweep    what nobody leads to
 //! journal  what this mount has logged     beneath  directories without an entry         older  guards that were put back
-//! names    under which it is told                 links    entries that lead to nothing
+//! names    under which it is told                 links    entries that lead to nothing, names that no entry is
 //! ```
 mod beneath;
 mod content;
@@ -33,6 +33,7 @@ pub(super) use moved::Moved;
 use self::{
     entries::{DirAt, EntriesLook},
     guard::GuardLook,
+    links::Missing,
     listed::Listed,
     names::below,
     older::Older,
@@ -97,6 +98,8 @@ struct Scrub<'a> {
     told: [HashMap<String, Tag>; 2],
     /// And what is still to be told, by its object: on the way its name may be found.
     held: [BTreeMap<String, Finding>; 2],
+    /// Names of files with several that no entry is.
+    missing: Missing,
     /// What lies in the place of directories.
     in_the_way: HashSet<String>,
     /// The disk did not read some guard or listing: what seems to be missing may be there.
@@ -141,6 +144,7 @@ impl Core {
             is_out_of_sum: false,
             told: Default::default(),
             held: Default::default(),
+            missing: Missing::default(),
             in_the_way: HashSet::new(),
             unread: false,
             stopped: false,
@@ -197,6 +201,7 @@ impl Scrub<'_> {
             }
         }
         self.sweep(&mut left);
+        self.tell_missing();
         self.tell_held(APART);
         self.journal()
     }
@@ -218,6 +223,7 @@ impl Scrub<'_> {
         self.listed = Listed::default();
         self.walked.clear();
         self.apart.clear();
+        self.missing = Missing::default();
         self.in_the_way.clear();
         self.unread = false;
     }
@@ -294,6 +300,9 @@ impl Scrub<'_> {
         let none = HashMap::new();
         let look = || core.look_at_entries(at, &none);
         let mut look = core.quietly(look, EntriesLook::is_whole);
+        if let Some(path) = at.path.filter(|_| !look.is_whole()) {
+            self.missing.may_be_in(at.id, path);
+        }
         self.has_done(look.bytes, look.bytes + look.guards * GUARD_WORK);
         self.unread |= look.unread;
         self.told[which].clear();
@@ -392,6 +401,7 @@ impl Scrub<'_> {
             if !self.apart.insert(node.id) {
                 return;
             }
+            self.names_apart(node);
         }
         // Moved on since it was told of.
         if which == WITHIN && self.apart.contains(&node.id) {
