@@ -9,6 +9,7 @@ use super::{
     keyring::Keyring,
     logs::{self, Why},
     lost::LostChanges,
+    partly::FINISHING,
     passed::PassedOver,
     types::{InitOptions, OpenOptions},
     unstored::Unstorable,
@@ -25,6 +26,7 @@ use crate::{
     journal::{self, CutOff, Journal, JournalContext, JournalError, LoggedFrame, Recovered},
     store::{Lock, ObjectPath, OverlayStore, Store, StoreError},
 };
+use log::Level;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Memory for what a cut-short checkpoint writes, where the store must not be written, in bytes. A checkpoint after the usual
@@ -184,7 +186,7 @@ pub(super) fn open(
             opening.keep_log(lost, unproven);
             Ok(())
         };
-        opening.recover(keys, keep)?.core
+        opening.recover_telling(Level::Warn, keys, keep)?.core
     };
     core.copies.get_or_init(|| copies);
     Ok(core)
@@ -267,11 +269,20 @@ pub(super) fn no_keep(_: &[&LoggedFrame], _: Option<FileId>) -> Result<()> {
 impl Opening {
     /// Brings the store up to the end of the journal.
     pub fn recover(&self, keys: Keyring, keep: &mut Keep<'_>) -> Result<Replayed> {
+        self.recover_telling(Level::Debug, keys, keep)
+    }
+
+    fn recover_telling(
+        &self,
+        level: Level,
+        keys: Keyring,
+        keep: &mut Keep<'_>,
+    ) -> Result<Replayed> {
         // They are empty after a clean end, and some ways of copying leave empty directories out.
         for dir in [journal::journal_dir(), new_payload_dir()] {
             self.store.make_dir(&dir)?;
         }
-        self.finish_checkpoint(&keys)?;
+        self.finish_telling(level, &keys)?;
         let mut replayed = self.replay_cut(keys, None, keep)?;
         replayed.lost.unstored = self.stored(&replayed)?.unstored.take();
         Ok(replayed)
@@ -305,12 +316,19 @@ impl Opening {
         Ok(root)
     }
 
-    /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover.
+    /// Executes the redo file of the checkpoint that was cut short. One that the store is past is a leftover. Nobody is told: most who
+    /// ask for it do it in memory, and often.
     pub fn finish_checkpoint(&self, keys: &Keyring) -> Result<()> {
+        self.finish_telling(Level::Debug, keys)
+    }
+
+    fn finish_telling(&self, level: Level, keys: &Keyring) -> Result<()> {
         let mut pool = None;
         for number in journal::redo_files(&*self.store)? {
             if self.is_due(keys, number) && self.is_closed(number)? {
-                log::warn!("finishing a checkpoint that was cut short");
+                if pool.is_none() {
+                    log::log!(level, "{FINISHING}");
+                }
                 let pool = pool.get_or_insert_with(|| Pool::new(self.options.threads));
                 journal::execute_redo_file(
                     &*self.store,

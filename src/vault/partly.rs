@@ -13,6 +13,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// What is said of a checkpoint that was cut short, where it is finished in the store.
+pub(super) const FINISHING: &str = "finishing a checkpoint that was cut short";
+
 /// How much of a log can be replayed.
 #[derive(Default)]
 pub(super) struct Longest {
@@ -61,6 +64,17 @@ impl Opening {
 }
 
 impl Inspected {
+    /// Tells of a checkpoint that was cut short and is about to be finished in the store.
+    pub fn warn_of_checkpoint(&self) {
+        let Ok(keys) = self.keys() else { return };
+        let opening = self.opening(Arc::clone(self.store()));
+        let closed = journal::closed_redo_files(&*opening.store, &opening.context);
+        let mut closed = closed.unwrap_or_default().into_iter();
+        if closed.any(|number| opening.is_due(&keys, number)) {
+            log::warn!("{FINISHING}");
+        }
+    }
+
     /// What is passed over when a log is done as far as can be: what does not load, and what is missing.
     fn bare(&self, store: Arc<dyn Store>) -> Opening {
         Opening {

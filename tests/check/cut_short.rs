@@ -5,18 +5,19 @@ use crate::{
     misplaced::{backing_dirs, moved, set_aside},
     only_ranges, told,
     vaults::{
-        image::PASSPHRASE,
+        image::{PASSPHRASE, open, options},
         objects::{Objects, copy_into, objects},
         run::on_all_cores,
     },
-    victim::Victim,
+    victim::{Victim, copy_of},
     victims,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
 use wardfs::{
     check::{self, Unwatched},
-    store::{SimulatedStore, Store},
-    vault::ROOT_INO,
+    salvage::{Watch, salvage},
+    store::{MemoryStore, SimulatedStore, Store},
+    vault::{OpenOptions, ROOT_INO},
 };
 
 /// Crashes of each repair.
@@ -146,4 +147,69 @@ fn a_repair_that_loses_power_is_finished_by_the_next_one_and_loses_nothing() {
             None => Ok(()),
         }
     });
+}
+
+thread_local! {
+    /// What this thread was warned of.
+    static WARNED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Warnings;
+
+impl log::Log for Warnings {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        WARNED.with_borrow_mut(|warned| warned.push(text));
+    }
+
+    fn flush(&self) {}
+}
+
+/// How often somebody is told that a checkpoint is finished.
+fn finished(work: impl FnOnce()) -> usize {
+    WARNED.take();
+    work();
+    let warned = WARNED.take();
+    let of_it = warned.iter().filter(|text| text.contains("cut short"));
+    of_it.count()
+}
+
+#[test]
+fn a_checkpoint_is_said_to_be_finished_once_and_where_that_is_stored() {
+    log::set_logger(&Warnings).expect("the only logger");
+    log::set_max_level(log::LevelFilter::Warn);
+    for objects in victims().iter().flat_map(|victim| &victim.interrupted) {
+        let said = |work: &dyn Fn(MemoryStore)| finished(|| work(copy_of(objects)));
+        let shown = OpenOptions {
+            read_only: true,
+            ..options(1 << 40)
+        };
+        let checked = said(&|store| {
+            check::check(Arc::new(store), PASSPHRASE, &Unwatched).expect("a vault that opens");
+        });
+        let salvaged = said(&|store| {
+            let place = tempfile::tempdir().expect("a directory");
+            let (store, out): (Arc<dyn Store>, _) = (Arc::new(store), place.path().join("out"));
+            salvage(&store, PASSPHRASE, &out, &Watch::default()).expect("a directory");
+        });
+        let shown = said(&|store| drop(open(Arc::new(store), shown.clone()).expect("a vault")));
+        assert_eq!((checked, salvaged, shown), (0, 0, 0));
+        let mounted =
+            said(&|store| drop(open(Arc::new(store), options(1 << 40)).expect("a vault")));
+        let repaired = said(&|store| {
+            check::repair(Arc::new(store), PASSPHRASE, "now", &Unwatched).expect("a vault");
+        });
+        assert_eq!((mounted, repaired), (1, 1));
+    }
+    for victim in victims() {
+        let store = copy_of(&victim.killed.objects);
+        let repaired = finished(|| {
+            check::repair(Arc::new(store), PASSPHRASE, "now", &Unwatched).expect("a vault");
+        });
+        assert_eq!(repaired, 0);
+    }
 }

@@ -80,6 +80,7 @@ pub fn repair(
     let back = before::mended(&vault, &keys, &pool, &mut quarantine)?;
     findings.extend(back.into_iter().map(|found| found.with(Outcome::Mended)));
     let is_kept = vault.is_rootless();
+    vault.warn_of_checkpoint();
     let recovery = vault.recover(&mut || {
         if is_kept {
             return Ok(());
