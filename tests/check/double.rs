@@ -176,19 +176,22 @@ fn the_only_entry_of_a_directory_is_named_when_it_was_put_back() {
             .collect();
         // The file, and the directory, which lies in the root.
         assert_eq!(changed.len(), 2);
-        let told_of: Vec<Vec<u8>> = changed
-            .iter()
-            .map(|hit| {
+        // Whatever lies beside it that was never an entry.
+        let strays = [None, Some("------------------------")];
+        for stray in strays {
+            let told_of = |hit: &String| {
                 let mut damaged = now.clone();
-                damaged.insert((*hit).clone(), past[*hit].clone());
+                damaged.insert(hit.clone(), past[hit].clone());
+                damaged.extend(stray.map(|name| (format!("{}/{name}", dir(hit)), vec![7; 600])));
                 let found = checked(&damaged).findings;
                 let mut found = found
                     .into_iter()
                     .filter(|found| found.kind == Kind::Rollback);
                 let found = found.find(|found| found.object == dir(hit)).unwrap();
                 found.path.unwrap()
-            })
-            .collect();
-        assert!(told_of.contains(&path), "{told_of:?}");
+            };
+            let told_of: Vec<Vec<u8>> = changed.iter().map(|hit| told_of(hit)).collect();
+            assert!(told_of.contains(&path), "{stray:?}: {told_of:?}");
+        }
     }
 }

@@ -57,9 +57,14 @@ impl Scan<'_> {
     /// The path of what lies in a directory, if it is one thing.
     fn only_entry(&self, dir: &Dir) -> Option<Vec<u8>> {
         let names = self.store.list(&dir_path(&dir.id)).ok()?.into_iter();
-        let mut names = names.filter(|name| is_stored_name(name));
-        let stored = String::from_utf8(names.next()?).ok()?;
-        let path = guard_path(&dir.id, &stored);
+        let names = names.filter(|name| is_stored_name(name));
+        let mut names = names.filter_map(|name| String::from_utf8(name).ok());
+        names.find_map(|stored| self.path_of_entry(dir, &stored))
+    }
+
+    /// Nothing of what belongs elsewhere.
+    fn path_of_entry(&self, dir: &Dir, stored: &str) -> Option<Vec<u8>> {
+        let path = guard_path(&dir.id, stored);
         let bytes = self.store.get(&path).ok()?;
         if Alias::is_alias(&bytes) {
             let (alias, _) = self.keys.open_alias(&path, &dir.id, bytes).ok()?;
@@ -70,6 +75,6 @@ impl Scan<'_> {
         if matches!(dir.reached, Reached::Links) {
             return self.path_of_link(link);
         }
-        Some(dir.path_of(link.name.as_bytes()))
+        (link.dir == dir.id).then(|| dir.path_of(link.name.as_bytes()))
     }
 }
