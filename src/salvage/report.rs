@@ -1,7 +1,7 @@
 //! What came of a salvage. Paths are relative to the directory that was made; names in them come from the vault.
 
 use crate::vault::{JournalState, JournalUse};
-use std::{ops::Range, path::PathBuf};
+use std::{collections::HashMap, ops::Range, path::PathBuf};
 
 /// Everything that somebody has to know about the directory.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Report {
     pub renamed: Vec<Renamed>,
     /// Directories that are not where they were: each lay in itself, by way of others, or too deep.
     pub moved: Vec<PathBuf>,
-    /// What the journal had changes of that could not be used: it is as the last checkpoint left it.
+    /// What the journal had changes of that could not be used: it is as the last checkpoint left it. Its paths now, of what is made.
     pub older: Vec<PathBuf>,
     /// So many nodes were made in the part of the journal that could not be used.
     pub unborn: u64,
@@ -187,6 +187,25 @@ impl Report {
             && self.brought_back.is_empty()
             && self.refused.is_empty()
             && self.without_xattrs.is_empty()
+    }
+
+    /// Things are told under the paths that they have. `moved`: those of them that are not where they were planned.
+    pub(super) fn are_at(&mut self, moved: &HashMap<PathBuf, PathBuf>) {
+        let lists = [
+            &mut self.put_back,
+            &mut self.moved,
+            &mut self.older,
+            &mut self.unpromised,
+            &mut self.brought_back,
+        ];
+        let renamed = self.renamed.iter_mut().map(|one| &mut one.path);
+        let incomplete = self.incomplete.iter_mut().map(|one| &mut one.path);
+        let told = lists.into_iter().flatten().chain(renamed).chain(incomplete);
+        for path in told {
+            if let Some(now) = moved.get(path) {
+                path.clone_from(now);
+            }
+        }
     }
 
     pub(super) fn sort(&mut self) {

@@ -25,7 +25,9 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 use std::{
+    collections::HashMap,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -65,6 +67,8 @@ struct Restorer<'a> {
     /// Where each planned directory is.
     dirs: Vec<Vec<u8>>,
     stand: Mutex<Stand>,
+    /// What is elsewhere than it was planned, by where that was.
+    moved: Mutex<HashMap<PathBuf, PathBuf>>,
     report: Mutex<&'a mut Report>,
 }
 
@@ -89,10 +93,13 @@ pub(super) fn restore(
         watch,
         dirs: vec![Vec::new()],
         stand: Mutex::new(stand),
+        moved: Mutex::default(),
         report: Mutex::new(report),
     };
     let made = restorer.make_dirs();
     let made = made.and_then(|()| restorer.make_nodes(pool));
+    let moved = restorer.moved.get_mut();
+    restorer.report.get_mut().are_at(moved);
     let cleared = out.clear();
     made.and(cleared)?;
     restorer.finish_dirs()?;
@@ -115,6 +122,7 @@ impl Restorer<'_> {
             let made = named(wanted, found, |wanted| out::make_dir(&above, wanted));
             let name = made.map_err(|errno| self.out.failed("make a directory", errno))?;
             let path = joined(&self.dirs[dir.parent], &name);
+            self.note_path(dir.parent, &dir.name, &path);
             if name != dir.name {
                 self.tell_renamed(&path, &dir.name);
             }
@@ -276,6 +284,7 @@ impl Restorer<'_> {
         });
         let placed = placed.map_err(|errno| self.fault(errno))?;
         let path = joined(&self.dirs[dir], &placed);
+        self.note_path(dir, name, &path);
         if placed != wanted.name {
             self.tell_renamed(&path, name);
         }
@@ -314,6 +323,7 @@ impl Restorer<'_> {
         match linked {
             Ok(placed) => {
                 let path = joined(&self.dirs[dir], &placed);
+                self.note_path(dir, name, &path);
                 if placed != wanted.name {
                     self.tell_renamed(&path, name);
                 }
@@ -376,6 +386,15 @@ impl Restorer<'_> {
             Fault::End(self.out.failed("make a file", errno))
         } else {
             Fault::Missing(format!("it cannot be made: {errno}"))
+        }
+    }
+
+    /// Where something is, for what was told of it when it was planned.
+    fn note_path(&self, dir: usize, name: &[u8], path: &[u8]) {
+        let planned = joined(&self.plan.dirs[dir].path, name);
+        if planned != path {
+            let mut moved = self.moved.lock();
+            moved.insert(path_buf(&planned), path_buf(path));
         }
     }
 

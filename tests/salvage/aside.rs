@@ -8,7 +8,7 @@ use crate::{
     victim::Victim,
     victims,
 };
-use std::sync::Arc;
+use std::{os::unix::ffi::OsStrExt, sync::Arc};
 use wardfs::{
     check::{self, Unwatched},
     salvage::Report,
@@ -107,6 +107,37 @@ fn what_a_directory_lacks_comes_back_from_what_was_set_aside() {
             assert_eq!(report.brought_back.is_empty(), is_empty, "{dir} {report:?}");
             assert!(is_empty || !report.is_whole());
         }
+    }
+}
+
+#[test]
+fn what_comes_back_damaged_is_told_under_the_name_that_it_has() {
+    for victim in victims() {
+        let mut now = victim.now().objects.clone();
+        let is_content = |name: &str| name.starts_with("payloads/") && !name.contains(".index");
+        for (_, bytes) in now.iter_mut().filter(|(name, _)| is_content(name)) {
+            if bytes.len() > 17_000 {
+                bytes[100] ^= 1;
+            }
+        }
+        let mut are_damaged = 0;
+        for dir in backing_dirs(&now) {
+            if !dir.starts_with("guards/") || dir == "guards/" {
+                continue;
+            }
+            let mut damaged = now.clone();
+            damaged.retain(|name, _| !name.starts_with(&dir));
+            damaged.extend(quarantine(&now, "a"));
+            let (report, outcome) = salvaged(&damaged).unwrap();
+            for path in &report.brought_back {
+                let is_there = outcome.nodes.contains_key(path.as_os_str().as_bytes());
+                let is_missing = report.missing.iter().any(|one| one.path == *path);
+                assert!(is_there || is_missing, "{path:?}: {report:?}");
+                let of_it = report.damaged.iter().filter(|one| one.path == *path);
+                are_damaged += of_it.count();
+            }
+        }
+        assert!(are_damaged > 2, "{are_damaged}");
     }
 }
 

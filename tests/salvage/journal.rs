@@ -17,7 +17,11 @@ use crate::{
     victim::{Moment, copy_of},
     victims,
 };
-use std::{path::Path, sync::Arc};
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use wardfs::{
     check::{self, Unwatched, Verdict},
     salvage::Report,
@@ -115,6 +119,32 @@ fn what_a_log_that_cannot_be_used_would_have_changed_is_told() {
         }
         assert!(!older.contains(&"sparse"));
         assert_eq!(report.unborn, 1);
+    }
+}
+
+/// Damaged, too, and so under another name than its own.
+#[test]
+fn what_is_older_is_told_under_the_name_that_it_has() {
+    for victim in victims() {
+        let mut objects = victim.killed.objects.clone();
+        objects.remove(map::ROOT_GUARD);
+        let is_content = |name: &str| name.starts_with("payloads/") && !name.contains(".index");
+        for (_, bytes) in objects.iter_mut().filter(|(name, _)| is_content(name)) {
+            if bytes.len() > 17_000 {
+                bytes[100] ^= 1;
+            }
+        }
+        let (report, outcome) = salvaged(&objects).unwrap();
+        let is_there = |path: &Path| outcome.nodes.contains_key(path.as_os_str().as_bytes());
+        let is_missing = |path: &Path| report.missing.iter().any(|one| one.path == path);
+        for path in &report.older {
+            assert!(is_there(path) || is_missing(path), "{path:?}: {report:?}");
+        }
+        let is_damaged = |path: &&PathBuf| report.damaged.iter().any(|one| one.path == **path);
+        assert!(
+            report.older.iter().filter(is_damaged).count() > 0,
+            "{report:?}"
+        );
     }
 }
 
