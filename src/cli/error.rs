@@ -414,7 +414,7 @@ impl CliError {
             _ if keys_hint(source).is_some() => keys_hint(source).map(str::to_owned),
             VaultError::Journal(JournalError::Unreadable { .. }) => Some(half_read_hint(path)),
             _ if self.exit() == Exit::Damaged => Some(damage_hint(path, action == CHECK)),
-            _ if is_of_open(Errno::IO) => Some(bad_disk_hint(path)),
+            _ if is_of_open(Errno::IO) => Some(bad_disk_hint(path, source)),
             _ => exit_hint(self.exit()).map(str::to_owned),
         }
     }

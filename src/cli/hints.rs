@@ -6,7 +6,11 @@ use super::{
     report::typed,
     vault_dir::open_store,
 };
-use crate::{mount, store::Lock, vault::VaultError};
+use crate::{
+    mount,
+    store::{Lock, StoreError},
+    vault::VaultError,
+};
 use rustix::io::Errno;
 use std::{io, path::Path};
 
@@ -38,12 +42,21 @@ pub fn half_read_hint(vault: &Path) -> String {
     )
 }
 
-/// For a vault that a mount cannot bring up to date, since the disk gives an error where it reads or writes.
-pub fn bad_disk_hint(vault: &Path) -> String {
+/// For a vault that a mount cannot open, since the disk gives an error where it reads or writes.
+pub fn bad_disk_hint(vault: &Path, error: &VaultError) -> String {
     let vault = typed(vault);
-    format!(
-        "{BAD_DISK}; `wardfs check --repair {vault}` goes on without what the disk does not read"
-    )
+    match error {
+        // Without what is to be read, a repair does not go on either.
+        VaultError::Store(StoreError::Io {
+            op: "read" | "open" | "list",
+            ..
+        }) => {
+            format!("{BAD_DISK}; `wardfs salvage {vault} OUT` copies out what can be read")
+        }
+        _ => format!(
+            "{BAD_DISK}; `wardfs check --repair {vault}` goes on without what the disk does not read"
+        ),
+    }
 }
 
 /// What it means that the objects with the keys are gone or damaged.

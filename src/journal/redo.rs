@@ -79,7 +79,8 @@ impl RedoWriter {
         number: u64,
     ) -> Result<RedoWriter, JournalError> {
         store.remove(&redo_path(number))?;
-        let blob = store.open(&redo_path(number), true)?;
+        let path = redo_path(number);
+        let blob = again_if_full(&*store, || store.open(&path, true))?;
         Ok(RedoWriter {
             store,
             context,
@@ -129,7 +130,9 @@ impl RedoWriter {
             index: self.index,
         };
         frames::seal(&self.context, place, &self.content, &mut self.sealed);
-        self.blob.write_at(self.offset, &self.sealed)?;
+        again_if_full(&*self.store, || {
+            self.blob.write_at(self.offset, &self.sealed)
+        })?;
         self.offset += self.sealed.len() as u64;
         self.index += 1;
         self.content.clear();
@@ -157,6 +160,20 @@ impl RedoWriter {
     fn make_durable(&self) -> Result<(), JournalError> {
         self.blob.sync()?;
         Ok(self.store.sync_dir(&super::journal_dir())?)
+    }
+}
+
+/// Does something once more after a sync if the disk is full: what was given back may be free only then.
+fn again_if_full<T>(
+    store: &dyn Store,
+    attempt: impl Fn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match attempt() {
+        Err(full) if full.is_no_space() => {
+            store.sync()?;
+            attempt()
+        }
+        done => done,
     }
 }
 

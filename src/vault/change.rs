@@ -14,11 +14,18 @@ use crate::{
     journal::Room,
 };
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-use std::{sync::atomic::Ordering::Relaxed, time::Instant};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Held back for each change beside its bytes: the guards of a rename of two files with inline content and their
 /// directories, and the patches at the ends of a range that is cut out of a file with the longest chunks.
 const CHANGE_COST: u64 = 128 << 10;
+/// How long a removal is tried on a full disk, and how often.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(2);
+const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 /// A guard without content of any length, with its entry.
 const GUARD_LEN: u64 = 1024;
 /// The store gives every object a whole number of blocks.
@@ -187,6 +194,23 @@ impl Core {
                 change()
             }
             done => done,
+        }
+    }
+
+    /// The same for a change that leads to free space. What a checkpoint has freed others may take at once: so it is tried for a
+    /// while before it is refused.
+    ///
+    /// # Errors
+    /// As `with_space`.
+    pub fn with_space_for_removal<T>(&self, removal: impl Fn() -> Result<T>) -> Result<T> {
+        let until = Instant::now() + REMOVAL_PATIENCE;
+        loop {
+            match self.with_space(&removal) {
+                Err(full) if full.is_no_space() && Instant::now() < until => {
+                    thread::sleep(REMOVAL_PAUSE);
+                }
+                done => return done,
+            }
         }
     }
 

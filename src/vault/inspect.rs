@@ -200,12 +200,17 @@ impl Inspected {
         }
     }
 
-    /// The same, going on without what is missing.
+    /// The same, going on without what is missing. A store that is not the vault's own is in memory.
     pub(super) fn passing_over(&self, store: Arc<dyn Store>) -> Opening {
+        let clears = if Arc::ptr_eq(&store, &self.store) {
+            Clears::All
+        } else {
+            Clears::AllInMemory
+        };
         Opening {
             missing: Missing::PassedOver,
             unstorable: Unstorable::Gathered,
-            ..self.opening(ClearingStore::over(store, Clears::All))
+            ..self.opening(ClearingStore::over(store, clears))
         }
     }
 

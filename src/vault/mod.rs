@@ -187,13 +187,13 @@ impl Vault {
     /// Removes an entry of anything but a directory.
     pub fn unlink(&self, parent: u64, name: &[u8]) -> Result<()> {
         self.core
-            .with_space(|| self.core.remove(parent, name, false))
+            .with_space_for_removal(|| self.core.remove(parent, name, false))
     }
 
     /// Removes an empty directory.
     pub fn remove_dir(&self, parent: u64, name: &[u8]) -> Result<()> {
         self.core
-            .with_space(|| self.core.remove(parent, name, true))
+            .with_space_for_removal(|| self.core.remove(parent, name, true))
     }
 
     /// Moves an entry.

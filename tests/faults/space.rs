@@ -4,7 +4,10 @@ use crate::vaults::{
     image::{open, options},
     op::Fill,
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 use wardfs::{
     store::{Fault, Operation},
     vault::{NewKind, ROOT_INO, State},
@@ -52,4 +55,33 @@ fn a_checkpoint_goes_on_when_there_is_space_after_a_sync() {
         vault.read(made, 0, &mut found).expect("it is there");
         assert!(found == long);
     }
+}
+
+/// So often no space is found.
+const REFUSED: u64 = 40;
+
+/// What a checkpoint has freed others may have taken. Here they give it back after some looks.
+#[test]
+fn a_removal_is_tried_for_a_while_before_it_is_refused() {
+    let (memory, disk, vault, file) = ready();
+    // Of how much there is, nothing is known; so it has to be held back.
+    disk.inject(Fault::io().on(Operation::Space));
+    let refused = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&refused);
+    let full = Fault::no_space().on(Operation::BlobAllocate);
+    let is_refused = move |_, _: &str| count.fetch_add(1, Relaxed) < REFUSED;
+    disk.inject(full.under("journal/reserve").when(is_refused));
+    vault.write(file, 0, b"new", false).expect("a write");
+    vault
+        .checkpoint()
+        .expect("nothing has to be held back for it");
+    assert!(refused.load(Relaxed) < REFUSED / 2);
+    vault
+        .unlink(ROOT_INO, b"file")
+        .expect("there is space in the end");
+    assert!(refused.load(Relaxed) > REFUSED);
+    assert_eq!(vault.state(), State::ReadWrite);
+    drop((vault, disk));
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    assert!(vault.lookup(ROOT_INO, b"file").is_err());
 }

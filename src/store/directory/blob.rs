@@ -82,7 +82,9 @@ impl DirectoryBlob {
             && self.file_len() == Ok(0)
             && let Ok(flags) = fs::ioctl_getflags(&self.file)
         {
-            let _ = fs::ioctl_setflags(&self.file, flags | IFlags::NOCOW);
+            // Compressed in place, nothing is.
+            let flags = (flags - IFlags::COMPRESSED) | IFlags::NOCOW;
+            let _ = fs::ioctl_setflags(&self.file, flags);
         }
     }
 

@@ -149,15 +149,17 @@ impl Fault {
         self
     }
 
-    /// A bad sector: reads of a blob that touch these bytes, and changes of a part of them, for which they are read. A change of all of
-    /// them passes, and then it is well again.
+    /// A bad sector: reads that touch these bytes, and changes of a blob for which a part of them is read. A change of all of them
+    /// passes, and then it is well again; so is it after `put`, which needs nothing of what was there.
     #[must_use]
     pub fn sector(mut self, bytes: Range<u64>) -> Fault {
         self.sector = Some(bytes);
         self.when(|operation, _| {
             matches!(
                 operation,
-                Operation::BlobRead
+                Operation::Get
+                    | Operation::Put
+                    | Operation::BlobRead
                     | Operation::BlobWrite
                     | Operation::BlobSetLen
                     | Operation::BlobPunch
@@ -177,7 +179,7 @@ impl Fault {
             if bytes.end <= sector.start || sector.end <= bytes.start {
                 return false;
             }
-            if operation != Operation::BlobRead
+            if !matches!(operation, Operation::BlobRead | Operation::Get)
                 && bytes.start <= sector.start
                 && sector.end <= bytes.end
             {
@@ -291,7 +293,11 @@ impl Faults {
         bytes: &[u8],
         write: impl FnOnce(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let place = offset..offset.saturating_add(bytes.len() as u64);
+        let end = match operation {
+            Operation::Put => u64::MAX,
+            _ => offset.saturating_add(bytes.len() as u64),
+        };
+        let place = offset..end;
         let verdict = self.0.lock().judge_at(operation, &[path.as_str()], &place);
         let errno = match verdict {
             Verdict::Pass => return write(bytes),
@@ -346,7 +352,8 @@ impl Plan {
 
 impl Store for FaultStore {
     fn get(&self, path: &ObjectPath) -> Result<Vec<u8>, StoreError> {
-        self.faults.check(Operation::Get, path)?;
+        let all = 0..u64::MAX;
+        self.faults.check_at(Operation::Get, path, &all)?;
         self.inner.get(path)
     }
 

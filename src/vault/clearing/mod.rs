@@ -25,6 +25,8 @@ pub(super) enum Clears {
     /// That, and what is in the way to it; directories are made. Blocks that cannot be read do not keep their place from being
     /// written.
     All,
+    /// The same in a store that is never written.
+    AllInMemory,
 }
 
 /// Any store.
@@ -47,7 +49,10 @@ impl ClearingStore {
     /// Makes something at a path, with all that it needs there.
     fn made<T>(&self, path: &ObjectPath, make: impl Fn(&dyn Store) -> Result<T>) -> Result<T> {
         match (make(&*self.inner), self.clears) {
-            (Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }), Clears::All) => {
+            (
+                Err(StoreError::NotFound(_) | StoreError::NotAnObject { .. }),
+                Clears::All | Clears::AllInMemory,
+            ) => {
                 self.clear_for(path)?;
                 make(&*self.inner)
             }
@@ -87,22 +92,28 @@ impl ClearingStore {
 
     fn set_aside(&self, path: &ObjectPath) -> Result<()> {
         log::error!("{path} is not what the vault put there: it is in the way, and is set aside");
-        let dir = quarantine_path()
-            .join("recovery")?
-            .join(path.parent().as_str())?;
-        self.inner.make_dir(&dir)?;
-        let mut to = dir.join(path.name())?;
-        let mut number = 1;
-        while is_taken(&*self.inner, &to)? {
-            number += 1;
-            to = dir.join(&format!("{}.{number}", path.name()))?;
-        }
+        let to = free_aside(&*self.inner, path)?;
         match self.inner.rename(path, &to) {
             // In memory only the name of what cannot be opened can be taken away.
             Err(StoreError::NotAnObject { .. }) => self.inner.remove(path),
             done => done,
         }
     }
+}
+
+/// Where something that lay there is kept, in a directory that is made.
+fn free_aside(store: &dyn Store, path: &ObjectPath) -> Result<ObjectPath> {
+    let dir = quarantine_path()
+        .join("recovery")?
+        .join(path.parent().as_str())?;
+    store.make_dir(&dir)?;
+    let mut to = dir.join(path.name())?;
+    let mut number = 1;
+    while is_taken(store, &to)? {
+        number += 1;
+        to = dir.join(&format!("{}.{number}", path.name()))?;
+    }
+    Ok(to)
 }
 
 fn is_of_the_tree(path: &ObjectPath) -> bool {
@@ -128,7 +139,8 @@ impl Store for ClearingStore {
         };
         Ok(match self.clears {
             Clears::Places => opened,
-            Clears::All => BlockClearing::over(opened, path),
+            Clears::All => BlockClearing::over(opened, path, Some(&self.inner)),
+            Clears::AllInMemory => BlockClearing::over(opened, path, None),
         })
     }
 
@@ -146,7 +158,7 @@ impl Store for ClearingStore {
 
     fn make_dir(&self, path: &ObjectPath) -> Result<()> {
         match self.inner.make_dir(path) {
-            Err(StoreError::NotAnObject { .. }) if self.clears == Clears::All => {
+            Err(StoreError::NotAnObject { .. }) if self.clears != Clears::Places => {
                 self.clear_for(&path.join("any")?)?;
                 self.inner.make_dir(path)
             }
