@@ -28,6 +28,7 @@ mod segment;
 mod stated;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod unread;
 #[cfg(test)]
 mod vectors_test;

@@ -78,10 +78,18 @@ impl RedoWriter {
         context: JournalContext,
         number: u64,
     ) -> Result<RedoWriter, JournalError> {
-        store.remove(&redo_path(number))?;
-        let path = redo_path(number);
-        let blob = again_if_full(&*store, || store.open(&path, true))?;
-        Ok(RedoWriter {
+        let blob = again_if_full(&*store, || make_redo(&*store, number))?;
+        Ok(RedoWriter::on(blob, store, context, number))
+    }
+
+    /// One that was made before.
+    pub(super) fn on(
+        blob: Arc<dyn Blob>,
+        store: Arc<dyn Store>,
+        context: JournalContext,
+        number: u64,
+    ) -> RedoWriter {
+        RedoWriter {
             store,
             context,
             number,
@@ -90,7 +98,7 @@ impl RedoWriter {
             index: 0,
             content: Vec::new(),
             sealed: Vec::new(),
-        })
+        }
     }
 
     /// Adds an operation.
@@ -161,6 +169,13 @@ impl RedoWriter {
         self.blob.sync()?;
         Ok(self.store.sync_dir(&super::journal_dir())?)
     }
+}
+
+/// Makes an empty one. What was left of another attempt goes: its frames would open among those of this one.
+pub(super) fn make_redo(store: &dyn Store, number: u64) -> Result<Arc<dyn Blob>, StoreError> {
+    let path = redo_path(number);
+    store.remove(&path)?;
+    store.open(&path, true)
 }
 
 /// Does something once more after a sync if the disk is full: what was given back may be free only then.
