@@ -1,7 +1,8 @@
 //! Executing the operations of a redo file, in the checkpoint that writes it and, if that was cut short, once more.
 //!
-//! Operations of one kind on different objects do not depend on each other, so a run of them is spread over the pool. What
-//! comes in another order than the file has it must come out the same: nothing else may run side by side.
+//! Operations of one kind on different objects do not depend on each other, unless one of them is a directory that is moved and
+//! another lies in it. So a run of them is spread over the pool. What comes in another order than the file has it must come out
+//! the same: nothing else may run side by side.
 use super::{
     JournalContext, JournalError,
     redo::{each_frame, settle_dirs},
@@ -245,14 +246,29 @@ fn execute_run(
     done.into_iter().collect()
 }
 
-/// Does each group have objects that no other one has?
+/// Does each group have objects that no other one has, and that lie in nothing that another one moves?
 fn are_apart(groups: &[&[RedoOp]]) -> bool {
     let mut seen = HashSet::new();
-    groups.iter().all(|group| {
+    let is_alone = groups.iter().all(|group| {
         let sources = group.iter().filter_map(source);
         let mut paths = group.first().map(target).into_iter().chain(sources);
-        paths.all(|path| seen.insert(path))
-    })
+        paths.all(|path| seen.insert(path.as_str()))
+    });
+    is_alone && !has_moved_with_its_directory(groups, &seen)
+}
+
+/// A directory that is moved takes along what lies in it. Is one of these paths below what is moved, or below where it goes?
+fn has_moved_with_its_directory(groups: &[&[RedoOp]], paths: &HashSet<&str>) -> bool {
+    let ops = groups.iter().copied().flatten();
+    let ends = ops.filter_map(|op| Some([source(op)?.as_str(), target(op).as_str()]));
+    let moved: HashSet<&str> = ends.flatten().collect();
+    if moved.is_empty() {
+        return false;
+    }
+    let mut above = paths
+        .iter()
+        .flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
+    above.any(|dir| moved.contains(dir))
 }
 
 fn execute_group(store: &dyn Store, ops: &[RedoOp], missing: Missing) -> Result<(), StoreError> {
@@ -276,7 +292,9 @@ mod tests {
     fn op() -> impl Strategy<Value = RedoOp> {
         let name = || (0..2u8, 0..4u8).prop_map(|(dir, name)| path(&format!("d{dir}/{name}")));
         let bytes = || prop::collection::vec(1..9u8, 0..9);
+        let dir = || (0..3u8).prop_map(|dir| path(&format!("d{dir}")));
         prop_oneof![
+            1 => (dir(), dir()).prop_map(|(from, to)| RedoOp::Rename { from, to }),
             1 => (0..2u8).prop_map(|dir| RedoOp::MakeDir(path(&format!("d{dir}")))),
             3 => (name(), bytes()).prop_map(|(path, bytes)| RedoOp::Put { path, bytes }),
             2 => name().prop_map(RedoOp::Remove),
@@ -296,7 +314,7 @@ mod tests {
     }
 
     fn shown(store: &MemoryStore) -> Vec<Option<Vec<u8>>> {
-        let names = (0..2).flat_map(|dir| (0..4).map(move |name| format!("d{dir}/{name}")));
+        let names = (0..3).flat_map(|dir| (0..4).map(move |name| format!("d{dir}/{name}")));
         names.map(|name| store.get(&path(&name)).ok()).collect()
     }
 
@@ -306,6 +324,30 @@ mod tests {
             store.make_dir(&path(dir)).unwrap();
         }
         store
+    }
+
+    #[test]
+    fn what_lies_in_a_directory_that_is_moved_is_moved_before_it() {
+        let store = MemoryStore::new();
+        let pool = Pool::new(Some(4));
+        let mut run = Vec::new();
+        for number in 0..500 {
+            let of = |name: &str| path(&format!("{name}.{number}"));
+            let (place, beside, aside) = (of("place"), of("beside"), of("aside"));
+            let it = place.join("it").unwrap();
+            store.make_dir(&place).unwrap();
+            store.put(&it, b"guard").unwrap();
+            run.extend([(it, beside), (place, aside)]);
+        }
+        let moves = run.iter().cloned();
+        let moves: Vec<_> = moves
+            .map(|(from, to)| RedoOp::Rename { from, to })
+            .collect();
+        execute_run(&store, &pool, &moves, Missing::Refused).unwrap();
+        for (from, to) in run {
+            let (is_left, is_there) = (store.exists(&from).unwrap(), store.exists(&to).unwrap());
+            assert!(!is_left && is_there, "{to}");
+        }
     }
 
     proptest! {
