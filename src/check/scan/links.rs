@@ -11,7 +11,10 @@ use crate::{
     engine::Pool,
     format::{DirId, FileId, Kind as NodeKind, Link, Name, link_guard_path},
     store::ObjectPath,
-    vault::{ReadGuard, VaultError, finding::words},
+    vault::{
+        ReadGuard, VaultError,
+        finding::{names, words},
+    },
 };
 use std::{
     collections::BTreeSet,
@@ -36,6 +39,19 @@ impl AliasAt {
     fn path(&self) -> Vec<u8> {
         self.dir.path_of(self.name.as_bytes())
     }
+}
+
+/// The one under whose name the file is told.
+fn first_of<'a>(aliases: impl IntoIterator<Item = &'a AliasAt>) -> Option<&'a AliasAt> {
+    let mut aliases = aliases.into_iter();
+    let first = aliases.next()?;
+    let Some(second) = aliases.next() else {
+        return Some(first);
+    };
+    let all = [first, second].into_iter().chain(aliases);
+    let with_path = all.map(|alias| (alias.path(), alias));
+    let first = with_path.min_by(|one, other| names::order(&one.0, &other.0));
+    first.map(|(_, alias)| alias)
 }
 
 impl Scan<'_> {
@@ -74,7 +90,7 @@ impl Scan<'_> {
         let path = link_guard_path(&file);
         let at = {
             let aliases = self.aliases.lock();
-            let first = aliases.get(&file).and_then(|aliases| aliases.first());
+            let first = aliases.get(&file).and_then(first_of);
             first.map(AliasAt::path)
         };
         let wrong = self.take(work, stored, &path, at, |bytes| {
@@ -106,7 +122,9 @@ impl Scan<'_> {
         let tag = guard.tag;
         let aliases = self.aliases.lock().remove(file).unwrap_or_default();
         self.compare_links(path, &guard, &aliases);
-        if let Some(first) = aliases.first() {
+        let links = &guard.body.links;
+        let named = aliases.iter().filter(|one| links.contains(&one.link()));
+        if let Some(first) = first_of(named).or_else(|| first_of(&aliases)) {
             self.node(&first.dir, &first.name, guard);
         } else if let Ok(name) = Name::new(file.hex().as_bytes()) {
             self.node(&work.dir, &name, guard);

@@ -6,8 +6,10 @@
 //!
 //! ```text
 //! words   what is said of the same things by both      chunks   parts of a file that cannot be read
+//! names   which name of a file with several is told
 //! ```
 pub(crate) mod chunks;
+pub(crate) mod names;
 pub(crate) mod words;
 
 use std::{borrow::Cow, ops::Range};

@@ -15,7 +15,7 @@ use crate::{
         ReadGuard,
         core::Core,
         dir::StoredSums,
-        finding::{Finding, Kind, Outcome, words},
+        finding::{Finding, Kind, Outcome, names, words},
     },
 };
 
@@ -152,7 +152,8 @@ impl Scrub<'_> {
         let names = guard.body.links.clone();
         let names = self.core.without_entries(file, names);
         self.missing.take(*file, names);
-        let path = if let Some((_, path)) = met.and_then(|met| met.first()) {
+        let paths = met.into_iter().flatten().map(|(_, path)| path);
+        let path = if let Some(path) = paths.min_by(|one, other| names::order(one, other)) {
             path.clone()
         } else {
             self.tell(Finding::new(Kind::Orphan, object.as_str(), words::NO_ENTRY));

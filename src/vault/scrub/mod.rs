@@ -360,9 +360,12 @@ impl Scrub<'_> {
         &mut self,
         dir: &Arc<Node>,
         path: &[u8],
-        names: Vec<Name>,
+        mut names: Vec<Name>,
         waiting: &mut Vec<(Arc<Node>, Vec<u8>)>,
     ) {
+        // A file with several names is told under the first that is met.
+        names.sort_unstable();
+        let others = waiting.len();
         for name in names {
             if self.stopped {
                 return;
@@ -385,6 +388,8 @@ impl Scrub<'_> {
                 Err(error) => self.tell_child(dir, path, &error),
             }
         }
+        // The last is looked at first.
+        waiting[others..].reverse();
     }
 
     fn node(&mut self, node: &Arc<Node>, path: &[u8]) {

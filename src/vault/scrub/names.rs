@@ -2,7 +2,11 @@
 use super::{APART, Scrub};
 use crate::{
     format::{Link, Place},
-    vault::{core::Core, finding::Finding, node::Node},
+    vault::{
+        core::Core,
+        finding::{Finding, names::order},
+        node::Node,
+    },
 };
 use std::sync::Arc;
 
@@ -32,7 +36,10 @@ impl Scrub<'_> {
     /// A name of a file with several, of whose guard something is to be told.
     pub(super) fn name_apart(&mut self, object: &str, path: &[u8]) {
         if let Some(held) = self.held[APART].get_mut(object) {
-            held.path.get_or_insert_with(|| path.to_vec());
+            let is_first = |known: &Vec<u8>| order(path, known).is_lt();
+            if held.path.as_ref().is_none_or(is_first) {
+                held.path = Some(path.to_vec());
+            }
         }
     }
 
