@@ -259,7 +259,7 @@ fn opened_to_stop(store: &SimulatedStore, stop: &Arc<Stop>) -> Vault {
 #[test]
 fn a_payload_is_one_object_though_a_checkpoint_and_a_write_both_make_it() {
     let store = Image::Small.on_disk();
-    let stop = Stop::at(Moment::Open, "journal/redo");
+    let stop = Stop::at(Moment::Change, "journal/redo");
     let vault = opened_to_stop(&store, &stop);
     let file = make(&vault, ROOT_INO, b"file", NewKind::File);
     let mut expected = vec![0; 20_000];

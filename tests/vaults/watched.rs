@@ -1,5 +1,5 @@
 //! A store that stops at a chosen moment of what a vault does to it, so that a test can do something meanwhile.
-use super::between::{Between, BetweenStore};
+use super::between::{BeforeChanges, Between, BetweenStore};
 use std::{
     sync::{
         Arc, Barrier,
@@ -7,7 +7,7 @@ use std::{
     },
     thread,
 };
-use wardfs::store::{ObjectPath, Store};
+use wardfs::store::{Blob, ObjectPath, Store};
 
 /// What the vault is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Moment {
     Open,
     /// Has read a whole object.
     Got,
+    /// About to change an object that it has opened, or to sync it.
+    Change,
 }
 
 /// Where to stop.
@@ -75,5 +77,14 @@ impl Between for Arc<Stop> {
 
     fn opening(&self, path: &ObjectPath) {
         self.pass(Moment::Open, path);
+    }
+
+    fn opened(&self, path: &ObjectPath, blob: Arc<dyn Blob>) -> Arc<dyn Blob> {
+        if self.moment != Moment::Change {
+            return blob;
+        }
+        let (stop, path) = (Arc::clone(self), path.clone());
+        let before = move || stop.pass(Moment::Change, &path);
+        Arc::new(BeforeChanges { blob, before })
     }
 }
