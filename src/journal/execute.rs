@@ -5,6 +5,7 @@
 //! the same: nothing else may run side by side.
 use super::{
     JournalContext, JournalError,
+    full::again_if_full,
     redo::{each_frame, settle_dirs},
 };
 use crate::{
@@ -54,13 +55,8 @@ impl<'a> Executor<'a> {
     /// # Errors
     /// What the store says.
     pub fn execute(&mut self, op: &RedoOp) -> Result<(), StoreError> {
-        match self.attempt(op) {
-            Err(full) if full.is_no_space() => {
-                self.store.sync()?;
-                self.attempt(op)
-            }
-            done => done,
-        }
+        let store = self.store;
+        again_if_full(|| self.attempt(op), || store.sync())
     }
 
     fn attempt(&mut self, op: &RedoOp) -> Result<(), StoreError> {

@@ -11,6 +11,7 @@ use super::{
     batch::Batch,
     commit::Durability,
     frames::FRAME_COST,
+    full::again_if_full,
     mark::Marks,
     recover::{Recovered, give_space_back},
     redo::redo_path,
@@ -165,14 +166,7 @@ impl Journal {
         } else {
             Segment::begin
         };
-        let segment = match start(&*store, number) {
-            // What was just removed is not free yet, as in `make_next`.
-            Err(error) if error.is_no_space() => {
-                store.sync()?;
-                start(&*store, number)?
-            }
-            made => made?,
-        };
+        let segment = again_if_full(|| start(&*store, number), || store.sync())?;
         store.sync_dir(&super::journal_dir())?;
         let durable =
             recovered.first_sequence + recovered.durable.min(recovered.frames.len()) as u64;

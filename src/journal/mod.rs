@@ -15,6 +15,7 @@ mod commit;
 mod error;
 mod execute;
 mod frames;
+mod full;
 mod log;
 mod mark;
 mod objects;

@@ -9,6 +9,7 @@ use super::{
     JournalContext, JournalError,
     execute::decode,
     frames::{self, Found, FrameReader, Purpose},
+    full::again_if_full,
     journal_path,
     search::next_frame,
 };
@@ -78,7 +79,7 @@ impl RedoWriter {
         context: JournalContext,
         number: u64,
     ) -> Result<RedoWriter, JournalError> {
-        let blob = again_if_full(&*store, || make_redo(&*store, number))?;
+        let blob = again_if_full(|| make_redo(&*store, number), || store.sync())?;
         Ok(RedoWriter::on(blob, store, context, number))
     }
 
@@ -138,9 +139,8 @@ impl RedoWriter {
             index: self.index,
         };
         frames::seal(&self.context, place, &self.content, &mut self.sealed);
-        again_if_full(&*self.store, || {
-            self.blob.write_at(self.offset, &self.sealed)
-        })?;
+        let write = || self.blob.write_at(self.offset, &self.sealed);
+        again_if_full(write, || self.store.sync())?;
         self.offset += self.sealed.len() as u64;
         self.index += 1;
         self.content.clear();
@@ -176,20 +176,6 @@ pub(super) fn make_redo(store: &dyn Store, number: u64) -> Result<Arc<dyn Blob>,
     let path = redo_path(number);
     store.remove(&path)?;
     store.open(&path, true)
-}
-
-/// Does something once more after a sync if the disk is full: what was given back may be free only then.
-fn again_if_full<T>(
-    store: &dyn Store,
-    attempt: impl Fn() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    match attempt() {
-        Err(full) if full.is_no_space() => {
-            store.sync()?;
-            attempt()
-        }
-        done => done,
-    }
 }
 
 impl RedoFile {

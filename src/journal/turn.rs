@@ -1,6 +1,7 @@
 //! From one segment to the next: what a checkpoint needs before it begins, its beginning, and its end.
 use super::{
     Journal, JournalError,
+    full::again_if_full,
     redo::{RedoWriter, make_redo, redo_path},
     segment::{Segment, segment_path},
 };
@@ -19,8 +20,8 @@ impl Journal {
         }
     }
 
-    /// Makes the segment that `switch` goes on to, and the redo file of its checkpoint, with space that the reserve has held back for it. The caller keeps
-    /// everyone else from changing anything.
+    /// Makes the segment that `switch` goes on to, with space that the reserve has held back for it, and the redo file of the
+    /// checkpoint. The caller keeps everyone else from changing anything.
     ///
     /// # Errors
     /// What the store says: for want of space nothing has changed, after anything else the journal has failed.
@@ -42,18 +43,11 @@ impl Journal {
         })
     }
 
-    /// ext4 lets nobody have freed blocks before its own journal has the freeing.
     fn again_when_freed<T>(
         &self,
         make: impl Fn() -> Result<T, StoreError>,
     ) -> Result<T, JournalError> {
-        match make() {
-            Err(error) if error.is_no_space() => {
-                self.must_sync(self.store.sync())?;
-                Ok(make()?)
-            }
-            done => Ok(done?),
-        }
+        again_if_full(make, || self.must_sync(self.store.sync()))
     }
 
     fn keep_next(&self, next: &mut Option<Segment>, segment: Segment) -> Result<(), JournalError> {
