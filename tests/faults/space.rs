@@ -57,6 +57,28 @@ fn a_checkpoint_goes_on_when_there_is_space_after_a_sync() {
     }
 }
 
+/// Its redo file is made before it begins. Where that cannot be, nothing has happened.
+#[test]
+fn a_checkpoint_without_an_inode_does_not_begin() {
+    let (memory, disk, vault, file) = ready();
+    vault.write(file, 0, b"new", false).expect("a write");
+    let full = Fault::no_space().on(Operation::Open);
+    disk.inject(full.under("journal/redo"));
+    assert!(vault.checkpoint().is_err_and(|error| error.is_no_space()));
+    assert_eq!(vault.state(), State::ReadWrite);
+    vault.write(file, 3, b"er", false).expect("it goes on");
+    vault.sync_all().expect("it goes on");
+    disk.heal();
+    vault.checkpoint().expect("there is space now");
+    vault.close().expect("a healthy disk");
+    drop(disk);
+    let vault = open(Arc::new(memory), options(1 << 40)).expect("the next mount");
+    let file = vault.lookup(ROOT_INO, b"file").expect("it is there").ino;
+    let mut found = [0; 5];
+    vault.read(file, 0, &mut found).expect("it is there");
+    assert_eq!(&found, b"newer");
+}
+
 /// So often no space is found.
 const REFUSED: u64 = 40;
 
