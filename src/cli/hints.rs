@@ -6,11 +6,7 @@ use super::{
     report::typed,
     vault_dir::open_store,
 };
-use crate::{
-    mount,
-    store::{Lock, StoreError},
-    vault::VaultError,
-};
+use crate::{mount, store::Lock, vault::VaultError};
 use rustix::io::Errno;
 use std::{io, path::Path};
 
@@ -45,18 +41,14 @@ pub fn half_read_hint(vault: &Path) -> String {
 /// For a vault that a mount cannot open, since the disk gives an error where it reads or writes.
 pub fn bad_disk_hint(vault: &Path, error: &VaultError) -> String {
     let vault = typed(vault);
-    match error {
+    let help = match error {
         // Without what is to be read, a repair does not go on either.
-        VaultError::Store(StoreError::Io {
-            op: "read" | "open" | "list",
-            ..
-        }) => {
-            format!("{BAD_DISK}; `wardfs salvage {vault} OUT` copies out what can be read")
+        VaultError::Store(store) if store.is_of_reading() => {
+            format!("`wardfs salvage {vault} OUT` copies out what can be read")
         }
-        _ => format!(
-            "{BAD_DISK}; `wardfs check --repair {vault}` goes on without what the disk does not read"
-        ),
-    }
+        _ => format!("`wardfs check --repair {vault}` goes on without what the disk does not read"),
+    };
+    format!("{BAD_DISK}; {help}")
 }
 
 /// What it means that the objects with the keys are gone or damaged.

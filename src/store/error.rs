@@ -82,6 +82,17 @@ impl StoreError {
             && matches!(self, StoreError::Io { .. })
     }
 
+    /// Whether the system refused to show what is stored, and not to change it.
+    pub fn is_of_reading(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Io {
+                op: "read" | "open" | "list",
+                ..
+            }
+        )
+    }
+
     /// Whether nothing lies there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, StoreError::NotFound(_))
