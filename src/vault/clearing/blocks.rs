@@ -51,6 +51,7 @@ impl BlockClearing {
         let blob = self.now();
         let len = blob.len()?;
         let mut block = [0; BLOCK];
+        let mut gave_up = false;
         for edge in edges {
             let start = edge - edge % BLOCK as u64;
             let is_cut = edge != start && start < len;
@@ -68,9 +69,9 @@ impl BlockClearing {
                 }
                 None => blob.punch(start, BLOCK as u64)?,
             }
+            gave_up = true;
         }
-        // Whether one was given up or none: to try once more does no harm.
-        Ok(true)
+        Ok(gave_up)
     }
 
     /// Another object takes its place, with all that can be read.
