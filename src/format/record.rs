@@ -261,13 +261,14 @@ impl Record {
     }
 }
 
-/// A range ends within the greatest file.
+/// Of bytes that were written.
 pub(super) fn check_write(offset: u64, time: Time, len: usize) -> Result<(), FormatError> {
     within("record: bytes written", len, 0, LIST_LEN_MAX)?;
     check_range(offset, len as u64)?;
     time.check()
 }
 
+/// A range ends within the greatest file.
 pub(super) fn check_range(offset: u64, len: u64) -> Result<(), FormatError> {
     within_u64(
         "end of a range of bytes",

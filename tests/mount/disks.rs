@@ -187,6 +187,15 @@ fn crowd(mount: &Mount, writer: u64) {
     }
 }
 
+/// The same by several at once.
+fn crowd_by_all(mount: &Mount) {
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            scope.spawn(move || crowd(mount, writer));
+        }
+    });
+}
+
 /// What the log takes ahead in large frames, no checkpoint may miss.
 #[test]
 fn long_writes_on_a_full_ext4_are_refused_and_nothing_else_is() {
@@ -195,12 +204,7 @@ fn long_writes_on_a_full_ext4_are_refused_and_nothing_else_is() {
     }
     let ext4 = |mount: &Mount, dir: &Path| Disk::ext4(&mount.outside("image"), DISK, dir);
     on(ext4, |mount| {
-        thread::scope(|scope| {
-            for writer in 0..WRITERS {
-                let mount = &*mount;
-                scope.spawn(move || crowd(mount, writer));
-            }
-        });
+        crowd_by_all(mount);
         mount.remount();
         shell(&mount.dir(), "rm -r ./*");
         assert_eq!(fs::read_dir(mount.dir()).unwrap().count(), 0);
@@ -216,12 +220,7 @@ fn what_does_not_fit_on_a_full_btrfs_is_refused_and_nothing_else_is() {
     }
     let btrfs = |mount: &Mount, dir: &Path| Disk::btrfs(&mount.outside("image"), BTRFS, dir);
     on(btrfs, |mount| {
-        thread::scope(|scope| {
-            for writer in 0..WRITERS {
-                let mount = &*mount;
-                scope.spawn(move || crowd(mount, writer));
-            }
-        });
+        crowd_by_all(mount);
         shell(&mount.dir(), "rm -r ./*");
         crowd(mount, 0);
         mount.remount();

@@ -1,3 +1,4 @@
+//! Which operations are hit, how often, and what is done of them.
 use super::*;
 use crate::store::MemoryStore;
 
@@ -151,4 +152,20 @@ fn an_open_blob_does_not_hold_the_lock() {
     drop(store);
     memory.lock(Lock::Exclusive).unwrap();
     blob.write_at(0, b"still usable").unwrap();
+}
+
+#[test]
+fn a_bad_sector_is_well_when_all_of_it_was_written() {
+    let (memory, store) = store();
+    memory.put(&path("a/x"), &[1; 3 * 4096]).unwrap();
+    let blob = store.open(&path("a/x"), false).unwrap();
+    store.inject(Fault::io().sector(4096..8192));
+    let mut byte = [0];
+    assert!(blob.read_at(5000, &mut byte).is_err() && store.get(&path("a/x")).is_err());
+    assert!(blob.write_at(8191, b"xy").is_err() && blob.punch(4096, 5).is_err());
+    assert!(blob.set_len(5000).is_err());
+    blob.read_at(8192, &mut byte).unwrap();
+    blob.write_at(4095, &[2; 4098]).unwrap();
+    blob.read_at(5000, &mut byte).unwrap();
+    assert_eq!(byte, [2]);
 }
