@@ -3,7 +3,7 @@ use crate::{
     checked, repaired, told,
     vaults::{
         image::{Image, open, options},
-        objects::{Objects, objects, objects as objects_of},
+        objects::{Objects, objects, objects as objects_of, written},
     },
     victim::copy_of,
 };
@@ -47,7 +47,7 @@ pub fn killed(is_synced: bool) -> (Objects, Vec<usize>) {
         let bytes = store
             .get(&ObjectPath::new(LOG).expect("a path"))
             .expect("a log");
-        starts.push(bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count());
+        starts.push(written(&bytes));
         let ino = make(&vault, number);
         if is_synced || number + 1 == FILES {
             vault.sync(ino, false).expect("a healthy vault");
@@ -495,10 +495,7 @@ fn of_what_only_the_lost_content_concerns_no_log_is_kept() {
 #[test]
 fn a_log_that_was_cut_off_is_told_unless_nothing_was_there() {
     let (objects, _) = killed_with_contents(true);
-    let written = {
-        let zeros = objects[LOG].iter().rev().take_while(|byte| **byte == 0);
-        objects[LOG].len() - zeros.count()
-    };
+    let written = written(&objects[LOG]);
     let cut_to = |len: usize| {
         let mut cut = objects.clone();
         cut.get_mut(LOG).expect("a log").truncate(len);

@@ -6,7 +6,7 @@ use crate::{
     repaired, told,
     vaults::{
         image::Image,
-        objects::{Objects, objects},
+        objects::{Objects, objects, written},
     },
     victim::copy_of,
 };
@@ -133,8 +133,7 @@ fn of_two_pasts() -> (Objects, Vec<u8>, usize) {
             let ino = make(&vault, *number);
             vault.sync(ino, false).expect("a healthy vault");
             if at == 1 {
-                let log = &objects(&store)[LOG];
-                end = log.len() - log.iter().rev().take_while(|byte| **byte == 0).count();
+                end = written(&objects(&store)[LOG]);
             }
         }
         drop(vault);

@@ -6,7 +6,7 @@ use crate::{
     told,
     vaults::{
         image::{Image, PASSPHRASE, open, options},
-        objects::{Objects, objects as objects_of},
+        objects::{Objects, objects as objects_of, written},
         op::Fill,
     },
     victim::copy_of,
@@ -341,8 +341,7 @@ fn something_else_in_the_place_of_what_a_checkpoint_was_writing_is_set_aside() {
 fn log_of(objects: &Objects) -> (String, std::ops::Range<u64>) {
     let is_log = |name: &&String| name.starts_with("journal/log.");
     let name = objects.keys().find(is_log).expect("a log").clone();
-    let log = &objects[&name];
-    let len = log.len() - log.iter().rev().take_while(|byte| **byte == 0).count();
+    let len = written(&objects[&name]);
     let middle = (len as u64 / 2).next_multiple_of(4096);
     assert!(middle + 4096 < len as u64);
     (name, middle..middle + 4096)

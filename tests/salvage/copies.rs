@@ -1,8 +1,13 @@
 //! Claims about copies that lie beside what was damaged, as programs leave them that keep directories the same, and about what lies in
 //! the way of the journal: a salvage uses what a repair would put back.
 use crate::{
-    expected::Expected, journal::recovered, map, outcome::Outcome, salvaged,
-    vaults::objects::Objects, victims,
+    expected::Expected,
+    journal::recovered,
+    map,
+    outcome::Outcome,
+    salvaged,
+    vaults::objects::{Objects, written},
+    victims,
 };
 use wardfs::{salvage::Report, vault::JournalState};
 
@@ -42,12 +47,7 @@ fn a_log_is_used_from_the_copy_beside_it() {
         let whole = &victim.killed.objects;
         let moment = recovered(whole);
         let log = log_of(whole);
-        let written = whole[log].len()
-            - whole[log]
-                .iter()
-                .rev()
-                .take_while(|byte| **byte == 0)
-                .count();
+        let written = written(&whole[log]);
         let damages: [Damage<'_>; 4] = [
             &Vec::clear,
             &|bytes| bytes.truncate(written / 2),

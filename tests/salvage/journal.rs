@@ -12,7 +12,7 @@ use crate::{
         draw::{Seeded, Source},
         dump::Dump,
         image::{Image, PASSPHRASE, open, options},
-        objects::{Objects, objects},
+        objects::{Objects, objects, written},
     },
     victim::{Moment, copy_of},
     victims,
@@ -25,7 +25,7 @@ use std::{
 use wardfs::{
     check::{self, Unwatched, Verdict},
     salvage::Report,
-    store::{MemoryStore, ObjectPath, Store},
+    store::{ObjectPath, Store},
     vault::{JournalState, NewKind, ROOT_INO, Vault},
 };
 
@@ -272,15 +272,10 @@ fn killed(is_synced: bool) -> (Objects, Vec<u64>) {
         .unwrap();
     let vault = open(Arc::new(store.clone()), options(1 << 40)).unwrap();
     let log = ObjectPath::new(LOG).unwrap();
-    let written = |store: &MemoryStore| {
-        let bytes = store.get(&log).unwrap();
-        let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-        (bytes.len() - zeros) as u64
-    };
     let dir = make(&vault, ROOT_INO, "dir", NewKind::Directory);
     let mut starts = Vec::new();
     for number in 0..FILES {
-        starts.push(written(&store));
+        starts.push(written(&store.get(&log).unwrap()) as u64);
         let file = make(&vault, dir, &format!("f{number}"), NewKind::File);
         let len = if number % 2 == 0 { 1 } else { 50_000 };
         vault

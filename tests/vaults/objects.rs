@@ -9,6 +9,20 @@ use wardfs::{
 /// Contents by path. Directories are named with a slash at the end and hold nothing.
 pub type Objects = BTreeMap<String, Vec<u8>>;
 
+/// Where the frames of a log end, of which nothing is damaged: behind them it has space ahead. That is not where its zeros begin,
+/// seen from its end: the sum of one frame in 256 ends with one.
+pub fn written(log: &[u8]) -> usize {
+    // length u32 | nonce 12 | ciphertext | tag 16
+    let mut end = 0;
+    while let Some(head) = log.get(end..).and_then(<[u8]>::first_chunk) {
+        match u32::from_le_bytes(*head) {
+            0 => break,
+            len => end += 4 + 12 + len as usize + 16,
+        }
+    }
+    end
+}
+
 /// All that a store holds.
 pub fn objects(store: &dyn Store) -> Objects {
     objects_below(store, &[""])
