@@ -49,17 +49,11 @@ impl Record {
         self.encode_rest(out);
     }
 
-    /// Appends a `Write` of so many bytes, and gives their place: zeros, until the caller has laid the bytes there.
+    /// Appends a `Write` of so many bytes, but for those: the caller has them follow.
     ///
     /// # Panics
     /// As `encode`.
-    pub fn encode_write(
-        file: FileId,
-        offset: u64,
-        time: Time,
-        len: usize,
-        into: &mut Vec<u8>,
-    ) -> &mut [u8] {
+    pub fn encode_write(file: FileId, offset: u64, time: Time, len: usize, into: &mut Vec<u8>) {
         if let Err(broken) = check_write(offset, time, len) {
             panic!("a record keeps its bounds: {broken}");
         }
@@ -67,9 +61,6 @@ impl Record {
         out.u8(WRITE);
         out.raw(&file.0);
         encode_write_head(offset, time, len, out);
-        let start = into.len();
-        into.resize(start + len, 0);
-        &mut into[start..]
     }
 
     /// The type, and the node that nearly all begin with.
@@ -393,13 +384,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn written_bytes_can_be_laid_into_their_record() {
+    fn written_bytes_can_follow_their_record() {
         let (file, offset) = (FileId([7; 16]), 5000);
         let time = Time { secs: 1, nanos: 2 };
         for len in [0, 1, 4096, 65_536] {
             let bytes = vec![3; len];
             let mut laid = vec![9];
-            Record::encode_write(file, offset, time, len, &mut laid).copy_from_slice(&bytes);
+            Record::encode_write(file, offset, time, len, &mut laid);
+            laid.extend_from_slice(&bytes);
             let mut whole = vec![9];
             let record = Record::Write {
                 file,

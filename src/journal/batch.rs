@@ -1,29 +1,159 @@
 //! Records on their way into the log.
-use super::log::FRAME_HEAD;
+//!
+//! Bytes that were written are not copied when their record is pushed, as everyone waits then: the record has a share of what holds
+//! them, and they go from there into the frame.
+use std::sync::Arc;
 
-/// Encoded records, with room for the head of the frame that they may become: they need not be copied then.
-pub struct Batch {
-    pub(super) bytes: Vec<u8>,
+/// What holds bytes that were written. As long as it is shared, it does not change.
+pub trait Written: Send + Sync {
+    /// Lays its bytes from `from` on over `target`, as many as it has there.
+    fn lay(&self, from: usize, target: &mut [u8]);
 }
 
-impl Default for Batch {
-    fn default() -> Batch {
-        let bytes = vec![0; FRAME_HEAD];
-        Batch { bytes }
+impl Written for Vec<u8> {
+    fn lay(&self, from: usize, target: &mut [u8]) {
+        let bytes = self.get(from..).unwrap_or_default();
+        let len = bytes.len().min(target.len());
+        target[..len].copy_from_slice(&bytes[..len]);
     }
 }
 
+/// Records in the order in which they were pushed.
+#[derive(Default)]
+pub struct Batch {
+    /// Their encoded form, but for `shared`.
+    encoded: Vec<u8>,
+    shared: Vec<Shared>,
+    shared_len: usize,
+}
+
+/// Bytes that lie elsewhere.
+struct Shared {
+    /// Where they belong: before this byte of `encoded`.
+    at: usize,
+    len: usize,
+    /// Who has them, from which of its bytes on. Of nobody they are zeros.
+    holder: Option<(Arc<dyn Written>, usize)>,
+}
+
+/// An end of a batch, to which it can go back.
+pub(super) struct End {
+    encoded: usize,
+    shared: usize,
+}
+
 impl Batch {
+    /// Bytes of all records.
+    pub fn len(&self) -> usize {
+        self.encoded.len() + self.shared_len
+    }
+
+    /// Is there no record?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Drops the records. Memory of more bytes than this is given back.
     pub fn clear(&mut self, kept: usize) {
-        if self.bytes.capacity() > kept {
-            self.bytes = Vec::new();
+        if self.encoded.capacity() > kept {
+            self.encoded = Vec::new();
         }
-        self.bytes.resize(FRAME_HEAD, 0);
+        self.encoded.clear();
+        self.shared.clear();
+        self.shared_len = 0;
     }
 
     /// Where more are appended, encoded.
     pub fn records(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+        &mut self.encoded
+    }
+
+    /// Appends so many bytes to the last record: those that `holder` has from one of its own on, and zeros where it has none.
+    pub fn share(&mut self, len: usize, holder: Option<(Arc<dyn Written>, usize)>) {
+        let at = self.encoded.len();
+        self.shared.push(Shared { at, len, holder });
+        self.shared_len += len;
+    }
+
+    /// Takes all records of another one, behind its own.
+    pub(super) fn append(&mut self, other: &mut Batch) {
+        if self.is_empty() {
+            return std::mem::swap(self, other);
+        }
+        let before = self.encoded.len();
+        self.encoded.append(&mut other.encoded);
+        self.shared
+            .extend(other.shared.drain(..).map(|shared| Shared {
+                at: before + shared.at,
+                ..shared
+            }));
+        self.shared_len += std::mem::take(&mut other.shared_len);
+    }
+
+    pub(super) fn end(&self) -> End {
+        End {
+            encoded: self.encoded.len(),
+            shared: self.shared.len(),
+        }
+    }
+
+    /// Drops what was added since.
+    pub(super) fn cut(&mut self, end: &End) {
+        self.encoded.truncate(end.encoded);
+        let gone = self.shared.drain(end.shared..);
+        self.shared_len -= gone.map(|shared| shared.len).sum::<usize>();
+    }
+
+    /// Appends all records to `out`.
+    pub(super) fn render(&self, out: &mut Vec<u8>) {
+        let mut done = 0;
+        for shared in &self.shared {
+            out.extend_from_slice(&self.encoded[done..shared.at]);
+            done = shared.at;
+            let start = out.len();
+            out.resize(start + shared.len, 0);
+            if let Some((holder, from)) = &shared.holder {
+                holder.lay(*from, &mut out[start..]);
+            }
+        }
+        out.extend_from_slice(&self.encoded[done..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(batch: &Batch) -> Vec<u8> {
+        let mut out = vec![9];
+        batch.render(&mut out);
+        assert_eq!(out.len(), 1 + batch.len());
+        out
+    }
+
+    #[test]
+    fn bytes_that_are_shared_come_where_they_were_pushed() {
+        let mut batch = Batch::default();
+        batch.records().extend([1, 2]);
+        batch.share(3, Some((Arc::new(vec![10, 11, 12, 13]), 2)));
+        batch.share(2, None);
+        batch.records().push(3);
+        assert_eq!(rendered(&batch), [9, 1, 2, 12, 13, 0, 0, 0, 3]);
+        let end = batch.end();
+        let mut more = Batch::default();
+        more.share(1, Some((Arc::new(vec![20]), 0)));
+        more.records().push(4);
+        more.share(1, Some((Arc::new(vec![21]), 0)));
+        batch.append(&mut more);
+        assert!(more.is_empty());
+        assert_eq!(rendered(&batch), [9, 1, 2, 12, 13, 0, 0, 0, 3, 20, 4, 21]);
+        batch.cut(&end);
+        assert_eq!(rendered(&batch), [9, 1, 2, 12, 13, 0, 0, 0, 3]);
+        batch.clear(0);
+        assert_eq!(rendered(&batch), [9]);
+        batch.share(1, None);
+        more.append(&mut batch);
+        assert_eq!(rendered(&more), [9, 0]);
+        assert!(batch.is_empty());
     }
 }

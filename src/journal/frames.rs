@@ -55,26 +55,39 @@ pub(super) struct FramePlace {
 
 /// Appends the sealed form of `plain` to `out`.
 pub(super) fn seal(context: &JournalContext, place: FramePlace, plain: &[u8], out: &mut Vec<u8>) {
-    seal_with_nonce(context, place, plain, &Nonce::random(), out);
+    out.reserve(plain.len() + FRAME_COST);
+    seal_by(context, place, out, |out| out.extend_from_slice(plain));
+}
+
+/// The same of what `append` appends, where it is to lie.
+pub(super) fn seal_by(
+    context: &JournalContext,
+    place: FramePlace,
+    out: &mut Vec<u8>,
+    append: impl FnOnce(&mut Vec<u8>),
+) {
+    seal_with_nonce(context, place, &Nonce::random(), out, append);
 }
 
 pub(super) fn seal_with_nonce(
     context: &JournalContext,
     place: FramePlace,
-    plain: &[u8],
     nonce: &Nonce,
     out: &mut Vec<u8>,
+    append: impl FnOnce(&mut Vec<u8>),
 ) {
-    assert!(
-        plain.len() <= FRAME_LEN_MAX,
-        "a frame's content is cut before it gets this long"
-    );
-    let len = u32::try_from(plain.len()).expect("bounded above");
-    out.reserve(plain.len() + FRAME_COST);
-    out.extend_from_slice(&len.to_le_bytes());
+    let head = out.len();
+    out.extend_from_slice(&[0; HEAD]);
     out.extend_from_slice(&nonce.0);
     let start = out.len();
-    out.extend_from_slice(plain);
+    append(out);
+    let len = out.len() - start;
+    assert!(
+        len <= FRAME_LEN_MAX,
+        "a frame's content is cut before it gets this long"
+    );
+    let len = u32::try_from(len).expect("bounded above");
+    out[head..head + HEAD].copy_from_slice(&len.to_le_bytes());
     let aad = associated(context, place.purpose, place.number, place.index);
     let key = context.key.file_aead(place.number);
     let tag = key.seal(nonce, &aad, &mut out[start..]);

@@ -82,8 +82,8 @@ pub(super) struct Inner {
     pub segment: Segment,
     /// The one before, while its checkpoint is not finished and it may not be durable yet.
     pub previous: Option<(u64, Arc<dyn Blob>)>,
-    /// Frame head and pushed records.
-    pub batch: Vec<u8>,
+    /// Pushed records.
+    pub batch: Batch,
     /// Segments of earlier mounts, which recovery read.
     pub recovered: Vec<u64>,
     /// Bytes promised to records that will come.
@@ -129,7 +129,7 @@ impl Inner {
     }
 
     fn pending(&self) -> u64 {
-        (self.batch.len() + 2 * FRAME_COST) as u64 + self.promised + self.held
+        (FRAME_HEAD + self.batch.len() + 2 * FRAME_COST) as u64 + self.promised + self.held
     }
 }
 
@@ -204,7 +204,7 @@ impl Journal {
         let inner = Inner {
             segment,
             previous: None,
-            batch: vec![0; FRAME_HEAD],
+            batch: Batch::default(),
             recovered: Vec::new(),
             promised: 0,
             held: 0,
@@ -255,10 +255,7 @@ impl Journal {
     /// # Errors
     /// As `push`, but for want of space.
     pub fn push_promised(&self, records: &mut Batch, promised: u64) -> Result<(), JournalError> {
-        let take = |batch: &mut Vec<u8>| match batch.len() {
-            FRAME_HEAD => std::mem::swap(batch, &mut records.bytes),
-            _ => batch.extend_from_slice(&records.bytes[FRAME_HEAD..]),
-        };
+        let take = |batch: &mut Batch| batch.append(records);
         Journal::add_by(&mut self.inner.lock(), take, promised)
     }
 
@@ -279,7 +276,10 @@ impl Journal {
     }
 
     fn add(&self, records: &[Record], promised: u64, write: bool) -> Result<(), JournalError> {
-        let encode = |batch: &mut Vec<u8>| records.iter().for_each(|record| record.encode(batch));
+        let encode = |batch: &mut Batch| {
+            let into = batch.records();
+            records.iter().for_each(|record| record.encode(into));
+        };
         if !write {
             return Journal::add_by(&mut self.inner.lock(), encode, promised);
         }
@@ -291,16 +291,16 @@ impl Journal {
 
     fn add_by(
         inner: &mut Inner,
-        encode: impl FnOnce(&mut Vec<u8>),
+        add: impl FnOnce(&mut Batch),
         promised: u64,
     ) -> Result<(), JournalError> {
         inner.check()?;
         let promised = promised.min(inner.promised);
         inner.promised -= promised;
-        let before = inner.batch.len();
-        encode(&mut inner.batch);
+        let before = inner.batch.end();
+        add(&mut inner.batch);
         if let Err(error) = inner.ensure(0) {
-            inner.batch.truncate(before);
+            inner.batch.cut(&before);
             inner.promised += promised;
             return Err(error);
         }

@@ -93,7 +93,7 @@ impl Journal {
         let mut writer = self.writer.lock();
         self.state(&mut writer);
         let mut inner = self.inner.lock();
-        let is_pending = inner.batch.len() > FRAME_HEAD;
+        let is_pending = !inner.batch.is_empty();
         if is_pending || inner.check().is_err() || !self.is_mark_wanted(&inner) {
             return Ok(());
         }

@@ -36,7 +36,7 @@ mod vectors_test;
 mod verify;
 mod writing;
 
-pub use batch::Batch;
+pub use batch::{Batch, Written};
 pub use error::JournalError;
 pub use execute::{Executor, Missing};
 pub use frames::begins_as_a_frame;

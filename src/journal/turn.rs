@@ -92,7 +92,7 @@ impl Journal {
         let sequence = inner.sequence;
         inner.marks.begin(sequence);
         for record in head {
-            record.encode(&mut inner.batch);
+            record.encode(inner.batch.records());
         }
         if inner.promised > 0 {
             inner.ensure(0)?;

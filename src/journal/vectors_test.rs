@@ -109,7 +109,9 @@ fn sealed(context: &JournalContext, purpose: Purpose, block: &Block) -> Vec<u8> 
             index,
         };
         let nonce = Nonce(block.array(&format!("nonce {index}")));
-        seal_with_nonce(context, place, &content, &nonce, &mut bytes);
+        seal_with_nonce(context, place, &nonce, &mut bytes, |out| {
+            out.extend_from_slice(&content);
+        });
     }
     bytes
 }

@@ -5,6 +5,7 @@
 //! first that is not there.
 use super::{
     Journal, JournalContext, JournalError,
+    batch::Batch,
     frames::{self, FRAME_COST},
     log::{FRAME_HEAD, FrameHead, Inner},
     segment::Slot,
@@ -22,8 +23,8 @@ const KEPT: usize = 4 << 20;
 
 /// Who has it writes a frame.
 pub(super) struct Writer {
-    /// The frame's content. Changes place with `Inner::batch`, so it is only a head while no frame is written.
-    plain: Vec<u8>,
+    /// The records of the frame. Changes place with `Inner::batch`, so it is empty while no frame is written.
+    batch: Batch,
     sealed: Vec<u8>,
     /// Where `stated` writes.
     pub stated: Option<Arc<dyn Blob>>,
@@ -32,23 +33,26 @@ pub(super) struct Writer {
 impl Writer {
     pub fn new() -> Writer {
         Writer {
-            plain: vec![0; FRAME_HEAD],
+            batch: Batch::default(),
             sealed: Vec::new(),
             stated: None,
         }
     }
 
-    /// Seals and writes what is in `plain`.
+    /// Seals and writes what is in `batch`.
     fn write(
         &mut self,
         context: &JournalContext,
         head: &FrameHead,
         slot: &Slot,
     ) -> Result<(), StoreError> {
-        self.plain[..FRAME_HEAD].copy_from_slice(&head.encode());
+        let batch = &mut self.batch;
         self.sealed.clear();
-        frames::seal(context, slot.place, &self.plain, &mut self.sealed);
-        self.plain.truncate(FRAME_HEAD);
+        frames::seal_by(context, slot.place, &mut self.sealed, |plain| {
+            plain.extend_from_slice(&head.encode());
+            batch.render(plain);
+        });
+        batch.clear(KEPT);
         self.put(slot)
     }
 
@@ -95,7 +99,7 @@ impl Journal {
         writer: &mut Writer,
         inner: MutexGuard<'_, Inner>,
     ) -> Result<(), JournalError> {
-        if inner.batch.len() == FRAME_HEAD {
+        if inner.batch.is_empty() {
             Ok(())
         } else {
             self.write_frame(writer, inner)
@@ -112,13 +116,13 @@ impl Journal {
             durable: self.durability.durable(),
         };
         let len = inner.batch.len();
-        let slot = match inner.segment.take((len + FRAME_COST) as u64) {
+        let slot = match inner.segment.take((FRAME_HEAD + len + FRAME_COST) as u64) {
             Ok(slot) => slot,
             Err(error) => {
                 return Err(inner.has_failed(&error));
             }
         };
-        std::mem::swap(&mut inner.batch, &mut writer.plain);
+        std::mem::swap(&mut inner.batch, &mut writer.batch);
         drop(inner);
         let unfinished = Unfinished(self);
         let written = match writer.write(&self.context, &head, &slot) {
@@ -131,7 +135,7 @@ impl Journal {
             // Half a frame may lie there: nothing may come after it.
             return Err(inner.has_failed(&error));
         }
-        inner.marks.wrote(&head, len > FRAME_HEAD);
+        inner.marks.wrote(&head, len > 0);
         inner.sequence += 1;
         self.segment_len.store(inner.segment.len, Relaxed);
         Ok(())

@@ -2,9 +2,10 @@
 //!
 //! Every operation that is logged at once first settles all files, while nothing else changes: so the log is always a
 //! prefix of what was done.
-use super::{FileBody, FileData, Payload};
+use super::{FileBody, FileData, Payload, overlay::Patch};
 use crate::{
     format::{Attrs, FileId, Record},
+    journal::{Batch, Written},
     vault::{
         change::GateAlone,
         core::Core,
@@ -30,7 +31,7 @@ impl Core {
             records.clear(KEPT);
             let mut promised = 0;
             for node in tails {
-                promised += self.render(node, records.records())?;
+                promised += self.render(node, records)?;
             }
             self.journaled(self.journal.push_promised(records, promised))?;
             // Only now: had it failed, a later sync must not find nothing to do.
@@ -40,7 +41,7 @@ impl Core {
     }
 
     /// Records of what one file has unlogged; gives the log space that was promised to them.
-    fn render(&self, node: &Arc<Node>, records: &mut Vec<u8>) -> Result<u64> {
+    fn render(&self, node: &Arc<Node>, records: &mut Batch) -> Result<u64> {
         let state = node.state.read();
         let NodeContent::File(file) = &state.content else {
             return Ok(0);
@@ -68,9 +69,9 @@ fn forget_unlogged(node: &Node) {
 
 impl FileData {
     /// The content's move comes first: chunks and bytes are of the payload then. Bytes come after chunks, as they lie over them.
-    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Vec<u8>) {
+    fn render(&self, file: FileId, attrs: &Attrs, records: &mut Batch) {
         if let Some(payload) = self.payload() {
-            self.render_payload(file, payload, attrs, records);
+            self.render_payload(file, payload, attrs, records.records());
         }
         for range in self.unlogged.bytes.iter() {
             self.render_bytes(file, range, attrs, records);
@@ -78,7 +79,7 @@ impl FileData {
         // A record of written bytes sets both times to when that was.
         if self.unlogged.attrs || attrs.ctime != attrs.mtime {
             let attrs = *attrs;
-            Record::Attrs { file, attrs }.encode(records);
+            Record::Attrs { file, attrs }.encode(records.records());
         }
     }
 
@@ -106,39 +107,41 @@ impl FileData {
         }
     }
 
-    fn render_bytes(&self, file: FileId, range: Range<u64>, attrs: &Attrs, records: &mut Vec<u8>) {
+    fn render_bytes(&self, file: FileId, range: Range<u64>, attrs: &Attrs, records: &mut Batch) {
         let mut at = range.start;
         while at < range.end {
             let until = range.end.min(at + WRITE_LEN_MAX);
             let len = usize::try_from(until - at).unwrap_or(0);
-            self.copy_unlogged(
-                at,
-                Record::encode_write(file, at, attrs.mtime, len, records),
-            );
+            Record::encode_write(file, at, attrs.mtime, len, records.records());
+            self.share_unlogged(at, len, records);
             at = until;
         }
     }
 
-    fn copy_unlogged(&self, at: u64, into: &mut [u8]) {
+    fn share_unlogged(&self, mut at: u64, mut len: usize, records: &mut Batch) {
         match &self.body {
             FileBody::Inline(Some(content)) => {
                 let from = usize::try_from(at).unwrap_or(usize::MAX);
-                let bytes = content.get(from..).unwrap_or_default();
-                let len = bytes.len().min(into.len());
-                into[..len].copy_from_slice(&bytes[..len]);
+                records.share(len, Some((Arc::clone(content) as Arc<dyn Written>, from)));
             }
             FileBody::Inline(None) => unreachable!("unlogged content is in memory"),
             FileBody::Payload(payload) => {
-                let chunks =
-                    self.chunk.chunk_of(at)..self.chunk.chunk_of(at + into.len() as u64 - 1) + 1;
-                for (chunk, patch) in payload.overlay.range(chunks) {
-                    let start = chunk * self.chunk.len() as u64;
-                    let skip = usize::try_from(start.saturating_sub(at)).unwrap_or(usize::MAX);
-                    let from = usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
-                    let len = (self.chunk.len() - from).min(into.len() - skip);
-                    patch.apply(from, &mut into[skip..skip + len]);
+                while len > 0 {
+                    let from = self.chunk.within(at);
+                    let part = len.min(self.chunk.len() - from);
+                    let patch = payload.overlay.get(self.chunk.chunk_of(at));
+                    let patch = patch.map(|patch| (Arc::clone(patch) as Arc<dyn Written>, from));
+                    records.share(part, patch);
+                    at += part as u64;
+                    len -= part;
                 }
             }
         }
+    }
+}
+
+impl Written for Patch {
+    fn lay(&self, from: usize, target: &mut [u8]) {
+        self.apply(from, target);
     }
 }
