@@ -3,7 +3,7 @@
 use super::core::{Core, Signal};
 use crate::journal::Fullness;
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::SeqCst},
     thread::{Builder, JoinHandle},
     time::{Duration, Instant},
 };
@@ -38,7 +38,8 @@ impl Background {
     /// Ends them; what they were doing is finished.
     pub fn stop(self, core: &Core) {
         core.signal.state.lock().stop = true;
-        core.signal.wake.notify_all();
+        core.signal.log.notify_all();
+        core.signal.checkpoint.notify_all();
         core.signal.done.notify_all();
         for thread in self.threads {
             if thread.join().is_err() {
@@ -49,37 +50,36 @@ impl Background {
 }
 
 fn write_tails(core: &Core) {
-    loop {
-        {
-            let mut state = core.signal.state.lock();
-            while !state.stop && !core.tail_waits.load(Relaxed) {
-                core.signal.wake.wait(&mut state);
+    while core.sleep_until_tail() {
+        // While more and more comes, nobody need say so.
+        loop {
+            core.signal.pause_for_log(TAIL_INTERVAL);
+            if !core.tail_waits.swap(false, SeqCst) {
+                break;
             }
-            if state.stop {
-                return;
+            if let Err(error) = core.write_tails() {
+                log::error!("writing the log failed: {error}");
             }
-        }
-        core.signal.pause_for_log(TAIL_INTERVAL);
-        core.tail_waits.store(false, Relaxed);
-        if let Err(error) = core.write_tails() {
-            log::error!("writing the log failed: {error}");
+            if core.checkpoint_due() {
+                core.signal.checkpoint.notify_all();
+            }
         }
     }
 }
 
 impl Signal {
-    /// Sleeps, but not past the end of the mount.
+    /// The checkpoint's thread sleeps, but not past the end of the mount.
     fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
-        while !state.stop && !self.wake.wait_until(&mut state, until).timed_out() {}
+        while !state.stop && !self.checkpoint.wait_until(&mut state, until).timed_out() {}
     }
 
-    /// The same, but not longer than until somebody asks for the log to be written.
+    /// The log's thread does, but not longer than until somebody asks for the log to be written.
     fn pause_for_log(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
-        while !state.stop && !state.log && !self.wake.wait_until(&mut state, until).timed_out() {}
+        while !state.stop && !state.log && !self.log.wait_until(&mut state, until).timed_out() {}
         state.log = false;
     }
 }
@@ -89,7 +89,7 @@ fn run_checkpoints(core: &Core) {
         {
             let mut state = core.signal.state.lock();
             if !state.stop && !state.checkpoint && !core.checkpoint_due() {
-                core.signal.wake.wait_for(&mut state, AGE_INTERVAL);
+                core.signal.checkpoint.wait_for(&mut state, AGE_INTERVAL);
             }
             if state.stop {
                 return;
@@ -115,7 +115,7 @@ fn give_up(core: &Core) {
     while !state.stop {
         state.count += 1;
         core.signal.done.notify_all();
-        core.signal.wake.wait_for(&mut state, AGE_INTERVAL);
+        core.signal.checkpoint.wait_for(&mut state, AGE_INTERVAL);
     }
 }
 
@@ -139,10 +139,21 @@ impl Core {
 
     /// Something waits in memory for the log.
     pub fn wake_log(&self) {
-        if !self.tail_waits.swap(true, Relaxed) {
+        if !self.tail_waits.swap(true, SeqCst) && self.signal.log_sleeps.load(SeqCst) {
             let _order = self.signal.state.lock();
-            self.signal.wake.notify_all();
+            self.signal.log.notify_all();
         }
+    }
+
+    /// Until something does; `false` at the end of the mount.
+    fn sleep_until_tail(&self) -> bool {
+        let mut state = self.signal.state.lock();
+        self.signal.log_sleeps.store(true, SeqCst);
+        while !state.stop && !self.tail_waits.load(SeqCst) {
+            self.signal.log.wait(&mut state);
+        }
+        self.signal.log_sleeps.store(false, SeqCst);
+        !state.stop
     }
 
     /// Sees to it that not too much waits in memory for the log. To write it takes a thousand times as long as a small change, so
@@ -154,7 +165,7 @@ impl Core {
                 let mut state = self.signal.state.lock();
                 if !state.log {
                     state.log = true;
-                    self.signal.wake.notify_all();
+                    self.signal.log.notify_all();
                 }
                 Ok(())
             }

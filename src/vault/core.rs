@@ -136,15 +136,20 @@ pub(super) struct LinksDir {
     pub refused: bool,
 }
 
-/// Wakes the journal thread, and those who wait for a checkpoint.
+/// Wakes the two threads of the vault, and those who wait for a checkpoint.
 #[derive(Default)]
 pub(super) struct Signal {
     pub state: Mutex<SignalState>,
-    pub wake: Condvar,
+    /// The log's thread waits for this, and the checkpoint's for the other one: a thread that is woken for nothing costs
+    /// programs their place beside a reader, too.
+    pub log: Condvar,
+    pub checkpoint: Condvar,
     pub done: Condvar,
+    /// The log's thread does not look by itself, within its interval, whether something waits.
+    pub log_sleeps: AtomicBool,
 }
 
-/// What the journal thread is asked for.
+/// What they are asked for.
 #[derive(Default)]
 pub(super) struct SignalState {
     pub stop: bool,

@@ -38,7 +38,7 @@ impl Core {
     /// Asks for a checkpoint, without waiting for it.
     pub fn ask_for_checkpoint(&self) {
         self.signal.state.lock().checkpoint = true;
-        self.signal.wake.notify_all();
+        self.signal.checkpoint.notify_all();
     }
 
     /// Is a checkpoint due?
@@ -74,7 +74,7 @@ impl Core {
         let _hurry = Hurry::new(self);
         let mut state = self.signal.state.lock();
         state.checkpoint = true;
-        self.signal.wake.notify_all();
+        self.signal.checkpoint.notify_all();
         let count = state.count;
         while state.count == count && !state.stop && self.is_full() {
             self.signal.done.wait(&mut state);
