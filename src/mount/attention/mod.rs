@@ -39,6 +39,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// How often the watcher looks.
 const TICK: Duration = Duration::from_millis(2);
 
+/// How seldom, where it finds again and again that messages come: each look takes a core that slept, and the scheduler likes to put
+/// the program there.
+const TICK_MAX: Duration = Duration::from_millis(16);
+
 /// The threads that read messages from one device.
 pub(super) struct Attention {
     device: OwnedFd,
@@ -175,6 +179,7 @@ impl Attention {
             return;
         }
         self.readers.fetch_sub(1, Relaxed);
+        let mut tick = TICK;
         while !parking.is_over && parking.wanted == 0 {
             if parking.is_watched {
                 self.wake.wait(&mut parking);
@@ -186,12 +191,17 @@ impl Attention {
                 self.wake.wait(&mut parking);
                 false
             } else {
-                self.wake.wait_for(&mut parking, TICK).timed_out()
+                self.wake.wait_for(&mut parking, tick).timed_out()
             };
             parking.is_watched = false;
             if waited && self.is_held_up(seen) {
                 break;
             }
+            tick = if waited && self.turns.load(SeqCst) != seen {
+                TICK_MAX.min(2 * tick)
+            } else {
+                TICK
+            };
         }
         parking.wanted = parking.wanted.saturating_sub(1);
         self.readers.fetch_add(1, SeqCst);
