@@ -1,7 +1,7 @@
 //! Records on their way into the log.
 //!
 //! Bytes that were written are not copied when their record is pushed, as everyone waits then: the record has a share of what holds
-//! them, and they go from there into the frame.
+//! them, and they go from there into the frame. Whoever changes those meanwhile changes a copy, so no share is kept for longer.
 use std::sync::Arc;
 
 /// What holds bytes that were written. As long as it is shared, it does not change.
@@ -104,19 +104,20 @@ impl Batch {
         self.shared_len -= gone.map(|shared| shared.len).sum::<usize>();
     }
 
-    /// Appends all records to `out`.
-    pub(super) fn render(&self, out: &mut Vec<u8>) {
+    /// Appends all records to `out`, and drops them. Memory of more bytes than this is given back.
+    pub(super) fn render(&mut self, out: &mut Vec<u8>, kept: usize) {
         let mut done = 0;
-        for shared in &self.shared {
-            out.extend_from_slice(&self.encoded[done..shared.at]);
-            done = shared.at;
+        for Shared { at, len, holder } in self.shared.drain(..) {
+            out.extend_from_slice(&self.encoded[done..at]);
+            done = at;
             let start = out.len();
-            out.resize(start + shared.len, 0);
-            if let Some((holder, from)) = &shared.holder {
-                holder.lay(*from, &mut out[start..]);
+            out.resize(start + len, 0);
+            if let Some((holder, from)) = holder {
+                holder.lay(from, &mut out[start..]);
             }
         }
         out.extend_from_slice(&self.encoded[done..]);
+        self.clear(kept);
     }
 }
 
@@ -124,36 +125,56 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn rendered(batch: &Batch) -> Vec<u8> {
-        let mut out = vec![9];
-        batch.render(&mut out);
-        assert_eq!(out.len(), 1 + batch.len());
-        out
-    }
-
-    #[test]
-    fn bytes_that_are_shared_come_where_they_were_pushed() {
+    fn two() -> Batch {
         let mut batch = Batch::default();
         batch.records().extend([1, 2]);
         batch.share(3, Some((Arc::new(vec![10, 11, 12, 13]), 2)));
         batch.share(2, None);
         batch.records().push(3);
-        assert_eq!(rendered(&batch), [9, 1, 2, 12, 13, 0, 0, 0, 3]);
-        let end = batch.end();
-        let mut more = Batch::default();
-        more.share(1, Some((Arc::new(vec![20]), 0)));
-        more.records().push(4);
-        more.share(1, Some((Arc::new(vec![21]), 0)));
-        batch.append(&mut more);
-        assert!(more.is_empty());
-        assert_eq!(rendered(&batch), [9, 1, 2, 12, 13, 0, 0, 0, 3, 20, 4, 21]);
-        batch.cut(&end);
-        assert_eq!(rendered(&batch), [9, 1, 2, 12, 13, 0, 0, 0, 3]);
-        batch.clear(0);
-        assert_eq!(rendered(&batch), [9]);
-        batch.share(1, None);
-        more.append(&mut batch);
-        assert_eq!(rendered(&more), [9, 0]);
+        batch
+    }
+
+    fn more() -> Batch {
+        let mut batch = Batch::default();
+        batch.share(1, Some((Arc::new(vec![20]), 0)));
+        batch.records().push(4);
+        batch.share(1, Some((Arc::new(vec![21]), 0)));
+        batch
+    }
+
+    fn rendered(mut batch: Batch) -> Vec<u8> {
+        let len = batch.len();
+        let mut out = vec![9];
+        batch.render(&mut out, 0);
+        assert_eq!(out.len(), 1 + len);
         assert!(batch.is_empty());
+        out
+    }
+
+    #[test]
+    fn bytes_that_are_shared_come_where_they_were_pushed() {
+        assert_eq!(rendered(two()), [9, 1, 2, 12, 13, 0, 0, 0, 3]);
+        assert_eq!(rendered(more()), [9, 20, 4, 21]);
+        assert_eq!(rendered(Batch::default()), [9]);
+    }
+
+    #[test]
+    fn records_follow_each_other_until_they_are_cut() {
+        let mut batch = two();
+        let end = batch.end();
+        let mut other = more();
+        batch.append(&mut other);
+        assert!(other.is_empty());
+        // Into one without any they go as they are.
+        other.append(&mut batch);
+        assert!(batch.is_empty());
+        batch.append(&mut other);
+        let (len, all) = (batch.len(), [9, 1, 2, 12, 13, 0, 0, 0, 3, 20, 4, 21]);
+        assert_eq!(len, all.len() - 1);
+        batch.cut(&end);
+        assert_eq!(rendered(batch), all[..9]);
+        let mut whole = two();
+        whole.append(&mut more());
+        assert_eq!(rendered(whole), all);
     }
 }

@@ -250,7 +250,8 @@ impl Journal {
         self.add(records, 0, false)
     }
 
-    /// Adds records whose space was promised before; gives the promise back. Afterwards there are none, or others, in `records`.
+    /// Adds records whose space was promised before; gives the promise back. Afterwards there are none in `records`, unless
+    /// the journal had failed before.
     ///
     /// # Errors
     /// As `push`, but for want of space.

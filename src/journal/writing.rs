@@ -47,12 +47,14 @@ impl Writer {
         slot: &Slot,
     ) -> Result<(), StoreError> {
         let batch = &mut self.batch;
+        let len = FRAME_HEAD + batch.len() + FRAME_COST;
         self.sealed.clear();
+        self.sealed.reserve(len);
         frames::seal_by(context, slot.place, &mut self.sealed, |plain| {
             plain.extend_from_slice(&head.encode());
-            batch.render(plain);
+            batch.render(plain, KEPT);
         });
-        batch.clear(KEPT);
+        assert_eq!(self.sealed.len(), len, "a frame is as long as its slot");
         self.put(slot)
     }
 

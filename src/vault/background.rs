@@ -61,6 +61,7 @@ fn write_tails(core: &Core) {
                 log::error!("writing the log failed: {error}");
             }
             if core.checkpoint_due() {
+                let _order = core.signal.state.lock();
                 core.signal.checkpoint.notify_all();
             }
         }
@@ -162,6 +163,8 @@ impl Core {
         match self.journal.fullness() {
             Fullness::Little => Ok(()),
             Fullness::Enough if self.options.background => {
+                // Of a call that writes much, nothing may have said so yet.
+                self.wake_log();
                 let mut state = self.signal.state.lock();
                 if !state.log {
                     state.log = true;

@@ -140,9 +140,10 @@ pub(super) struct LinksDir {
 #[derive(Default)]
 pub(super) struct Signal {
     pub state: Mutex<SignalState>,
-    /// The log's thread waits for this, and the checkpoint's for the other one: a thread that is woken for nothing costs
-    /// programs their place beside a reader, too.
+    /// The log's thread waits for this. Each has its own: a thread that is woken for nothing costs programs their place beside a
+    /// reader, too (`mount::attention`).
     pub log: Condvar,
+    /// The thread of checkpoints.
     pub checkpoint: Condvar,
     pub done: Condvar,
     /// The log's thread does not look by itself, within its interval, whether something waits.

@@ -82,7 +82,8 @@ fn a_program_that_keeps_its_core_keeps_no_other_from_being_answered() {
         let (begun, begins) = mpsc::channel();
         let busy = || {
             for round in 0..ROUNDS {
-                ask(&dir, &format!("busy {round}"), 300);
+                // For long enough that nobody looks often any more.
+                ask(&dir, &format!("busy {round}"), 3000);
                 begun.send(()).unwrap();
                 let start = Instant::now();
                 while start.elapsed() < BUSY {

@@ -141,3 +141,34 @@ fn a_write_that_finds_no_space_in_the_log_leaves_nothing_in_the_file() {
     assert!(found[..20_000].iter().all(|byte| *byte == 1));
     assert!(found[20_000..].iter().all(|byte| *byte == 0));
 }
+
+/// Its frame is written later, from where the bytes lie.
+#[test]
+fn what_changes_between_a_settling_and_its_frame_is_logged_as_it_was() {
+    // In the guard, a part of a chunk, and a whole one with a part.
+    for len in [100, 12_000, 20_000] {
+        let content = noise(len);
+        let changes: [(usize, &[u8]); 4] = [
+            (0, &[7; 50]),
+            (len - 1, &[7; 2]),
+            (len / 2, &[7; CHUNK]),
+            (0, &[7; 2 * CHUNK]),
+        ];
+        for (at, (offset, change)) in changes.into_iter().enumerate() {
+            let store = new_vault(MemoryStore::new());
+            let vault = open(&store);
+            let file = new_file(&vault);
+            let core = &vault.core;
+            vault.write(file, 0, &content, false).unwrap();
+            core.settle_all(&core.gate_alone()).unwrap();
+            vault.write(file, offset as u64, change, false).unwrap();
+            core.journal.write_pushed().unwrap();
+            drop(vault);
+            let vault = open(&store);
+            let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+            let mut found = vec![0; 3 * CHUNK];
+            let got = vault.read(file, 0, &mut found).unwrap();
+            assert!(found[..got] == content, "{len} bytes, change {at}");
+        }
+    }
+}

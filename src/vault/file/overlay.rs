@@ -85,7 +85,7 @@ impl Overlay {
     pub fn remove(&mut self, chunk: u64) {
         if let Some(mut patch) = self.chunks.remove(&chunk) {
             self.bytes -= patch.len() as u64;
-            // A checkpoint may have it, too.
+            // A checkpoint, a reader, or the log may have it, too.
             if let Some(gone) = Arc::get_mut(&mut patch) {
                 gone.empty();
                 SPARE.set(Some(patch));

@@ -118,6 +118,7 @@ impl FileData {
         }
     }
 
+    /// Who has these bytes. A chunk that nothing lies over is zeros there: what was written was cut off or punched since.
     fn share_unlogged(&self, mut at: u64, mut len: usize, records: &mut Batch) {
         match &self.body {
             FileBody::Inline(Some(content)) => {
