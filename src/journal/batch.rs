@@ -4,6 +4,9 @@
 //! them, and they go from there into the frame. Whoever changes those meanwhile changes a copy, so no share is kept for longer.
 use std::sync::Arc;
 
+/// Longer memory for records is given back, in bytes.
+const KEPT: usize = 4 << 20;
+
 /// What holds bytes that were written. As long as it is shared, it does not change.
 pub trait Written: Send + Sync {
     /// Lays its bytes from `from` on over `target`, as many as it has there.
@@ -53,9 +56,9 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Drops the records. Memory of more bytes than this is given back.
-    pub fn clear(&mut self, kept: usize) {
-        if self.encoded.capacity() > kept {
+    /// Drops the records.
+    pub fn clear(&mut self) {
+        if self.encoded.capacity() > KEPT {
             self.encoded = Vec::new();
         }
         self.encoded.clear();
@@ -104,8 +107,8 @@ impl Batch {
         self.shared_len -= gone.map(|shared| shared.len).sum::<usize>();
     }
 
-    /// Appends all records to `out`, and drops them. Memory of more bytes than this is given back.
-    pub(super) fn render(&mut self, out: &mut Vec<u8>, kept: usize) {
+    /// Appends all records to `out`, and drops them.
+    pub(super) fn render(&mut self, out: &mut Vec<u8>) {
         let mut done = 0;
         for Shared { at, len, holder } in self.shared.drain(..) {
             out.extend_from_slice(&self.encoded[done..at]);
@@ -117,7 +120,7 @@ impl Batch {
             }
         }
         out.extend_from_slice(&self.encoded[done..]);
-        self.clear(kept);
+        self.clear();
     }
 }
 
@@ -145,7 +148,7 @@ mod tests {
     fn rendered(mut batch: Batch) -> Vec<u8> {
         let len = batch.len();
         let mut out = vec![9];
-        batch.render(&mut out, 0);
+        batch.render(&mut out);
         assert_eq!(out.len(), 1 + len);
         assert!(batch.is_empty());
         out

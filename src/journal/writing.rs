@@ -52,7 +52,7 @@ impl Writer {
         self.sealed.reserve(len);
         frames::seal_by(context, slot.place, &mut self.sealed, |plain| {
             plain.extend_from_slice(&head.encode());
-            batch.render(plain, KEPT);
+            batch.render(plain);
         });
         assert_eq!(self.sealed.len(), len, "a frame is as long as its slot");
         self.put(slot)

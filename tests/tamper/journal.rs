@@ -10,7 +10,7 @@ use crate::{
         draw::{Seeded, Source},
         dump::{Dump, Found, FoundBody, read_xattrs},
         image::{open, options},
-        objects::Objects,
+        objects::{Objects, written},
         run::on_all_cores,
     },
     victim::{Victim, copy_of},
@@ -160,10 +160,11 @@ fn a_changed_log_shows_a_moment_of_the_past_whole_or_is_refused() {
                 killed.past.iter().any(|moment| same(&moment)),
                 "no moment of the past",
             )?;
-            let used = |bytes: &Vec<u8>| bytes.iter().rposition(|byte| *byte != 0);
+
             let unchanged = objects.get(name).is_some_and(|bytes| {
                 let old = &killed.objects[name];
-                let used = used(old).map_or(0, |at| at + 1);
+                let used = written(old);
+
                 bytes.get(..used) == Some(&old[..used])
             });
             right(

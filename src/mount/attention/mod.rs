@@ -212,7 +212,7 @@ impl Attention {
         self.wake.notify_all();
     }
 
-    /// Do all readers answer the same messages as when there were `seen`? Lets the watcher sleep if nothing happens at all.
+    /// No message has come since there were `seen`: are all readers held up by theirs? Lets the watcher sleep if nothing happens at all.
     fn is_held_up(&self, seen: u64) -> bool {
         // Whoever wants that core may keep it for long, and with it the reader and what it holds.
         self.call_away();
@@ -365,9 +365,12 @@ mod tests {
         for round in 0..6 {
             rig.calm_down_to(1);
             // The watcher sleeps in every second round.
+            let start = Instant::now();
             while round % 2 == 1 && !rig.attention.asleep.load(SeqCst) {
+                assert!(start.elapsed() < Duration::from_secs(20), "it sleeps");
                 thread::sleep(TICK);
             }
+
             rig.send(300);
             rig.send(301);
             rig.send(302);

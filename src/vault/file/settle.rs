@@ -18,9 +18,6 @@ use std::{ops::Range, sync::Arc};
 /// A record of written bytes is cut at this length.
 const WRITE_LEN_MAX: u64 = 64 << 10;
 
-/// A longer buffer is not kept.
-const KEPT: usize = 8 << 20;
-
 impl Core {
     /// Pushes what all files have unlogged, as one. `_alone`: nothing changes meanwhile.
     pub fn settle_all(&self, _alone: &GateAlone<'_>) -> Result<()> {
@@ -28,7 +25,7 @@ impl Core {
             return Ok(());
         }
         self.take_tails(|tails, records| {
-            records.clear(KEPT);
+            records.clear();
             let mut promised = 0;
             for node in tails {
                 promised += self.render(node, records)?;
