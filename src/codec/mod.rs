@@ -30,7 +30,7 @@ use effort::Effort;
 pub use lz4::{pack as compress, unpack as decompress};
 use pace::Pace;
 pub use packer::Packer;
-pub use pieces::{Piece, write_pieces};
+pub use pieces::{Piece, are_one_piece, frame_len, write_pieces};
 pub use place::FramePlace;
 
 const NONCE_AT: usize = FRAME_HEAD_LEN;
@@ -112,9 +112,19 @@ impl ChunkCodec {
     /// # Panics
     /// When `plain` is longer than a chunk.
     pub fn seal(&self, index: u64, plain: &[u8], frame: &mut Vec<u8>) -> IndexEntry {
-        frame.resize(FRAME_OVERHEAD + plain.len(), 0);
-        let entry = self.seal_slot(index, plain, frame);
-        frame.truncate(pieces::frame_len(&entry));
+        frame.clear();
+        self.seal_behind(index, plain, frame)
+    }
+
+    /// The same behind what `bytes` holds.
+    ///
+    /// # Panics
+    /// When `plain` is longer than a chunk.
+    pub fn seal_behind(&self, index: u64, plain: &[u8], bytes: &mut Vec<u8>) -> IndexEntry {
+        let start = bytes.len();
+        bytes.resize(start + FRAME_OVERHEAD + plain.len(), 0);
+        let entry = self.seal_slot(index, plain, &mut bytes[start..]);
+        bytes.truncate(start + pieces::frame_len(&entry));
         entry
     }
 

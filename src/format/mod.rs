@@ -74,7 +74,7 @@ pub use name::{NAME_LEN_MAX, Name, NameError};
 pub use origin::{ORIGIN_LEN, ORIGINS_MAX, Origin};
 pub use paths::*;
 pub use record::{NewNode, Place, Record};
-pub use redo::{OBJECT_PATH_LEN_MAX, RedoOp};
+pub use redo::{GrowingWrite, OBJECT_PATH_LEN_MAX, RedoOp};
 pub use stanza::STANZAS_MAX;
 pub use stream::{
     ParsedStreamHeader, STREAM_CHUNK_LOG2_MAX, STREAM_DRAFT, STREAM_HEADER_LEN_MAX,

@@ -168,6 +168,56 @@ impl RedoOp {
     }
 }
 
+/// A `WriteAt` that is encoded before all of its bytes are there: they are made where they lie.
+pub struct GrowingWrite {
+    offset: u64,
+    /// Where its bytes begin.
+    start: usize,
+}
+
+impl GrowingWrite {
+    /// Appends one without bytes.
+    ///
+    /// # Panics
+    /// If it breaks a bound ([`RedoOp::check`]).
+    pub fn begin(into: &mut Vec<u8>, path: &ObjectPath, offset: u64) -> GrowingWrite {
+        let empty = RedoOp::WriteAt {
+            path: path.clone(),
+            offset,
+            bytes: Vec::new(),
+        };
+        empty.encode(into);
+        GrowingWrite {
+            offset,
+            start: into.len(),
+        }
+    }
+
+    /// Where in `into` the byte for this place of the object belongs.
+    ///
+    /// # Panics
+    /// If that is before the first byte, or further behind it than memory can be long.
+    pub fn place(&self, offset: u64) -> usize {
+        let within = usize::try_from(offset - self.offset).expect("it is in memory");
+        self.start + within
+    }
+
+    /// Whatever lies behind it is its bytes.
+    ///
+    /// # Panics
+    /// If it breaks a bound ([`RedoOp::check`]).
+    pub fn take_all(&self, into: &mut [u8]) {
+        let (before, bytes) = into.split_at_mut(self.start);
+        let fits = check_bytes(bytes).and_then(|()| check_range(self.offset, bytes.len() as u64));
+        if let Err(broken) = fits {
+            panic!("a redo operation keeps its bounds: {broken}");
+        }
+        let len = u32::try_from(bytes.len()).expect("checked");
+        let at = before.len() - size_of::<u32>();
+        before[at..].copy_from_slice(&len.to_le_bytes());
+    }
+}
+
 fn check_path(path: &ObjectPath) -> Result<(), FormatError> {
     let len = path.as_str().len();
     within(
@@ -299,6 +349,26 @@ mod tests {
         }
         assert!(removed(b"").is_err());
         assert!(removed(b"a/\xff").is_err());
+    }
+
+    #[test]
+    fn a_write_that_grew_is_one_that_was_whole() {
+        let path = ObjectPath::new("payloads/ab/cd").unwrap();
+        let mut bytes = b"before".to_vec();
+        let write = GrowingWrite::begin(&mut bytes, &path, 1000);
+        bytes.extend(*b"one");
+        write.take_all(&mut bytes);
+        bytes.resize(write.place(1005), 0);
+        bytes.extend(*b"two");
+        write.take_all(&mut bytes);
+        let mut whole = b"before".to_vec();
+        let op = RedoOp::WriteAt {
+            path,
+            offset: 1000,
+            bytes: b"one\0\0two".to_vec(),
+        };
+        op.encode(&mut whole);
+        assert_eq!(bytes, whole);
     }
 
     #[test]

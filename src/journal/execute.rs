@@ -59,6 +59,28 @@ impl<'a> Executor<'a> {
         again_if_full(|| self.attempt(op), || store.sync())
     }
 
+    /// Writes into an object, made if missing, as `WriteAt` does.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn write_at(
+        &mut self,
+        path: &ObjectPath,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let store = self.store;
+        let write = || self.open(path, true)?.write_at(offset, bytes);
+        again_if_full(write, || store.sync())
+    }
+
+    /// Are these bytes there, as far as that can be found out? No bytes are nowhere.
+    pub fn has(&mut self, path: &ObjectPath, offset: u64, bytes: &[u8]) -> bool {
+        let opened = self.open(path, false);
+        let has = opened.and_then(|blob| has_bytes(blob, offset, bytes));
+        has.unwrap_or(false) && !bytes.is_empty()
+    }
+
     fn attempt(&mut self, op: &RedoOp) -> Result<(), StoreError> {
         match op {
             RedoOp::MakeDir(path) => self.store.make_dir(path),
@@ -112,6 +134,13 @@ impl<'a> Executor<'a> {
         };
         Ok(&*self.open.insert(open).1)
     }
+}
+
+/// Are these bytes there?
+pub(super) fn has_bytes(blob: &dyn Blob, offset: u64, bytes: &[u8]) -> Result<bool, StoreError> {
+    let mut there = vec![0; bytes.len()];
+    let got = blob.read_at(offset, &mut there)?;
+    Ok(there[..got] == *bytes)
 }
 
 impl Missing {

@@ -4,10 +4,10 @@
 //! at its own place alone, and what an earlier use of the file left behind is never taken for a frame of this one.
 use super::JournalContext;
 use crate::{
-    crypto::{NONCE_LEN, Nonce, TAG_LEN, Tag},
+    crypto::{NONCE_LEN, Nonce, OpenError, TAG_LEN, Tag},
     store::{Blob, StoreError},
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Bytes a frame adds to its content.
 pub(super) const FRAME_COST: usize = 4 + NONCE_LEN + TAG_LEN;
@@ -327,32 +327,54 @@ pub fn begins_as_a_frame(blob: &dyn Blob) -> Result<bool, StoreError> {
 
 /// Opens the frame at the front of `bytes`.
 pub(super) fn open(context: &JournalContext, place: FramePlace, bytes: &[u8]) -> Found {
-    let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+    let Some((nonce, text, tag)) = parse(bytes) else {
         return Found::Nothing { next: None };
     };
-    let len = u32::from_le_bytes(*head) as usize;
-    if len == 0 || len > FRAME_LEN_MAX || rest.len() < len + NONCE_LEN + TAG_LEN {
-        return Found::Nothing { next: None };
-    }
-    let taken = len + FRAME_COST;
-    let (nonce, rest) = rest
-        .split_first_chunk::<NONCE_LEN>()
-        .expect("the length was checked");
-    let mut plain = rest[..len].to_vec();
-    let mut tag = Tag::default();
-    tag.0.copy_from_slice(&rest[len..len + TAG_LEN]);
-    let bound_to = associated(context, place.purpose, place.number, place.index);
-    match context
-        .key
-        .file_aead(place.number)
-        .open(&Nonce(*nonce), &bound_to, &mut plain, &tag)
-    {
+    let taken = text.end + TAG_LEN;
+    let mut plain = bytes[text].to_vec();
+    match open_text(context, place, (&nonce, &tag), &mut plain) {
         Ok(()) => Found::Frame {
             content: plain,
             taken,
         },
         Err(_) => Found::Nothing { next: Some(taken) },
     }
+}
+
+/// Opens the frame at the front of `bytes`, where it is; gives its content, if it is one.
+pub(super) fn open_in_place<'a>(
+    context: &JournalContext,
+    place: FramePlace,
+    bytes: &'a mut [u8],
+) -> Option<&'a [u8]> {
+    let (nonce, text, tag) = parse(bytes)?;
+    let text = &mut bytes[text];
+    open_text(context, place, (&nonce, &tag), text).ok()?;
+    Some(text)
+}
+
+/// Nonce, ciphertext and tag of what may be a frame.
+fn parse(bytes: &[u8]) -> Option<(Nonce, Range<usize>, Tag)> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+    let len = u32::from_le_bytes(*head) as usize;
+    if len == 0 || len > FRAME_LEN_MAX {
+        return None;
+    }
+    let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>()?;
+    let tag = rest.get(len..)?.first_chunk::<TAG_LEN>()?;
+    let start = HEAD + NONCE_LEN;
+    Some((Nonce(*nonce), start..start + len, Tag(*tag)))
+}
+
+fn open_text(
+    context: &JournalContext,
+    place: FramePlace,
+    (nonce, tag): (&Nonce, &Tag),
+    text: &mut [u8],
+) -> Result<(), OpenError> {
+    let bound_to = associated(context, place.purpose, place.number, place.index);
+    let key = context.key.file_aead(place.number);
+    key.open(nonce, &bound_to, text, tag)
 }
 
 #[cfg(test)]

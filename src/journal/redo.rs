@@ -7,7 +7,6 @@
 //! back when they are done.
 use super::{
     JournalContext, JournalError,
-    execute::decode,
     frames::{self, Found, FrameReader, Purpose},
     full::again_if_full,
     journal_path,
@@ -17,7 +16,7 @@ use crate::{
     format::{RedoOp, new_payload_dir},
     store::{Blob, ObjectPath, Store, StoreError},
 };
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 /// Content of the closing frame. No `RedoOp` begins with this byte.
 const SEAL: u8 = 0xff;
@@ -115,15 +114,14 @@ impl RedoWriter {
         }
     }
 
-    /// Adds operations that go together, in a frame of their own: [`RedoFile::read`] gives them back.
+    /// Adds operations that go together, encoded, in a frame of their own: [`RedoFile::read`] gives them back.
     ///
     /// # Errors
     /// What the store says.
-    pub fn add_part(&mut self, ops: &[RedoOp]) -> Result<Part, JournalError> {
+    pub fn add_part(&mut self, ops: &[u8]) -> Result<Part, JournalError> {
         self.write_frame()?;
         let (offset, index) = (self.offset, self.index);
-        ops.iter().for_each(|op| op.encode(&mut self.content));
-        self.write_frame()?;
+        self.write_content(ops)?;
         let len = self.sealed.len();
         Ok(Part { offset, len, index })
     }
@@ -132,18 +130,25 @@ impl RedoWriter {
         if self.content.is_empty() {
             return Ok(());
         }
+        let mut content = mem::take(&mut self.content);
+        let written = self.write_content(&content);
+        content.clear();
+        self.content = content;
+        written
+    }
+
+    fn write_content(&mut self, content: &[u8]) -> Result<(), JournalError> {
         self.sealed.clear();
         let place = frames::FramePlace {
             purpose: Purpose::Redo,
             number: self.number,
             index: self.index,
         };
-        frames::seal(&self.context, place, &self.content, &mut self.sealed);
+        frames::seal(&self.context, place, content, &mut self.sealed);
         let write = || self.blob.write_at(self.offset, &self.sealed);
         again_if_full(write, || self.store.sync())?;
         self.offset += self.sealed.len() as u64;
         self.index += 1;
-        self.content.clear();
         Ok(())
     }
 
@@ -179,25 +184,23 @@ pub(super) fn make_redo(store: &dyn Store, number: u64) -> Result<Arc<dyn Blob>,
 }
 
 impl RedoFile {
-    /// The operations of a part.
+    /// The operations of a part, encoded as they were added, in a buffer that is best used again.
     ///
     /// # Errors
     /// What the store says; `BadFile` if they are not as they were written.
-    pub fn read(&self, part: Part) -> Result<Vec<RedoOp>, JournalError> {
+    pub fn read<'a>(&self, part: Part, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], JournalError> {
         let place = frames::FramePlace {
             purpose: Purpose::Redo,
             number: self.number,
             index: part.index,
         };
-        let mut bytes = vec![0; part.len];
-        let got = self.blob.read_at(part.offset, &mut bytes)?;
-        match frames::open(&self.context, place, &bytes[..got]) {
-            Found::Frame { content, .. } => decode(self.number, &content),
-            Found::Nothing { .. } => Err(JournalError::BadFile {
-                name: format!("redo.{:016x}", self.number),
-                what: "what was just written is not there",
-            }),
-        }
+        buffer.resize(part.len, 0);
+        let got = self.blob.read_at(part.offset, buffer)?;
+        let content = frames::open_in_place(&self.context, place, &mut buffer[..got]);
+        content.ok_or_else(|| JournalError::BadFile {
+            name: format!("redo.{:016x}", self.number),
+            what: "what was just written is not there",
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! A mount has nothing to do with one: the disk may read it another time. Here is what can be done without waiting for that.
 use super::{
     JournalContext, JournalError,
-    execute::{Executor, decode},
+    execute::{Executor, decode, has_bytes},
     recover::redo_files,
     redo,
 };
@@ -78,11 +78,7 @@ fn is_done(store: &dyn Store, op: &RedoOp) -> Result<bool, StoreError> {
             path,
             offset,
             bytes,
-        } => {
-            let mut there = vec![0; bytes.len()];
-            let got = store.open(path, false)?.read_at(*offset, &mut there)?;
-            Ok(there[..got] == bytes[..])
-        }
+        } => has_bytes(&*store.open(path, false)?, *offset, bytes),
         _ => Ok(false),
     }
 }

@@ -4,6 +4,7 @@
 //! into content that is not there cannot be stored, and a redo file makes a new object where one is missing.
 use super::{
     error::{Result, VaultError},
+    file::ranges::Ranges,
     inspect::Inspected,
     keyring::Keyring,
 };
@@ -17,7 +18,7 @@ use crate::{
     store::{ObjectPath, Store, StoreError},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -29,7 +30,7 @@ pub struct Needed {
     /// As the redo file will leave it, in memory. The frames that it writes are left out.
     pub store: Arc<dyn Store>,
     /// Where the redo file writes, by object: what lies there now may be older.
-    pub pending: HashMap<ObjectPath, BTreeSet<u64>>,
+    pending: HashMap<ObjectPath, Ranges>,
     /// It is one of a repair, which moves more than new content: what it takes must be where it found it.
     pub is_of_repair: bool,
     /// What it moves, from and to; what it takes away lies beside.
@@ -119,10 +120,14 @@ impl Needed {
     ) -> std::result::Result<(), StoreError> {
         let store = Arc::clone(&self.store);
         match op {
-            RedoOp::WriteAt { path, offset, .. } => {
+            RedoOp::WriteAt {
+                path,
+                offset,
+                bytes,
+            } => {
                 let is_first = !self.pending.contains_key(path);
-                let at = self.pending.entry(path.clone()).or_default();
-                at.insert(*offset);
+                let pending = self.pending.entry(path.clone()).or_default();
+                pending.add(*offset..*offset + bytes.len() as u64);
                 if !is_index(path) {
                     return Ok(());
                 }
@@ -175,6 +180,12 @@ impl Needed {
             }
             number += 1;
         }
+    }
+
+    /// Will the redo file write over this byte of an object?
+    pub fn is_pending(&self, object: &ObjectPath, at: u64) -> bool {
+        let pending = self.pending.get(object);
+        pending.is_some_and(|pending| pending.count_in(&(at..at + 1)) > 0)
     }
 
     /// Where something lies that lies here in `store`, if the redo file moves it or takes it away.

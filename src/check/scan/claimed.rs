@@ -28,8 +28,8 @@ pub(super) struct Claimed {
 impl Scan<'_> {
     /// Is this still to be written?
     pub(super) fn is_pending(&self, object: &ObjectPath, at: u64) -> bool {
-        let pending = self.needed.and_then(|needed| needed.pending.get(object));
-        pending.is_some_and(|pending| pending.contains(&at))
+        self.needed
+            .is_some_and(|needed| needed.is_pending(object, at))
     }
 
     /// What a guard names of this payload.

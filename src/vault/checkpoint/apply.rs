@@ -1,7 +1,7 @@
 //! The store is changed in place, and memory learns what it holds. The redo file is durable by now.
 use super::{
     fold::Folded,
-    frames::{Frame, Part},
+    part::{Frame, Part, bytes_of, pieces, punch},
     seal::Plan,
     snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
 };
@@ -17,6 +17,7 @@ use crate::{
 };
 use parking_lot::RwLockWriteGuard;
 use std::{
+    cell::Cell,
     ptr,
     sync::{
         Arc,
@@ -27,25 +28,41 @@ use std::{
 /// So many frames are written while nobody may read the file; then whoever waits for it has its turn.
 const BATCH: usize = 8;
 
+thread_local! {
+    /// A part that is read back. Kept, so that none is allocated for each.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Writes frames of one payload while nobody reads any: a reader must not find new frames under old entries.
 fn put_frames(
     payload: &PayloadSnap,
     frames: &[(usize, Frame)],
-    ops: &[RedoOp],
+    content: &[u8],
     executor: &mut Executor<'_>,
     segment: u64,
 ) -> Result<()> {
+    let path = payload_path(&payload.id);
+    let size = payload.codec.chunk();
+    let place = |frame: &Frame| size.frame_offset(frame.chunk);
     let unread = payload.slots.frames.write();
-    let mut ops = ops.iter();
-    for (_, frame) in frames {
-        // Should one fail, reading goes on: what was done to the payload before it lies there now.
-        if frame.changes_slot()
-            && let Some(op) = ops.next()
-        {
-            executor.execute(op)?;
+    for piece in pieces(frames) {
+        let (first, bytes) = (&piece[0].1, bytes_of(piece, content));
+        let written = if !bytes.is_empty() {
+            executor.write_at(&path, place(first), bytes)
+        } else if first.old.present {
+            executor.execute(&punch(&path, size, &(first.chunk..first.chunk + 1)))
+        } else {
+            Ok(())
+        };
+        for one in piece.chunks(1) {
+            let (frame, bytes) = (&one[0].1, bytes_of(one, content));
+            // Should it fail, reading goes on: what of it reached the payload lies there now.
+            if written.is_ok() || executor.has(&path, place(frame), bytes) {
+                let slots = &payload.slots;
+                slots.put_frame(frame.chunk, frame.entry, &frame.old, segment);
+            }
         }
-        let slots = &payload.slots;
-        slots.put_frame(frame.chunk, frame.entry, &frame.old, segment);
+        written?;
     }
     RwLockWriteGuard::unlock_fair(unread);
     Ok(())
@@ -144,8 +161,8 @@ impl Core {
 
     /// Writes frames, some of them at a time.
     fn apply_part(&self, snapshot: &Snapshot, part: &Part, redo: &RedoFile) -> Result<()> {
-        let ops = part.ops(redo)?;
-        let mut ops = &*ops;
+        let mut buffer = BUFFER.take();
+        let content = part.content(redo, &mut buffer)?;
         let mut executor = Executor::new(&*self.store);
         for frames in part.frames.chunk_by(|one, two| one.0 == two.0) {
             let snap = &snapshot.nodes[frames[0].0];
@@ -153,13 +170,11 @@ impl Core {
                 continue;
             };
             for frames in frames.chunks(BATCH) {
-                let slots = frames.iter().filter(|(_, frame)| frame.changes_slot());
-                let (now, later) = ops.split_at(slots.count());
-                put_frames(payload, frames, now, &mut executor, snapshot.segment)?;
-                ops = later;
+                put_frames(payload, frames, content, &mut executor, snapshot.segment)?;
             }
             forget_patches(snap, payload, frames);
         }
+        BUFFER.set(buffer);
         Ok(())
     }
 

@@ -3,13 +3,12 @@
 //! There can be hundreds of megabytes of frames. So they go into the redo file as they are made, some megabytes at a time,
 //! and are read back from it when the store is changed.
 use super::{
-    frames::{Frame, Part},
+    part::{Frame, Part, punch},
     snapshot::{ContentSnap, FileSnap, NodeSnap, PayloadSnap, Snapshot},
 };
 use crate::{
     format::{
-        ChunkSize, IndexBlock, IndexRoot, RedoOp, index_path, new_payload_path, payload_dir,
-        payload_path,
+        IndexBlock, IndexRoot, RedoOp, index_path, new_payload_path, payload_dir, payload_path,
     },
     journal::RedoWriter,
     store::{ObjectPath, StoreError},
@@ -24,7 +23,6 @@ use crate::{
         },
     },
 };
-use std::ops::Range;
 
 /// What a checkpoint does to payloads.
 pub(super) struct Folds {
@@ -207,17 +205,4 @@ fn payload_dirs(nodes: &[Option<Folding<'_>>]) -> Vec<ObjectPath> {
     dirs.sort_unstable();
     dirs.dedup();
     dirs
-}
-
-/// Gives back the space of some slots.
-pub(super) fn punch(path: &ObjectPath, chunk: ChunkSize, chunks: &Range<u64>) -> RedoOp {
-    let (offset, end) = (
-        chunk.frame_offset(chunks.start),
-        chunk.frame_offset(chunks.end),
-    );
-    RedoOp::Punch {
-        path: path.clone(),
-        offset,
-        len: end - offset,
-    }
 }

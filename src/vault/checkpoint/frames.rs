@@ -1,24 +1,21 @@
 //! The chunks that a checkpoint stores, sealed.
 use super::{
-    fold::{Folding, punch},
+    fold::Folding,
+    part::{Chunk, Growing, Part, Spare},
     snapshot::{NodeSnap, PayloadSnap},
 };
 use crate::{
-    format::{ChunkSize, IndexEntry, RedoOp, payload_path},
-    journal::{self, RedoFile, RedoWriter},
+    format::{ChunkSize, IndexEntry},
+    journal::RedoWriter,
     store::Blob,
     vault::{
         core::Core,
-        error::Result,
+        error::{Result, VaultError},
         file::{index::Index, overlay::Patch, stored_bytes},
         unstored::{Unfolded, surely},
     },
 };
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    sync::{Arc, Weak},
-};
+use std::{cell::RefCell, sync::Arc};
 
 /// Chunks sealed at a time, in bytes of content.
 const BATCH_BYTES: usize = 4 << 20;
@@ -26,37 +23,14 @@ const BATCH_BYTES: usize = 4 << 20;
 const PART_BYTES: usize = 1 << 20;
 /// Frames that stay in memory, in bytes: most checkpoints have no more, and need not read what they just wrote.
 const KEPT_BYTES: u64 = 8 << 20;
+/// Neighbours that are put together at a time, in bytes of content, and how many of them at most.
+const RUN_BYTES: usize = 128 << 10;
+const RUN_MAX: usize = 32;
 
 thread_local! {
-    /// A chunk that is being put together. Kept, so that none is allocated for each.
+    /// Chunks that are being put together. Kept, so that none is allocated for each.
     static PLAIN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-
-/// Frames that lie together in the redo file.
-pub(super) struct Part {
-    /// Each with the number of its node in `snapshot.nodes`.
-    pub frames: Vec<(usize, Frame)>,
-    ops: Ops,
-}
-
-/// One operation for each frame that changes its slot, in their order.
-enum Ops {
-    Here(Vec<RedoOp>),
-    Stored(journal::Part),
-}
-
-/// A chunk that goes into its slot.
-pub(super) struct Frame {
-    pub chunk: u64,
-    pub entry: IndexEntry,
-    /// What it replaces.
-    pub old: IndexEntry,
-    /// What it holds, so that the patch can go when nothing was added to it since. It keeps nobody from adding to it.
-    pub patch: Weak<Patch>,
-}
-
-/// Frames, and what is to be done for them.
-type Sealed = (Vec<(usize, Frame)>, Vec<RedoOp>);
 
 /// A chunk to be sealed.
 #[derive(Clone, Copy)]
@@ -69,45 +43,22 @@ struct Work<'a> {
     /// Bytes of the file in it.
     len: usize,
     patch: &'a Arc<Patch>,
+    /// What is stored of it.
+    old: IndexEntry,
     /// The log segment that is stored.
     segment: u64,
 }
 
-impl Frame {
-    /// Is anything done to its slot?
-    pub fn changes_slot(&self) -> bool {
-        self.entry.present || self.old.present
-    }
-}
-
-impl Part {
-    fn new(
-        frames: Vec<(usize, Frame)>,
-        ops: Vec<RedoOp>,
-        keep: bool,
-        redo: &mut RedoWriter,
-    ) -> Result<Part> {
-        let stored = redo.add_part(&ops)?;
-        let ops = if keep {
-            Ops::Here(ops)
-        } else {
-            Ops::Stored(stored)
-        };
-        Ok(Part { frames, ops })
+impl Work<'_> {
+    /// Is something of what is stored left in it?
+    fn needs_base(&self) -> bool {
+        !self.patch.covers(self.len) && self.old.present
     }
 
-    /// Does `next` begin with the payload with which this one ends?
-    pub fn goes_on_in(&self, next: &Part) -> bool {
-        let node = |frame: Option<&(usize, Frame)>| frame.map(|(number, _)| *number);
-        node(self.frames.last()) == node(next.frames.first())
-    }
-
-    /// What is to be done.
-    pub fn ops(&self, redo: &RedoFile) -> Result<Cow<'_, [RedoOp]>> {
-        Ok(match &self.ops {
-            Ops::Here(ops) => Cow::Borrowed(ops),
-            Ops::Stored(part) => Cow::Owned(redo.read(*part)?),
-        })
+    /// Is `next` its neighbour, and is what is stored needed of both or of none?
+    fn goes_on_in(&self, next: &Work<'_>) -> bool {
+        (self.number, self.chunk + 1) == (next.number, next.chunk)
+            && self.needs_base() == next.needs_base()
     }
 }
 
@@ -125,6 +76,7 @@ impl<'a> Folding<'a> {
                 chunk: *chunk,
                 len: left.min(file.chunk.len()),
                 patch,
+                old: payload.index.entry(*chunk),
                 segment,
             }
         })
@@ -147,116 +99,110 @@ impl Core {
             .collect();
         let longest = nodes.iter().flatten().map(|node| node.file.chunk.len());
         let longest = longest.max().unwrap_or(1);
-        let mut parts = Vec::new();
+        let (mut parts, spare) = (Vec::new(), Spare::default());
         let mut bytes = 0;
         for batch in work.chunks((BATCH_BYTES / longest).max(1)) {
-            let most = (PART_BYTES / longest).max(1);
-            let len = batch.len().div_ceil(self.pool.threads()).min(most);
-            let folded = self.spread(batch.chunks(len).collect(), |part| self.fold_part(part));
-            for folded in folded {
-                let (frames, ops) = folded?;
-                for (number, frame) in &frames {
+            let (least, most) = ((RUN_BYTES / longest).max(1), (PART_BYTES / longest).max(1));
+            let len = batch.len().div_ceil(self.pool.threads());
+            let len = len.clamp(least, most);
+            let folded = self.spread(batch.chunks(len).collect(), |part| {
+                self.fold_part(part, spare.part())
+            });
+            for part in folded {
+                let part = part?;
+                for (number, frame) in part.frames() {
                     bytes += stored_bytes(&frame.entry);
                     if let Some(node) = &mut nodes[*number] {
                         node.learn(frame);
                     }
                 }
-                if !frames.is_empty() {
-                    parts.push(Part::new(frames, ops, bytes <= KEPT_BYTES, redo)?);
+                if !part.frames().is_empty() {
+                    parts.push(part.store(bytes <= KEPT_BYTES, redo, &spare)?);
                 }
             }
         }
         Ok(parts)
     }
 
-    fn fold_part(&self, part: &[Work<'_>]) -> Result<Sealed> {
-        let (mut frames, mut ops) = (Vec::new(), Vec::new());
-        for work in part {
-            let folded = PLAIN.with_borrow_mut(|plain| {
-                plain.resize(work.size.len().max(plain.len()), 0);
-                self.fold_chunk(work, &mut plain[..work.size.len()])
-            })?;
-            let Some((frame, bytes)) = folded else {
-                continue;
-            };
-            let path = payload_path(&work.payload.id);
-            if frame.entry.present {
-                let offset = work.size.frame_offset(frame.chunk);
-                ops.push(RedoOp::WriteAt {
-                    path,
-                    offset,
-                    bytes,
-                });
-            } else if frame.old.present {
-                ops.push(punch(&path, work.size, &(frame.chunk..frame.chunk + 1)));
+    fn fold_part(&self, part: &[Work<'_>], mut growing: Growing) -> Result<Growing> {
+        for run in part.chunk_by(Work::goes_on_in) {
+            let size = run[0].size.len();
+            for run in run.chunks((RUN_BYTES / size).clamp(1, RUN_MAX)) {
+                PLAIN.with_borrow_mut(|plain| {
+                    plain.resize(plain.len().max(run.len() * size), 0);
+                    self.fold_run(run, &mut plain[..run.len() * size], &mut growing)
+                })?;
             }
-            frames.push((work.number, frame));
         }
-        Ok((frames, ops))
+        Ok(growing)
     }
 
-    fn fold_chunk(&self, work: &Work<'_>, plain: &mut [u8]) -> Result<Option<(Frame, Vec<u8>)>> {
-        let Work {
-            snap,
-            payload,
-            chunk,
-            patch,
-            len,
-            segment,
-            ..
-        } = *work;
-        let old = payload.index.entry(chunk);
-        if patch.covers(len) {
-            // Nothing else will be seen of it.
-        } else if old.present {
-            match surely(|| self.read_base(snap, payload, chunk, &old, plain)) {
+    /// Seals neighbours.
+    fn fold_run(&self, run: &[Work<'_>], plain: &mut [u8], growing: &mut Growing) -> Result<()> {
+        if run[0].needs_base() {
+            match surely(|| self.read_base(run, plain)) {
                 Ok(()) => {}
+                // Which of them is it?
+                Err(_) if run.len() > 1 => {
+                    let plain = &mut plain[..run[0].size.len()];
+                    let mut each = run.chunks(1);
+                    return each.try_for_each(|one| self.fold_run(one, plain, growing));
+                }
                 // The chunk was damaged before: what was written into it cannot be stored without inventing the rest.
-                Err(error) if self.unstored.takes(&error, patch, segment) => {
-                    let unfolded = Unfolded {
-                        node: &snap.node,
-                        links: &snap.links,
-                        payload: payload.id,
-                        slots: &payload.slots,
-                        size: work.size,
-                        chunk,
-                        patch,
-                    };
-                    self.note_unstored(segment, &unfolded, &error)?;
-                    return Ok(None);
+                Err(error) if self.unstored.takes(&error, run[0].patch, run[0].segment) => {
+                    return self.note_unfolded(&run[0], &error);
                 }
                 Err(error) => return Err(error),
             }
-        } else {
-            plain.fill(0);
         }
-        patch.apply(0, &mut plain[..len]);
-        let mut bytes = Vec::new();
-        let entry = payload.codec.seal(chunk, &plain[..len], &mut bytes);
-        Ok(Some((
-            Frame {
-                chunk,
-                entry,
-                old,
-                patch: Arc::downgrade(patch),
-            },
-            bytes,
-        )))
+        for (work, plain) in run.iter().zip(plain.chunks_mut(run[0].size.len())) {
+            let chunk = Chunk {
+                node: work.number,
+                payload: work.payload.id,
+                codec: &work.payload.codec,
+                number: work.chunk,
+                old: work.old,
+                patch: work.patch,
+            };
+            if let Some(whole) = work.patch.whole(work.len) {
+                growing.add(&chunk, whole);
+                continue;
+            }
+            if !chunk.old.present {
+                plain.fill(0);
+            }
+            let plain = &mut plain[..work.len];
+            work.patch.apply(0, plain);
+            growing.add(&chunk, plain);
+        }
+        Ok(())
     }
 
-    /// The chunk as it is stored. Nobody writes to its slot: only a checkpoint does, and this is the one. So the node is not
+    fn note_unfolded(&self, work: &Work<'_>, error: &VaultError) -> Result<()> {
+        let unfolded = Unfolded {
+            node: &work.snap.node,
+            links: &work.snap.links,
+            payload: work.payload.id,
+            slots: &work.payload.slots,
+            size: work.size,
+            chunk: work.chunk,
+            patch: work.patch,
+        };
+        self.note_unstored(work.segment, &unfolded, error)
+    }
+
+    /// Neighbours as they are stored. Nobody writes to their slots: only a checkpoint does, and this is the one. So the node is not
     /// locked meanwhile, and no writer waits.
-    fn read_base(
-        &self,
-        snap: &NodeSnap,
-        payload: &PayloadSnap,
-        chunk: u64,
-        entry: &IndexEntry,
-        plain: &mut [u8],
-    ) -> Result<()> {
+    fn read_base(&self, run: &[Work<'_>], plain: &mut [u8]) -> Result<()> {
+        let Work { snap, payload, .. } = run[0];
         let blob = self.base_blob(snap, payload)?;
-        let entry = std::slice::from_ref(entry);
-        self.open_from(&snap.node, &*blob, &payload.codec, chunk, entry, plain)
+        let mut entries = [IndexEntry::HOLE; RUN_MAX];
+        let entries = &mut entries[..run.len()];
+        for (entry, work) in entries.iter_mut().zip(run) {
+            *entry = work.old;
+        }
+        let (node, codec) = (&snap.node, &payload.codec);
+        self.open_from(node, &*blob, codec, run[0].chunk, entries, plain)
     }
 
     fn base_blob(&self, snap: &NodeSnap, payload: &PayloadSnap) -> Result<Arc<dyn Blob>> {

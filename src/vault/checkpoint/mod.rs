@@ -17,6 +17,7 @@ mod fold;
 mod frames;
 #[cfg(test)]
 mod guarded_tests;
+mod part;
 mod room;
 mod seal;
 mod snapshot;

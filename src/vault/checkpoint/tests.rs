@@ -2,12 +2,13 @@
 use crate::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
-    store::{MemoryStore, ObjectPath, Store},
+    store::{Fault, FaultStore, MemoryStore, ObjectPath, Operation, Store},
     vault::{
         InitOptions, NewKind, OpenOptions, ROOT_INO, SetAttr, State, Vault, VaultError,
         file::SEALS_MAX, init,
     },
 };
+use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     sync::Arc,
@@ -278,6 +279,56 @@ fn noise() -> Vec<u8> {
     let mut bytes = vec![0; 4 * chunk().len()];
     StdRng::seed_from_u64(3).fill_bytes(&mut bytes);
     bytes
+}
+
+#[test]
+fn neighbours_are_written_together_and_read_together() {
+    let (store, _) = with_file(&noise());
+    let watched = FaultStore::new(store);
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let counting = Arc::clone(&counts);
+    watched.inject(Fault::io().when(move |operation, path| {
+        let mut counts = counting.lock();
+        match operation {
+            Operation::BlobRead if path.starts_with("payloads/") => counts.0 += 1,
+            Operation::BlobWrite if path.starts_with("payloads/") => counts.1 += 1,
+            _ => {}
+        }
+        false
+    }));
+    let store: Arc<dyn Store> = Arc::new(watched);
+    let vault = open(&store);
+    let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+    let mut expected = noise();
+    for (at, chunk) in expected.chunks_mut(chunk().len()).enumerate() {
+        chunk[100..107].copy_from_slice(b"changed");
+        let offset = at * self::chunk().len() + 100;
+        vault.write(file, offset as u64, b"changed", false).unwrap();
+    }
+    *counts.lock() = (0, 0);
+    assert!(vault.checkpoint().unwrap());
+    assert_eq!(*counts.lock(), (1, 1), "reads and writes");
+    assert_eq!(content(&vault, b"file"), expected);
+    vault.close().unwrap();
+    assert_eq!(content(&open(&store), b"file"), expected);
+}
+
+#[test]
+fn after_a_write_of_neighbours_that_was_cut_short_all_of_them_can_be_read() {
+    let (store, _) = with_file(&noise());
+    let failing = FaultStore::new(Arc::clone(&store));
+    let vault = open(&(Arc::new(failing.clone()) as Arc<dyn Store>));
+    let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+    let mut expected = noise();
+    expected.rotate_left(1);
+    vault.write(file, 0, &expected, false).unwrap();
+    let write = Fault::io().on(Operation::BlobWrite).under("payloads/");
+    failing.inject(write.short());
+    vault.checkpoint().unwrap_err();
+    assert_eq!(failing.hits(), 1);
+    assert_eq!(content(&vault, b"file"), expected);
+    drop(vault);
+    assert_eq!(content(&open(&store), b"file"), expected);
 }
 
 #[test]

@@ -145,7 +145,15 @@ impl Patch {
 
     /// Does it cover a chunk of this length?
     pub fn covers(&self, len: usize) -> bool {
-        matches!(&self.spans[..], [span] if span.start == 0 && span.bytes.len() >= len)
+        self.whole(len).is_some()
+    }
+
+    /// The chunk of this length, if it covers that.
+    pub fn whole(&self, len: usize) -> Option<&[u8]> {
+        match &self.spans[..] {
+            [span] if span.start == 0 => span.bytes.get(..len),
+            _ => None,
+        }
     }
 
     /// Does it, together with `more` of its bytes, cover a chunk of this length?
