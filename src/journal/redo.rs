@@ -122,14 +122,11 @@ impl RedoWriter {
         self.write_frame()?;
         let (offset, index) = (self.offset, self.index);
         self.write_content(ops)?;
-        let len = self.sealed.len();
+        let len = usize::try_from(self.offset - offset).expect("it was in memory");
         Ok(Part { offset, len, index })
     }
 
     fn write_frame(&mut self) -> Result<(), JournalError> {
-        if self.content.is_empty() {
-            return Ok(());
-        }
         let mut content = mem::take(&mut self.content);
         let written = self.write_content(&content);
         content.clear();
@@ -137,7 +134,11 @@ impl RedoWriter {
         written
     }
 
+    /// Writes a frame. One without content would be taken for the end of the file.
     fn write_content(&mut self, content: &[u8]) -> Result<(), JournalError> {
+        if content.is_empty() {
+            return Ok(());
+        }
         self.sealed.clear();
         let place = frames::FramePlace {
             purpose: Purpose::Redo,
@@ -195,6 +196,9 @@ impl RedoFile {
             index: part.index,
         };
         buffer.resize(part.len, 0);
+        if part.len == 0 {
+            return Ok(buffer);
+        }
         let got = self.blob.read_at(part.offset, buffer)?;
         let content = frames::open_in_place(&self.context, place, &mut buffer[..got]);
         content.ok_or_else(|| JournalError::BadFile {

@@ -52,6 +52,30 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
     assert!(!store.exists(&segment(1)).unwrap());
 }
 
+/// Zeros over a hole ask for nothing.
+#[test]
+fn a_part_without_operations_does_not_end_the_file() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    switch(&journal, &[]);
+    let mut redo = journal.redo(1).unwrap();
+    redo.add(&put("one")).unwrap();
+    let mut ops = Vec::new();
+    put("two").encode(&mut ops);
+    let parts = [&ops[..], &[], &ops].map(|ops| redo.add_part(ops).unwrap());
+    redo.add(&put("three")).unwrap();
+    let file = redo.commit().unwrap();
+    let mut buffer = Vec::new();
+    for (part, expected) in parts.into_iter().zip([&ops[..], &[], &ops]) {
+        assert_eq!(file.read(part, &mut buffer).unwrap(), expected);
+    }
+    redo_first(&*store, &context).unwrap();
+    for name in ["one", "two", "three"] {
+        assert!(store.exists(&ObjectPath::new(name).unwrap()).unwrap());
+    }
+}
+
 #[test]
 fn a_lost_directory_or_payload_does_not_keep_a_redo_file_from_being_done() {
     let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
