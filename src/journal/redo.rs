@@ -122,7 +122,7 @@ impl RedoWriter {
         self.write_frame()?;
         let (offset, index) = (self.offset, self.index);
         self.write_content(ops)?;
-        let len = usize::try_from(self.offset - offset).expect("it was in memory");
+        let len = if ops.is_empty() { 0 } else { self.sealed.len() };
         Ok(Part { offset, len, index })
     }
 
