@@ -106,21 +106,6 @@ impl Core {
         })
     }
 
-    /// Begins a change of content that is logged later, while nobody reads or writes the file.
-    ///
-    /// # Errors
-    /// As `change`.
-    pub fn writing<'a>(&'a self, bytes: u64, node: &'a Node) -> Result<Change<'a>> {
-        let space = self.space(bytes, Room::Usual)?;
-        Ok(Change {
-            _io: Some(node.io.write()),
-            _gate: Gate::Shared {
-                _gate: self.open_gate(),
-            },
-            _space: space,
-        })
-    }
-
     /// The gate beside other changes. What settles or takes a snapshot meanwhile takes a millisecond or more.
     pub fn open_gate(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.try_read().unwrap_or_else(|| {

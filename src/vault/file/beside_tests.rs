@@ -1,6 +1,8 @@
 //! What somebody else does between two steps of a read or a write, done there.
 use super::{pieces::PLAN, write::Write};
 use crate::{
+    crypto::Tag,
+    format::ChunkSize,
     store::{Fault, FaultStore, MemoryStore, Operation, Store},
     vault::{
         NewKind, ROOT_INO, SetAttr, Vault, WriteMode,
@@ -10,7 +12,15 @@ use crate::{
 };
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 /// A chunk of the vaults here.
 const CHUNK: usize = 16 << 10;
@@ -171,4 +181,55 @@ fn what_changes_between_a_settling_and_its_frame_is_logged_as_it_was() {
             assert!(found[..got] == content, "{len} bytes, change {at}");
         }
     }
+}
+
+#[test]
+fn others_need_not_wait_while_frames_of_another_vault_are_stored() {
+    let source = open(&new_vault(MemoryStore::new()));
+    let given = new_file(&source);
+    let content = noise(3 * CHUNK);
+    source.write(given, 0, &content, false).unwrap();
+    source.checkpoint().unwrap();
+    let sealing = source.give_away(given).unwrap().unwrap();
+    let mut frames = Vec::new();
+    let run = source.frames(given, 0, 3, &mut frames).unwrap();
+    let mut run = run.unwrap();
+    // As a bundle has them: each by its own tag.
+    let stored = frames.chunks(ChunkSize::from_log2(14).unwrap().stride());
+    for (entry, frame) in run.entries.iter_mut().zip(stored) {
+        let tag = frame.last_chunk().unwrap();
+        (entry.tag, entry.bound) = (Tag(*tag), false);
+    }
+
+    let (store, vault) = faulty();
+    let taken = new_file(&vault);
+    vault
+        .begin_sealed(taken, sealing.size, &sealing.origins)
+        .unwrap();
+    let core = &vault.core;
+    let node = core.node(taken).unwrap();
+    let is_stuck = Arc::new(AtomicBool::new(true));
+    let stuck = Arc::clone(&is_stuck);
+    let (told, writes) = mpsc::channel();
+    store.inject(Fault::io().when(move |operation, path| {
+        if operation == Operation::BlobWrite && path.starts_with("payloads/") {
+            told.send(()).unwrap();
+            while stuck.load(Relaxed) {
+                thread::yield_now();
+            }
+        }
+        false
+    }));
+    thread::scope(|scope| {
+        let storing = scope.spawn(|| vault.store_frames(taken, &run, &frames));
+        writes.recv_timeout(Duration::from_secs(20)).unwrap();
+        let is_free = core.gate.try_write().is_some() && node.state.try_write().is_some();
+        is_stuck.store(false, Relaxed);
+        storing.join().unwrap().unwrap();
+        assert!(is_free);
+    });
+    let mut found = vec![0; content.len()];
+    vault.read(taken, 0, &mut found).unwrap();
+    assert!(found == content);
+    vault.close().unwrap();
 }

@@ -72,8 +72,8 @@ impl Core {
         let state = &mut *state;
         let claimed = catch_unwind(AssertUnwindSafe(|| {
             stored.unwrap_or(Err(PANICKED))?;
-            let run = plan.pieces.first_mut().and_then(|piece| piece.run.as_mut());
-            run.map_or(Ok(false), |run| self.claim_run(write.node, state, run))
+            let run = plan.pieces.first().and_then(|piece| piece.run.as_ref());
+            run.map_or(Ok(false), |run| self.claim_sealed(write.node, state, run))
         }));
         state.file_mut()?.unlogged.is_flying = false;
         match claimed.unwrap_or(Err(PANICKED)) {

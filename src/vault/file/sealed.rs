@@ -5,10 +5,7 @@
 //! origins that came with its frames, and seals with its own key. So no key seals in two vaults, and whoever was given the
 //! content of one moment reads none of a later one. Nor can they put another frame in the place of one whose key they have: the
 //! index is bound to all bytes of it (`bind`).
-use super::{
-    FileBody, LazyCodec, Payload, Shared, bind::Moment, straight::write_frames, unlogged::Unlogged,
-    write::INDEX_COST,
-};
+use super::{FileBody, LazyCodec, Payload, Shared, bind::Moment, pieces::Run, write::INDEX_COST};
 use crate::{
     format::{
         FRAME_OVERHEAD, FileId, IndexEntry, ORIGINS_MAX, Origin, PayloadId, Record, payload_path,
@@ -24,6 +21,8 @@ use crate::{
 };
 use std::sync::Arc;
 use zeroize::Zeroizing;
+
+const NOT_FOR_THIS: VaultError = VaultError::Invalid("no frames for this file");
 
 /// Index entries looked at in one go.
 const STEP: usize = 256;
@@ -244,42 +243,57 @@ impl Core {
     }
 
     /// Stores frames of consecutive chunks, laid out by stride, where nothing was stored before. The index is bound to them.
+    ///
+    /// As of what is written, others wait while it is noted, and not while it is bound and stored.
     pub fn store_frames(&self, node: &Arc<Node>, run: &Frames, slots: &[u8]) -> Result<()> {
         let count = run.entries.len();
         let cost = node.state.read().file()?.chunk.len() as u64 + INDEX_COST;
-        let _change = self.writing(count as u64 * cost, node)?;
+        let _space = self.space(count as u64 * cost, Room::Usual)?;
+        let _io = node.io.write();
+        let payload = self.payload_for(node, run)?;
+        let bound = payload
+            .codec
+            .get()
+            .bind_run(&self.pool, run.first, &run.entries, slots);
+        let entries = bound.map_err(|source| VaultError::Chunk {
+            object: node.label(),
+            source,
+        })?;
+        let mut run = Run {
+            first: run.first,
+            count,
+            filled: None,
+            entries,
+            is_stored: false,
+        };
+        self.write_run(node, &payload, &mut None, &mut run, slots)?;
+        let _gate = self.open_gate();
         let mut state = node.state.write();
-        let key = Arc::clone(&state.key);
+        self.mark_dirty(node, &mut state);
+        if self.claim_run(node, &mut state, &run)? {
+            Ok(())
+        } else {
+            Err(NOT_FOR_THIS)
+        }
+    }
+
+    /// Where these frames go.
+    fn payload_for(&self, node: &Node, run: &Frames) -> Result<Arc<Shared>> {
+        let state = node.state.read();
         let file = state.file()?;
         let payload = file.payload().ok_or(VaultError::Invalid("no payload"))?;
-        let (chunk, known) = (file.chunk, file.origins.len());
-        let fits = run.first + count as u64 <= chunk.count(file.size);
+        let count = run.entries.len();
+        let fits = run.first + count as u64 <= file.chunk.count(file.size);
         // A MAC of another vault says nothing here.
-        let named =
-            |entry: &IndexEntry| entry.present && !entry.bound && usize::from(entry.origin) < known;
+        let named = |entry: &IndexEntry| {
+            entry.present && !entry.bound && usize::from(entry.origin) < file.origins.len()
+        };
         if !fits
             || !run.entries.iter().all(named)
             || self.free_run(node, payload, run.first, count)? != count
         {
-            return Err(VaultError::Invalid("no frames for this file"));
+            return Err(NOT_FOR_THIS);
         }
-        self.mark_dirty(node, &mut state);
-        self.promise(node, &mut state, Unlogged::claim_cost(count))?;
-        let file = state.file_mut()?;
-        let Some(payload) = file.payload_mut() else {
-            return Err(VaultError::Invalid("no payload"));
-        };
-        let codec = payload.codec.get();
-        let entries = codec.bind_run(&self.pool, run.first, &run.entries, slots);
-        let entries = entries.map_err(|source| VaultError::Chunk {
-            object: node.label(),
-            source,
-        })?;
-        let blob = self.born(payload)?;
-        write_frames(&blob, chunk, run.first, &entries, slots)?;
-        self.journal.depends_on(payload.id, &blob);
-        self.claim(node.id, &key, file, run.first, &entries)?;
-        self.note_claim(file, run.first, &entries, count * chunk.len());
-        Ok(())
+        Ok(Arc::clone(&payload.shared))
     }
 }

@@ -91,17 +91,29 @@ impl Core {
         };
         let codec = payload.codec.get();
         codec.seal_run_into(&self.pool, run.first, content, slots, &mut run.entries);
+        self.write_run(write.node, payload, blob, run, slots)
+    }
+
+    /// Writes the frames of a run, laid out by slots, into their slots if those are free.
+    pub(super) fn write_run(
+        &self,
+        node: &Arc<Node>,
+        payload: &Arc<Shared>,
+        blob: &mut Option<Arc<dyn Blob>>,
+        run: &mut Run,
+        slots: &[u8],
+    ) -> Result<()> {
         if run.entries.iter().any(|entry| entry.present) {
             if blob.is_none() {
-                *blob = self.object(write.node, payload)?;
+                *blob = self.object(node, payload)?;
             }
             let Some(blob) = blob else { return Ok(()) };
             // A checkpoint that has begun since may put frames into the same slots: it does so afterwards, or did before.
             let _unchanged = payload.slots.frames.read();
-            if self.free_slots(write.node, payload, run.first, run.count)? < run.count {
+            if self.free_slots(node, payload, run.first, run.count)? < run.count {
                 return Ok(());
             }
-            write_frames(blob, codec.chunk(), run.first, &run.entries, slots)?;
+            write_frames(blob, payload.codec.chunk, run.first, &run.entries, slots)?;
         }
         run.is_stored = true;
         Ok(())
@@ -123,15 +135,25 @@ impl Core {
         }
     }
 
-    /// Notes that chunks lie in their slots; gives whether they still may.
+    /// Notes that chunks that were sealed lie in their slots; gives whether they still may.
+    pub(super) fn claim_sealed(
+        &self,
+        node: &Arc<Node>,
+        state: &mut NodeState,
+        run: &Run,
+    ) -> Result<bool> {
+        state.seals += run.entries.len() as u64;
+        self.claim_run(node, state, run)
+    }
+
+    /// The same of chunks that were sealed elsewhere.
     pub(super) fn claim_run(
         &self,
         node: &Arc<Node>,
         state: &mut NodeState,
-        run: &mut Run,
+        run: &Run,
     ) -> Result<bool> {
         let count = run.count;
-        state.seals += run.entries.len() as u64;
         let payload = state.file()?.payload().ok_or(REPLACED)?;
         if !run.is_stored || self.free_run(node, payload, run.first, count)? < count {
             return Ok(false);

@@ -217,8 +217,8 @@ impl Core {
         self.grow_index(state, write.end())?;
         let mut done = 0;
         for piece in &mut plan.pieces {
-            let laid = match &mut piece.run {
-                Some(run) => self.claim_run(node, state, run),
+            let laid = match &piece.run {
+                Some(run) => self.claim_sealed(node, state, run),
                 None => Ok(false),
             };
             let bytes = piece.bytes.clone();
