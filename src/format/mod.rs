@@ -8,6 +8,7 @@ mod alias;
 mod attrs;
 mod body;
 mod bundle;
+mod bundle_node;
 pub(crate) mod bytes;
 mod clear;
 mod content;
@@ -49,9 +50,9 @@ pub use alias::{ALIAS_LEN, Alias};
 pub use attrs::{Attrs, FILE_SIZE_MAX, Time};
 pub use body::{Body, DESCRIPTION_LEN_MAX, LINKS_MAX, Link};
 pub use bundle::{
-    BUNDLE_DRAFT, BUNDLE_LENGTH_LEN, BUNDLE_RECORD_LEN_MAX, BundleContent, BundleFrame, BundleNode,
-    BundleRecord, BundleSealed,
+    BUNDLE_DRAFT, BUNDLE_LENGTH_LEN, BUNDLE_RECORD_LEN_MAX, BundleFrame, BundleRecord,
 };
+pub use bundle_node::{BundleContent, BundleNode, BundleSealed};
 pub use content::{
     Content, Data, DirState, FileState, INLINE_LEN_MAX, Kind, LinksState, TARGET_LEN_MAX,
 };
