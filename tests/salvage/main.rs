@@ -9,11 +9,15 @@
 //! aside       what a repair set aside  refusals   targets that do not take everything
 //! copies      that lie beside what was damaged
 //! own_names   of which none is another's
+//! put_back    guards as they once were   elsewhere  objects in wrong places, under other names
+//! drawn       after random operations
 //! ```
 //!
 //! `WARDFS_TEST_SEED` and `WARDFS_TEST_SECS` choose where random runs begin and how long they go on.
 mod aside;
 mod copies;
+mod drawn;
+mod elsewhere;
 mod expected;
 #[path = "../tamper/harm.rs"]
 mod harm;
@@ -23,6 +27,7 @@ mod journal;
 mod map;
 mod outcome;
 mod own_names;
+mod put_back;
 mod refusals;
 mod tree;
 #[path = "../vaults/mod.rs"]
@@ -35,23 +40,18 @@ use expected::Expected;
 use outcome::Outcome;
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
     sync::{Arc, OnceLock},
 };
 use vaults::{
-    draw::{Seeded, Source, ops},
-    dump::Dump,
-    image::{Image, PASSPHRASE, open, options},
-    kernel::Kernel,
-    objects::{Objects, copy_into, objects},
-    op::{At, Op},
+    draw::{Seeded, Source},
+    image::{Image, PASSPHRASE},
+    objects::{Objects, objects},
     run::{Budget, number, on_all_cores, seeds},
 };
 use victim::{Moment, Victim, copy_of};
 use wardfs::{
     salvage::{Report, SalvageError, Watch, salvage},
-    store::{DirectoryStore, MemoryStore, Store},
+    store::{MemoryStore, Store},
 };
 
 /// Seeds that a run takes if it is not told how long it may last.
@@ -168,65 +168,6 @@ fn single_objects_gone_everything_else_comes_out() {
 }
 
 #[test]
-fn drawn_vaults_come_out_whole_and_by_halves() {
-    let seeds = bounded_seeds();
-    on_all_cores(&seeds, |_, seed| {
-        let mut source = Seeded::new(*seed);
-        let moment = drawn(*seed, &mut source)?;
-        let told = |what: String| format!("seed {seed}: {what}");
-        let mut report = without(&moment, &|_| false).map_err(told)?;
-        // Not every file system takes attributes as long as a vault does.
-        report.without_xattrs.clear();
-        if !report.is_whole() && is_root() {
-            return Err(told(format!(
-                "a healthy vault does not come out whole: {report:?}"
-            )));
-        }
-        let gone = half(&mut source, &backing_dirs(&moment.objects));
-        without(&moment, &|path| {
-            gone.iter().any(|dir| path.starts_with(dir.as_str()))
-        })
-        .map_err(told)
-        .map(drop)
-    });
-}
-
-/// A vault after some hundred random operations.
-fn drawn(seed: u64, source: &mut Seeded) -> Result<Moment, String> {
-    let store = Image::by(seed).in_memory();
-    let vault =
-        open(Arc::new(store.clone()), options(1 << 40)).map_err(|error| error.to_string())?;
-    let mut kernel = Kernel::new();
-    // Payloads that reach far are too long for a test that holds all objects.
-    for op in ops(source, 250, false).iter().filter(|op| !reaches_far(op)) {
-        kernel.run(&vault, op).map_err(|trouble| trouble.what)?;
-    }
-    vault.close().map_err(|error| error.to_string())?;
-    let vault =
-        open(Arc::new(store.clone()), options(1 << 40)).map_err(|error| error.to_string())?;
-    let dump = Dump::of(&vault)?;
-    vault.close().map_err(|error| error.to_string())?;
-    let objects = objects(&store);
-    let map = map::Map::of(&objects);
-    Ok(Moment { objects, dump, map })
-}
-
-fn reaches_far(op: &Op) -> bool {
-    let far = |at: &At| matches!(at, At::From(at) if *at >= 1 << 30);
-    match op {
-        Op::Write { at, .. } => far(at),
-        Op::SetAttr { size, .. } => size.as_ref().is_some_and(far),
-        Op::Allocate { at, len, .. } => far(at) || *len >= 1 << 30,
-        Op::CopyRange { at, to_at, .. } => far(at) || far(to_at),
-        _ => false,
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[test]
 fn without_the_root_all_names_below_it_stay() {
     for victim in victims() {
         let report = without(victim.now(), &|path| path == map::ROOT_GUARD).unwrap();
@@ -314,88 +255,6 @@ fn flipped_bits_never_give_wrong_content_under_a_whole_name() {
 }
 
 #[test]
-fn guards_in_wrong_places_are_found() {
-    for victim in victims() {
-        let mut objects = victim.now().objects.clone();
-        // All guards of entries lie in one directory that the vault does not know, under names of no meaning.
-        let guards: Vec<String> = objects
-            .keys()
-            .filter(|path| path.starts_with("guards/") && path.matches('/').count() == 3)
-            .filter(|path| !path.ends_with('/'))
-            .cloned()
-            .collect();
-        for (number, path) in guards.iter().enumerate() {
-            let bytes = objects.remove(path).unwrap();
-            objects.insert(format!("guards/found/{number}"), bytes);
-        }
-        objects.insert("guards/found/".to_owned(), Vec::new());
-        let (report, outcome) = salvaged(&objects).unwrap();
-        let expected = Expected::of(victim.now(), &victim.now().objects);
-        expected.check(&report, &outcome).unwrap();
-    }
-}
-
-#[test]
-fn objects_with_names_that_are_no_text_are_found() {
-    for victim in victims() {
-        let before = &victim.now().objects;
-        let [vault, place] = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
-        let store = Arc::new(DirectoryStore::open(vault.path()).expect("a directory"));
-        copy_into(&*store, before);
-        let of = |name: &str, top: &str| name.starts_with(top) && name.len() > top.len();
-        // What lies in a directory comes behind it.
-        for name in before.keys().rev() {
-            // Content is looked for by its own name, wherever that lies. That a guard lies apart is known by its own, or by its entry.
-            let is_dir = of(name, "payloads/") && name.ends_with('/');
-            if is_dir || of(name, "guards/") && !name.starts_with("guards/links/") {
-                let from = vault.path().join(name.trim_end_matches('/'));
-                let name = from.file_name().expect("a name").as_encoded_bytes();
-                let odd = [b"\xff", &name[..name.len().min(250)]].concat();
-                std::fs::rename(&from, from.with_file_name(OsStr::from_bytes(&odd))).unwrap();
-            }
-        }
-        let out = place.path().join("out");
-        let report = salvage(
-            &(store as Arc<dyn Store>),
-            PASSPHRASE,
-            &out,
-            &Watch::default(),
-        )
-        .unwrap();
-        let expected = Expected::of(victim.now(), before);
-        expected.check(&report, &Outcome::read(&out)).unwrap();
-    }
-}
-
-#[test]
-fn of_two_guards_of_a_file_the_newer_one_counts() {
-    for victim in victims() {
-        let mut objects = victim.now().objects.clone();
-        objects.insert("guards/old/".to_owned(), Vec::new());
-        let mut old = 0;
-        for (number, (path, bytes)) in victim.past()[0].objects.iter().enumerate() {
-            let is_known = |map: &map::Map| map.nodes.values().any(|node| node.guard == *path);
-            // Files that are gone now would come back: that is another claim.
-            if is_known(&victim.now().map)
-                && is_known(&victim.past()[0].map)
-                && victim.now().objects[path] != *bytes
-            {
-                objects.insert(format!("guards/old/{number}"), bytes.clone());
-                old += 1;
-            }
-        }
-        assert!(old > 5);
-        let (report, outcome) = salvaged(&objects).unwrap();
-        let expected = Expected::of(victim.now(), &victim.now().objects);
-        expected.check_no_lies(&report, &outcome).unwrap();
-        expected
-            .check_untouched(&outcome, &BTreeSet::new())
-            .unwrap();
-        assert!(!report.passed_over.is_empty());
-    }
-}
-
-#[test]
 fn what_is_told_to_stop_leaves_only_what_is_whole() {
     let victim = &victims()[0];
     let store = arc(copy_of(&victim.now().objects));
@@ -431,81 +290,4 @@ fn a_directory_with_something_in_it_is_refused() {
     let refused = salvage(&store, PASSPHRASE, place.path(), &Watch::default());
     assert!(matches!(refused, Err(SalvageError::NotEmpty(_))));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
-}
-
-/// What is put back as it once was opens like any other: the sums of its directory tell.
-#[test]
-fn a_guard_that_was_put_back_as_it_once_was_is_told_by_its_directory() {
-    for victim in victims() {
-        let now = &victim.now().objects;
-        let (mut count, mut linked) = (0, 0);
-        for moment in &victim.moments[..victim.moments.len() - 1] {
-            for (path, old) in &moment.objects {
-                let is_guard = path.starts_with("guards/") && !path.ends_with('/');
-                let is_other = now.get(path).is_some_and(|present| present != old);
-                if !is_guard || !is_other || path == map::ROOT_GUARD {
-                    continue;
-                }
-                let mut objects = now.clone();
-                objects.insert(path.clone(), old.clone());
-                let (report, _) = salvaged(&objects).unwrap();
-                // Of a file that has several names now there is a newer guard elsewhere, and that one came out.
-                if report.passed_over.contains(path) {
-                    continue;
-                }
-                assert!(!report.is_whole(), "{path}: {report:?}");
-                if path.starts_with("guards/links/") {
-                    assert!(report.linked_put_back, "{path}: {report:?}");
-                    linked += 1;
-                } else {
-                    // That it has other names, too, is told as such.
-                    let is_told = !report.put_back.is_empty() || !report.incomplete.is_empty();
-                    assert!(is_told, "{path}: {report:?}");
-                    count += usize::from(!report.put_back.is_empty());
-                }
-            }
-        }
-        assert!(count > 3 && linked > 0, "{count} {linked}");
-    }
-}
-
-/// A name of a file with several is known without its entry, and so is that entry's seal: what else lies beside it is told.
-#[test]
-fn an_old_guard_beside_a_name_whose_entry_is_gone_is_told() {
-    let parent = |path: &str| path.rsplit_once('/').expect("a path").0.to_owned();
-    let mut count = 0;
-    for victim in victims() {
-        let Moment { objects, map, .. } = victim.now();
-        let dirs = map.nodes.keys().filter_map(|ino| map.dir(*ino));
-        for alias in dirs.flat_map(|dir| dir.entries.values()) {
-            if alias.apart.is_none() {
-                continue;
-            }
-            let mut without = objects.clone();
-            without.remove(&alias.path).expect("it is there");
-            let (report, _) = salvaged(&without).unwrap();
-            assert!(report.is_whole(), "{report:?}");
-            for moment in &victim.moments[..victim.moments.len() - 1] {
-                let is_beside = |path: &&String| {
-                    let is_other = moment.objects[*path] != objects[*path];
-                    is_other && parent(path) == parent(&alias.path) && **path != alias.path
-                };
-                let both = objects
-                    .keys()
-                    .filter(|path| moment.objects.contains_key(*path));
-                for path in both.filter(is_beside) {
-                    let mut old = without.clone();
-                    old.insert(path.clone(), moment.objects[path].clone());
-                    let (report, _) = salvaged(&old).unwrap();
-                    let is_newer_elsewhere = report.passed_over.contains(path);
-                    assert!(
-                        is_newer_elsewhere || !report.is_whole(),
-                        "{path}: {report:?}"
-                    );
-                    count += usize::from(!report.put_back.is_empty());
-                }
-            }
-        }
-    }
-    assert!(count > 0);
 }
