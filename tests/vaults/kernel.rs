@@ -1,34 +1,27 @@
 //! Stands where the kernel stands: counts lookups, gives operations to a vault and to the model, and compares.
+mod attributes;
+mod content;
+mod entries;
+mod outcome;
+
+use self::outcome::{Effect, Fault, Outcome, both};
 use super::{
-    dump::{Dump, read_xattrs},
+    dump::Dump,
     history::{Floor, History},
-    model::{Body, Model, NodeId},
-    op::{At, BAD_NAMES, NAMES, Name, Op, Pick, Set, name_bytes},
+    model::{Model, NodeId},
+    op::{At, BAD_NAMES, NAMES, Name, Op, Pick, name_bytes},
     settle::HalfDone,
     streams::Streams,
 };
-use libc::{ENXIO, c_int};
+use libc::c_int;
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     time::{SystemTime, UNIX_EPOCH},
 };
 use wardfs::{
     format::{Kind, Time},
-    vault::{
-        NewKind, ROOT_INO, SetAttr, SetTime, Stat, Told, Vault, VaultError, Whence, WriteMode,
-    },
+    vault::{NewKind, ROOT_INO, Stat, Vault},
 };
-
-/// Names of extended attributes; the last one is refused.
-const XATTRS: [(&[u8], usize); 6] = [
-    (b"user.a", 6),
-    (b"user.b", 6),
-    (b"security.c", 10),
-    (b"user.long", 255),
-    (b"user.e", 6),
-    (b"", 0),
-];
 
 /// The kernel's side of a mount, and the model beside it.
 pub struct Kernel {
@@ -46,52 +39,6 @@ pub struct Trouble {
     pub errno: Option<c_int>,
     /// The model with the operation done, and what may be done of it in part.
     pub running: (Model, Option<HalfDone>),
-}
-
-struct Fault {
-    what: String,
-    errno: Option<c_int>,
-}
-
-/// What an acknowledged operation promises.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    Nothing,
-    Changed,
-    Logged,
-    Durable,
-}
-
-impl Fault {
-    fn new(what: impl Into<String>) -> Fault {
-        Fault {
-            what: what.into(),
-            errno: None,
-        }
-    }
-
-    fn from(what: &str, error: &VaultError) -> Fault {
-        Fault {
-            what: format!("{what}: {error}"),
-            errno: Some(error.errno()),
-        }
-    }
-}
-
-type Outcome<T> = Result<T, Fault>;
-
-/// Both gave the same, or this is a fault.
-fn both<A, B>(vault: Result<A, VaultError>, model: Result<B, c_int>) -> Outcome<Option<(A, B)>> {
-    match (vault, model) {
-        (Ok(vault), Ok(model)) => Ok(Some((vault, model))),
-        (Err(vault), Err(model)) if vault.errno() == model => Ok(None),
-        (Err(error), Err(model)) => Err(Fault {
-            what: format!("errno {} ({error}) instead of {model}", error.errno()),
-            errno: Some(error.errno()),
-        }),
-        (Err(error), Ok(_)) => Err(Fault::from("failed", &error)),
-        (Ok(_), Err(model)) => Err(Fault::new(format!("succeeded instead of errno {model}"))),
-    }
 }
 
 impl Kernel {
@@ -387,357 +334,6 @@ impl Kernel {
             }
         }
     }
-
-    fn lookup(&mut self, vault: &Vault, dir: Pick, name: Name) -> Outcome<Effect> {
-        let dir = self.pick(dir);
-        let name = self.name(dir, name);
-        let ino = self.ino(vault, dir)?;
-        if let Some((stat, id)) = both(vault.lookup(ino, &name), self.model.lookup(dir, &name))? {
-            self.found(id, &stat)?;
-        }
-        Ok(Effect::Nothing)
-    }
-
-    fn remove(&mut self, vault: &Vault, dir: Pick, name: Name, directory: bool) -> Outcome<Effect> {
-        let dir = self.pick(dir);
-        let name = self.name(dir, name);
-        let ino = self.ino(vault, dir)?;
-        let removed = if directory {
-            vault.remove_dir(ino, &name)
-        } else {
-            vault.unlink(ino, &name)
-        };
-        let done = both(removed, self.model.remove(dir, &name, directory))?;
-        Ok(if done.is_some() {
-            Effect::Logged
-        } else {
-            Effect::Nothing
-        })
-    }
-
-    fn forget(&mut self, vault: &Vault, op: &Op) {
-        let (nodes, all) = match *op {
-            Op::Forget { node, all } => (vec![self.pick(node)], all),
-            _ => (self.known.keys().copied().collect(), true),
-        };
-        for id in nodes {
-            let (Some(count), Some(ino)) = (self.known.get_mut(&id), self.model.node(id).ino)
-            else {
-                continue;
-            };
-            let back = if all { *count } else { 1 };
-            *count -= back;
-            if *count == 0 {
-                self.known.remove(&id);
-                self.streams.forget(id);
-                if self.model.is_orphan(id) {
-                    self.model.drop_orphan(id);
-                }
-            }
-            vault.forget(ino, back);
-        }
-    }
-
-    fn look(&mut self, vault: &Vault, op: &Op) -> Outcome<()> {
-        match *op {
-            Op::Stat { node } => {
-                let node = self.pick(node);
-                let ino = self.ino(vault, node)?;
-                let stat = vault
-                    .stat(ino)
-                    .map_err(|error| Fault::from("failed", &error))?;
-                self.same(&stat, node)
-            }
-            Op::Parent { dir } => {
-                let dir = self.pick(dir);
-                let ino = self.ino(vault, dir)?;
-                let is_dir = self.model.node(dir).kind == Kind::Directory
-                    && !self.model.is_orphan(dir)
-                    && dir != Model::ROOT;
-                let parent = vault
-                    .parent(ino)
-                    .map_err(|error| Fault::from("failed", &error))?;
-                let expected = self.model.node(self.model.parent(dir)).ino;
-                if is_dir && expected.is_some_and(|expected| expected != parent) {
-                    return Err(Fault::new(format!("{parent} instead of {expected:?}")));
-                }
-                Ok(())
-            }
-            _ => {
-                let Op::ReadLink { node } = *op else {
-                    return Ok(());
-                };
-                let node = self.pick(node);
-                let ino = self.ino(vault, node)?;
-                let model = match &self.model.node(node).body {
-                    Body::Symlink(target) => Ok(target),
-                    _ => Err(libc::EINVAL),
-                };
-                match both(vault.read_link(ino), model)? {
-                    Some((found, target)) if found != *target => Err(Fault::new("another target")),
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn xattr(&mut self, vault: &Vault, op: &Op) -> Outcome<Effect> {
-        let (Op::SetXattr { node, .. } | Op::RemoveXattr { node, .. } | Op::ReadXattrs { node }) =
-            *op
-        else {
-            return Ok(Effect::Nothing);
-        };
-        let node = self.pick(node);
-        let ino = self.ino(vault, node)?;
-        let done = match *op {
-            Op::SetXattr {
-                name, len, mode, ..
-            } => {
-                let name = name_bytes(XATTRS[usize::from(name) % XATTRS.len()]);
-                let value = vec![u8::try_from(len % 251).expect("a byte"); len];
-                both(
-                    vault.set_xattr(ino, &name, &value, mode),
-                    self.model.set_xattr(node, &name, &value, mode),
-                )?
-            }
-            Op::RemoveXattr { name, .. } => {
-                let name = name_bytes(XATTRS[usize::from(name) % XATTRS.len()]);
-                both(
-                    vault.remove_xattr(ino, &name),
-                    self.model.remove_xattr(node, &name),
-                )?
-            }
-            _ => {
-                let found =
-                    read_xattrs(vault, ino).map_err(|error| Fault::from("failed", &error))?;
-                let same = found == self.model.node(node).xattrs;
-                return if same {
-                    Ok(Effect::Nothing)
-                } else {
-                    Err(Fault::new("other extended attributes"))
-                };
-            }
-        };
-        Ok(self.state_effect(node, done.is_some()))
-    }
-
-    /// What is logged of a node is logged at once, but for one that no entry leads to.
-    fn state_effect(&self, node: NodeId, done: bool) -> Effect {
-        match (done, self.model.is_orphan(node)) {
-            (false, _) => Effect::Nothing,
-            (true, true) => Effect::Changed,
-            (true, false) => Effect::Logged,
-        }
-    }
-
-    fn read(&mut self, vault: &Vault, op: &Op) -> Outcome<()> {
-        if let Op::Read { node, at, len } = *op {
-            let node = self.pick(node);
-            let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-            let mut found = vec![0xa5; len];
-            let result = vault.read(ino, offset, &mut found);
-            let Some((count, expected)) = both(result, self.model.read(node, offset, len))? else {
-                return Ok(());
-            };
-            found.truncate(count);
-            if found == expected {
-                return Ok(());
-            }
-            let at = found
-                .iter()
-                .zip(&expected)
-                .position(|(found, expected)| found != expected);
-            Err(Fault::new(format!(
-                "at {offset}: {count} bytes instead of {}, different from {at:?} on",
-                expected.len()
-            )))
-        } else {
-            let Op::Seek { node, at, whence } = *op else {
-                return Ok(());
-            };
-            let node = self.pick(node);
-            let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-            let found = vault.seek(ino, offset, whence);
-            self.check_seek(node, offset, whence, found)
-        }
-    }
-
-    /// Holes may be told as data, but data not as holes.
-    fn check_seek(
-        &self,
-        node: NodeId,
-        offset: u64,
-        whence: Whence,
-        found: Result<u64, VaultError>,
-    ) -> Outcome<()> {
-        let pages = match self.model.content(node) {
-            Ok(pages) => pages,
-            Err(errno) => return both(found, Err::<(), _>(errno)).map(drop),
-        };
-        let size = pages.size();
-        let right = match (&found, whence) {
-            (Err(error), Whence::Data) => {
-                error.errno() == ENXIO && (offset >= size || pages.is_zero(offset, size))
-            }
-            (Err(error), Whence::Hole) => error.errno() == ENXIO && offset >= size,
-            (Ok(at), Whence::Data) => (offset..size).contains(at) && pages.is_zero(offset, *at),
-            (Ok(at), Whence::Hole) => {
-                *at >= offset
-                    && offset < size
-                    && (*at == size || *at < size && pages.is_zero(*at, *at + 1))
-            }
-        };
-        if right {
-            Ok(())
-        } else {
-            Err(Fault {
-                what: format!("{whence:?} from {offset} of {size}: {found:?}"),
-                errno: found.err().map(|error| error.errno()),
-            })
-        }
-    }
-
-    fn change(&mut self, vault: &Vault, op: &Op) -> Outcome<Effect> {
-        match *op {
-            Op::Write {
-                node,
-                at,
-                len,
-                fill,
-                kill_priv,
-            } => {
-                let node = self.pick(node);
-                let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-                let bytes = fill.bytes(len);
-                let wrote = write(vault, ino, offset, &bytes, kill_priv)?;
-                // A full disk may cut it short; then exactly what was told is there.
-                let told = match &wrote {
-                    Ok(len) if *len < bytes.len() => &bytes[..*len],
-                    _ => &bytes[..],
-                };
-                let model = self.model.write(node, offset, told, kill_priv);
-                both(wrote, model)?.map_or(Ok(Effect::Nothing), |(wrote, _)| {
-                    whole(Some((wrote, bytes.len())))
-                })
-            }
-            Op::CopyRange {
-                from,
-                at,
-                to,
-                to_at,
-                len,
-            } => {
-                let (from, to) = (self.pick(from), self.pick(to));
-                let (at, to_at) = (self.offset(from, at), self.offset(to, to_at));
-                if from == to && at < to_at.saturating_add(len) && to_at < at.saturating_add(len) {
-                    // The kernel refuses this itself.
-                    return Ok(Effect::Nothing);
-                }
-                let (ino, to_ino) = (self.ino(vault, from)?, self.ino(vault, to)?);
-                let model = self.model.copy_range(
-                    (from, at),
-                    (to, to_at),
-                    usize::try_from(len).expect("a short range"),
-                );
-                let done = vault.copy_range(ino, at, to_ino, to_at, len);
-                whole(both(
-                    done.map(|done| usize::try_from(done).expect("a short range")),
-                    model,
-                )?)
-            }
-            Op::Allocate {
-                node,
-                mode,
-                at,
-                len,
-            } => {
-                let node = self.pick(node);
-                let (ino, offset) = (self.ino(vault, node)?, self.offset(node, at));
-                let done = both(
-                    vault.allocate(ino, mode, offset, len),
-                    self.model.allocate(node, mode, offset, len),
-                )?;
-                Ok(if done.is_some() {
-                    Effect::Changed
-                } else {
-                    Effect::Nothing
-                })
-            }
-            _ => {
-                let Op::SetAttr { node, size, set } = *op else {
-                    return Ok(Effect::Nothing);
-                };
-                let node = self.pick(node);
-                let ino = self.ino(vault, node)?;
-                let size = size.map(|at| self.offset(node, at));
-                let Some((stat, ())) = both(
-                    vault.set_attr(ino, &set_attr(size, &set)),
-                    self.model.set_attr(node, size, &set),
-                )?
-                else {
-                    return Ok(Effect::Nothing);
-                };
-                self.same(&stat, node)?;
-                Ok(self.state_effect(node, true))
-            }
-        }
-    }
-
-    fn list(&mut self, vault: &Vault, dir: Pick, count: u8, plus: bool) -> Outcome<()> {
-        let dir = self.pick(dir);
-        let ino = self.ino(vault, dir)?;
-        if let Err(errno) = self.model.entries(dir) {
-            return both(vault.read_dir(ino, 0, &mut |_| true), Err::<(), _>(errno)).map(drop);
-        }
-        let after = self.streams.begin(dir, &self.model);
-        let (mut batch, mut full) = (Vec::new(), false);
-        let mut take = |name: &[u8], next: u64, stat: Option<Stat>, ino: u64| {
-            full = batch.len() == usize::from(count);
-            if !full {
-                batch.push((name.to_vec(), next, ino, stat));
-            }
-            !full
-        };
-        let listed = if plus {
-            vault.read_dir_plus(ino, after, &mut |entry, stat| {
-                take(entry.name, entry.next, Some(*stat), entry.ino)
-            })
-        } else {
-            vault.read_dir(ino, after, &mut |entry| {
-                take(entry.name, entry.next, None, entry.ino)
-            })
-        };
-        listed.map_err(|error| Fault::from("failed", &error))?;
-        for (name, _, ino, stat) in &batch {
-            let id = self
-                .model
-                .lookup(dir, name)
-                .map_err(|_| Fault::new("a name that is not there"))?;
-            if let Some(stat) = stat {
-                self.found(id, stat)?;
-            }
-            if self.model.node(id).ino.is_some_and(|known| known != *ino) {
-                return Err(Fault::new("an inode number that is not the node's"));
-            }
-        }
-        let batch = batch
-            .into_iter()
-            .map(|(name, next, ..)| (name, next))
-            .collect();
-        self.streams.advance(dir, batch, !full).map_err(Fault::new)
-    }
-}
-
-/// A write that succeeds is whole.
-fn whole(done: Option<(usize, usize)>) -> Outcome<Effect> {
-    match done {
-        Some((0, 0)) | None => Ok(Effect::Nothing),
-        Some((vault, model)) if vault == model => Ok(Effect::Changed),
-        Some((vault, model)) => Err(Fault {
-            what: format!("{vault} bytes instead of {model}"),
-            errno: None,
-        }),
-    }
 }
 
 fn new_kind(kind: super::op::Kind, target: &[u8]) -> NewKind<'_> {
@@ -753,21 +349,6 @@ fn new_kind(kind: super::op::Kind, target: &[u8]) -> NewKind<'_> {
     }
 }
 
-fn set_attr(size: Option<u64>, set: &Set) -> SetAttr {
-    let at = |secs: i64| Time { secs, nanos: 0 };
-    let time = |time: Option<i64>| time.map_or(SetTime::Now, |secs| SetTime::At(at(secs)));
-    SetAttr {
-        mode: set.mode,
-        uid: set.uid,
-        gid: set.gid,
-        size,
-        atime: set.atime.map(time),
-        mtime: set.mtime.map(time),
-        ctime: set.ctime.map(at),
-        kill_priv: set.kill_priv,
-    }
-}
-
 fn now() -> Time {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -776,33 +357,4 @@ fn now() -> Time {
         secs: i64::try_from(since.as_secs()).expect("not that late"),
         nanos: since.subsec_nanos(),
     }
-}
-
-/// Half of the writes may be acknowledged early: then nothing may go wrong any more.
-fn write(
-    vault: &Vault,
-    ino: u64,
-    offset: u64,
-    bytes: &[u8],
-    kill_priv: bool,
-) -> Outcome<Result<usize, VaultError>> {
-    let acknowledged = Cell::new(None);
-    let tell = |count| acknowledged.set(Some(count));
-    let mode = WriteMode {
-        kill_priv,
-        ..WriteMode::default()
-    };
-    let told: Told<'_> = if kill_priv { Some(&tell) } else { None };
-    let wrote = vault.write_telling(ino, offset, bytes, mode, told);
-    match (acknowledged.get(), &wrote) {
-        (Some(count), Ok(wrote)) if count == *wrote => {}
-        (None, _) => {}
-        (count, wrote) => {
-            return Err(Fault {
-                what: format!("{count:?} acknowledged, and then {wrote:?}"),
-                errno: None,
-            });
-        }
-    }
-    Ok(wrote)
 }
