@@ -92,6 +92,42 @@ pub fn there(store: &MemoryStore) -> Vec<usize> {
     (0..FILES).filter(whole).collect()
 }
 
+/// A killed vault of files of which all were synced, one by one, or none; and the objects with their content.
+fn killed_with_contents(are_synced: bool) -> (Objects, Vec<String>) {
+    let store = Image::Small.in_memory();
+    mounted(&store).close().expect("a healthy vault");
+    let vault = mounted(&store);
+    let mut contents: Vec<String> = Vec::new();
+    for number in 0..FILES {
+        let ino = make(&vault, number);
+        if are_synced {
+            vault.sync(ino, false).expect("a healthy vault");
+        }
+        let now = objects(&store).into_keys();
+        let is_new = |path: &String| {
+            path.starts_with("payloads/new/") && !path.ends_with('/') && !contents.contains(path)
+        };
+        contents.extend(now.filter(is_new).collect::<Vec<_>>());
+    }
+    assert_eq!(contents.len(), FILES);
+    drop(vault);
+    (objects(&store), contents)
+}
+
+/// With and without what says elsewhere how much was durable.
+fn with_and_without_stated(objects: &Objects) -> [Objects; 2] {
+    let mut without = objects.clone();
+    without.remove(STATED).expect("it was stated");
+    [objects.clone(), without]
+}
+
+/// Objects under these paths.
+fn below(objects: &Objects, top: &str) -> Vec<String> {
+    let names = objects.keys();
+    let is_below = |name: &&String| name.starts_with(top) && !name.ends_with('/');
+    names.filter(is_below).cloned().collect()
+}
+
 #[test]
 fn a_log_of_which_a_length_is_damaged_is_refused_and_what_is_lost_is_counted() {
     let (objects, starts) = killed(true);
@@ -169,28 +205,6 @@ fn a_log_that_is_gone_is_a_loss_and_what_it_claimed_is_kept() {
     }
 }
 
-/// A killed vault of files of which all were synced, one by one, or none; and the objects with their content.
-fn killed_with_contents(are_synced: bool) -> (Objects, Vec<String>) {
-    let store = Image::Small.in_memory();
-    mounted(&store).close().expect("a healthy vault");
-    let vault = mounted(&store);
-    let mut contents: Vec<String> = Vec::new();
-    for number in 0..FILES {
-        let ino = make(&vault, number);
-        if are_synced {
-            vault.sync(ino, false).expect("a healthy vault");
-        }
-        let now = objects(&store).into_keys();
-        let is_new = |path: &String| {
-            path.starts_with("payloads/new/") && !path.ends_with('/') && !contents.contains(path)
-        };
-        contents.extend(now.filter(is_new).collect::<Vec<_>>());
-    }
-    assert_eq!(contents.len(), FILES);
-    drop(vault);
-    (objects(&store), contents)
-}
-
 /// A vault of small files alone: nothing in it but the log knows of them.
 #[test]
 fn a_log_that_is_gone_with_nothing_but_names_in_it_is_missed() {
@@ -239,18 +253,4 @@ fn what_was_stated_of_a_log_that_was_stored_since_does_no_harm_if_it_is_put_back
             mounted(&copy_of(&again)).close().expect("a healthy vault");
         }
     }
-}
-
-/// With and without what says elsewhere how much was durable.
-fn with_and_without_stated(objects: &Objects) -> [Objects; 2] {
-    let mut without = objects.clone();
-    without.remove(STATED).expect("it was stated");
-    [objects.clone(), without]
-}
-
-/// Objects under these paths.
-fn below(objects: &Objects, top: &str) -> Vec<String> {
-    let names = objects.keys();
-    let is_below = |name: &&String| name.starts_with(top) && !name.ends_with('/');
-    names.filter(is_below).cloned().collect()
 }
