@@ -185,18 +185,18 @@ def measure(kind, back, wardfs, count):
         row[name] = 1e6 * took / entries
         if cpu is not None:
             row[f"{name}, daemon"] = 1e6 * (system.cpu() - cpu) / entries
-            row["cpu"] = system.cpu()
         row["peak MiB"] = max(row.get("peak MiB") or 0, system.peak() or 0) or None
         os.chdir(home)
         return result
 
     def stored(name):
         """The unmount after it, and both in all."""
+        before = system.cpu()
         took, cpu = timed(system.close)
         row[f"{name}, stored"] = 1e6 * took / count
         row[f"{name}, in all"] = row[name] + row[f"{name}, stored"]
         if cpu is not None:
-            daemon = row[f"{name}, stored, daemon"] = 1e6 * (cpu - row.pop("cpu")) / count
+            daemon = row[f"{name}, stored, daemon"] = 1e6 * (cpu - before) / count
             row[f"{name}, in all, daemon"] = row[f"{name}, daemon"] + daemon
         system.open()
 

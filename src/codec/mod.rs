@@ -30,7 +30,7 @@ use effort::Effort;
 pub use lz4::{pack as compress, unpack as decompress};
 use pace::Pace;
 pub use packer::Packer;
-pub use pieces::{Piece, are_one_piece, frame_len, write_pieces};
+pub use pieces::{Piece, frame_len, write_pieces};
 pub use place::FramePlace;
 
 const NONCE_AT: usize = FRAME_HEAD_LEN;
@@ -112,8 +112,10 @@ impl ChunkCodec {
     /// # Panics
     /// When `plain` is longer than a chunk.
     pub fn seal(&self, index: u64, plain: &[u8], frame: &mut Vec<u8>) -> IndexEntry {
-        frame.clear();
-        self.seal_behind(index, plain, frame)
+        frame.resize(FRAME_OVERHEAD + plain.len(), 0);
+        let entry = self.seal_slot(index, plain, frame);
+        frame.truncate(pieces::frame_len(&entry));
+        entry
     }
 
     /// The same behind what `bytes` holds.

@@ -36,10 +36,11 @@ pub fn write_pieces(
         let mut end = start + frame_len(&entries[at]);
         at += 1;
         while let Some(entry) = entries.get(at).filter(|entry| entry.present) {
-            if !are_one_piece(chunk, first + at as u64 - 1, &entries[at - 1]) {
+            let next = at * chunk.stride();
+            if has_whole_block(base + end as u64, base + next as u64) {
                 break;
             }
-            end = at * chunk.stride() + frame_len(entry);
+            end = next + frame_len(entry);
             at += 1;
         }
         Some(Piece {
@@ -47,12 +48,6 @@ pub fn write_pieces(
             range: start..end,
         })
     })
-}
-
-/// Is the frame of this chunk best written together with that of the next one? Not if a whole block lies unused between them.
-pub fn are_one_piece(chunk: ChunkSize, index: u64, entry: &IndexEntry) -> bool {
-    let end = chunk.frame_offset(index) + frame_len(entry) as u64;
-    !has_whole_block(end, chunk.frame_offset(index + 1))
 }
 
 /// The stored length of a chunk's frame: 0 for a hole.

@@ -193,13 +193,9 @@ impl GrowingWrite {
         }
     }
 
-    /// Where in `into` the byte for this place of the object belongs.
-    ///
-    /// # Panics
-    /// If that is before the first byte, or further behind it than memory can be long.
-    pub fn place(&self, offset: u64) -> usize {
-        let within = usize::try_from(offset - self.offset).expect("it is in memory");
-        self.start + within
+    /// Do bytes that are appended to `into` now lie at this place of the object?
+    pub fn goes_on_at(&self, offset: u64, into: &[u8]) -> bool {
+        self.offset + (into.len() - self.start) as u64 == offset
     }
 
     /// Whatever lies behind it is its bytes.
@@ -358,14 +354,14 @@ mod tests {
         let write = GrowingWrite::begin(&mut bytes, &path, 1000);
         bytes.extend(*b"one");
         write.take_all(&mut bytes);
-        bytes.resize(write.place(1005), 0);
+        assert!(write.goes_on_at(1003, &bytes) && !write.goes_on_at(1004, &bytes));
         bytes.extend(*b"two");
         write.take_all(&mut bytes);
         let mut whole = b"before".to_vec();
         let op = RedoOp::WriteAt {
             path,
             offset: 1000,
-            bytes: b"one\0\0two".to_vec(),
+            bytes: b"onetwo".to_vec(),
         };
         op.encode(&mut whole);
         assert_eq!(bytes, whole);

@@ -2,7 +2,7 @@
 //!
 //! A redo file has what a checkpoint was about to store, and the log that it replaces is there until all of it is stored. So where
 //! nothing was stored yet, or nothing that the log needs as it was, all can be done from the log. Where it cannot, as much is done as
-//! can be read, if what cannot be read is stored already (so is something behind it), or if the log does not count any more (the root's
+//! can be read, if what cannot be read is most likely stored already (something behind it is), or if the log does not count any more (the root's
 //! guard, which is stored with all else, has the number of the checkpoint). Operations can be done again. Else the log is done, but
 //! for what it needs as it was.
 use super::{error::Result, inspect::Inspected, open::no_keep};

@@ -3,7 +3,10 @@ use super::{context, empty_store, segment, start, switch, write};
 use crate::{
     engine::Pool,
     format::RedoOp,
-    journal::{JournalContext, JournalError, Missing, clean, closed_redo_files, execute_redo_file},
+    journal::{
+        JournalContext, JournalError, Missing, clean, closed_redo_files, execute_redo_file,
+        is_stored_behind,
+    },
     store::{Fault, FaultStore, ObjectPath, Operation, Store},
 };
 use std::sync::Arc;
@@ -73,6 +76,38 @@ fn a_part_without_operations_does_not_end_the_file() {
     redo_first(&*store, &context).unwrap();
     for name in ["one", "two", "three"] {
         assert!(store.exists(&ObjectPath::new(name).unwrap()).unwrap());
+    }
+}
+
+/// A power cut leaves some blocks of what was being written.
+#[test]
+fn one_block_of_a_long_write_tells_that_it_had_begun() {
+    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
+    let journal = start(&store, &context, 0);
+    journal.commit(&[write(1)]).unwrap();
+    switch(&journal, &[]);
+    let path = ObjectPath::new("object").unwrap();
+    let bytes: Vec<u8> = (0..3 * 4096 + 5u32)
+        .map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
+        .collect();
+    let mut redo = journal.redo(1).unwrap();
+    redo.add(&RedoOp::WriteAt {
+        path: path.clone(),
+        offset: 100,
+        bytes: bytes.clone(),
+    })
+    .unwrap();
+    redo.commit().unwrap();
+    for (there, expected) in [
+        (0..4000, false),
+        (4096..8192, true),
+        (3 * 4096..3 * 4096 + 5, false),
+    ] {
+        let mut old = vec![0xee; 100 + bytes.len()];
+        old[100 + there.start..100 + there.end].copy_from_slice(&bytes[there.clone()]);
+        store.put(&path, &old).unwrap();
+        let begun = is_stored_behind(&*store, &context, 1).unwrap();
+        assert_eq!(begun, expected, "{there:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store is changed in place, and memory learns what it holds. The redo file is durable by now.
 use super::{
     fold::Folded,
-    part::{Frame, Part, bytes_of, pieces, punch},
+    part::{Frame, Part, pieces, punch},
     seal::Plan,
     snapshot::{ContentSnap, NodeSnap, PayloadSnap, Snapshot},
 };
@@ -45,8 +45,8 @@ fn put_frames(
     let size = payload.codec.chunk();
     let place = |frame: &Frame| size.frame_offset(frame.chunk);
     let unread = payload.slots.frames.write();
-    for piece in pieces(frames) {
-        let (first, bytes) = (&piece[0].1, bytes_of(piece, content));
+    for (piece, bytes) in pieces(frames, content) {
+        let first = &piece[0].1;
         let written = if !bytes.is_empty() {
             executor.write_at(&path, place(first), bytes)
         } else if first.old.present {
@@ -54,10 +54,9 @@ fn put_frames(
         } else {
             Ok(())
         };
-        for one in piece.chunks(1) {
-            let (frame, bytes) = (&one[0].1, bytes_of(one, content));
-            // Should it fail, reading goes on: what of it reached the payload lies there now.
-            if written.is_ok() || executor.has(&path, place(frame), bytes) {
+        for (_, frame) in piece {
+            // Should it fail, reading goes on: what of it reached the payload whole lies there now.
+            if written.is_ok() || executor.has(&path, place(frame), frame.bytes(content)) {
                 let slots = &payload.slots;
                 slots.put_frame(frame.chunk, frame.entry, &frame.old, segment);
             }

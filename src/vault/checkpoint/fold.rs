@@ -1,6 +1,6 @@
 //! Patches become whole chunks, sealed (`frames`); so do the index blocks above them.
 //!
-//! There can be hundreds of megabytes of frames. So they go into the redo file as they are made, some megabytes at a time,
+//! There can be hundreds of megabytes of frames. So they go into the redo file as they are made, a megabyte at a time,
 //! and are read back from it when the store is changed.
 use super::{
     part::{Frame, Part, punch},

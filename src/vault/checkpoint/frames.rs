@@ -1,11 +1,11 @@
 //! The chunks that a checkpoint stores, sealed.
 use super::{
     fold::Folding,
-    part::{Chunk, Growing, Part, Spare},
+    part::{Growing, Part, Spare, ToSeal},
     snapshot::{NodeSnap, PayloadSnap},
 };
 use crate::{
-    format::{ChunkSize, IndexEntry},
+    format::{CHUNK_LOG2_MIN, ChunkSize, IndexEntry},
     journal::RedoWriter,
     store::Blob,
     vault::{
@@ -15,7 +15,7 @@ use crate::{
         unstored::{Unfolded, surely},
     },
 };
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, iter, sync::Arc};
 
 /// Chunks sealed at a time, in bytes of content.
 const BATCH_BYTES: usize = 4 << 20;
@@ -23,9 +23,10 @@ const BATCH_BYTES: usize = 4 << 20;
 const PART_BYTES: usize = 1 << 20;
 /// Frames that stay in memory, in bytes: most checkpoints have no more, and need not read what they just wrote.
 const KEPT_BYTES: u64 = 8 << 20;
-/// Neighbours that are put together at a time, in bytes of content, and how many of them at most.
+/// Neighbours that are put together at a time, in bytes of content.
 const RUN_BYTES: usize = 128 << 10;
-const RUN_MAX: usize = 32;
+/// As many of the shortest chunks.
+const RUN_MAX: usize = RUN_BYTES >> CHUNK_LOG2_MIN;
 
 thread_local! {
     /// Chunks that are being put together. Kept, so that none is allocated for each.
@@ -83,6 +84,23 @@ impl<'a> Folding<'a> {
     }
 }
 
+/// Cut where it has so many bytes of content, or a few more.
+fn cut<'w, 'a>(work: &'w [Work<'a>], bytes: usize) -> impl Iterator<Item = &'w [Work<'a>]> {
+    let mut rest = work;
+    iter::from_fn(move || {
+        let mut before = 0;
+        let goes_on = |work: &&Work<'_>| {
+            let goes_on = before < bytes;
+            before += work.size.len();
+            goes_on
+        };
+        let count = rest.iter().take_while(goes_on).count();
+        let (some, behind) = rest.split_at(count);
+        rest = behind;
+        (!some.is_empty()).then_some(some)
+    })
+}
+
 impl Core {
     /// Seals all patched chunks.
     pub(super) fn fold_frames(
@@ -97,16 +115,14 @@ impl Core {
             .flatten()
             .filter(|work| work.len > 0)
             .collect();
-        let longest = nodes.iter().flatten().map(|node| node.file.chunk.len());
-        let longest = longest.max().unwrap_or(1);
         let (mut parts, spare) = (Vec::new(), Spare::default());
         let mut bytes = 0;
-        for batch in work.chunks((BATCH_BYTES / longest).max(1)) {
-            let (least, most) = ((RUN_BYTES / longest).max(1), (PART_BYTES / longest).max(1));
-            let len = batch.len().div_ceil(self.pool.threads());
-            let len = len.clamp(least, most);
-            let folded = self.spread(batch.chunks(len).collect(), |part| {
-                self.fold_part(part, spare.part())
+        for batch in cut(&work, BATCH_BYTES) {
+            let all: usize = batch.iter().map(|work| work.size.len()).sum();
+            let each = all.div_ceil(self.pool.threads());
+            let cuts = cut(batch, each.clamp(RUN_BYTES, PART_BYTES));
+            let folded = self.spread(cuts.collect(), |part| {
+                self.fold_part(part, spare.part(part.len(), part[0].size.len()))
             });
             for part in folded {
                 let part = part?;
@@ -127,7 +143,7 @@ impl Core {
     fn fold_part(&self, part: &[Work<'_>], mut growing: Growing) -> Result<Growing> {
         for run in part.chunk_by(Work::goes_on_in) {
             let size = run[0].size.len();
-            for run in run.chunks((RUN_BYTES / size).clamp(1, RUN_MAX)) {
+            for run in run.chunks((RUN_BYTES / size).max(1)) {
                 PLAIN.with_borrow_mut(|plain| {
                     plain.resize(plain.len().max(run.len() * size), 0);
                     self.fold_run(run, &mut plain[..run.len() * size], &mut growing)
@@ -156,7 +172,7 @@ impl Core {
             }
         }
         for (work, plain) in run.iter().zip(plain.chunks_mut(run[0].size.len())) {
-            let chunk = Chunk {
+            let chunk = ToSeal {
                 node: work.number,
                 payload: work.payload.id,
                 codec: &work.payload.codec,

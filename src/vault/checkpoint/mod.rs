@@ -42,7 +42,7 @@ impl Core {
         self.checkpoint_beside()
     }
 
-    /// The same on one core beside other work, until somebody waits for it.
+    /// The same on one core beside other work, until somebody waits for it. (Idle ones may help to open what takes long.)
     pub fn checkpoint_beside(&self) -> Result<bool> {
         let _one = self.checkpoint.lock();
         self.writable()?;

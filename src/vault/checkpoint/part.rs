@@ -1,10 +1,12 @@
 //! Frames that lie together in the redo file, sealed where they lie.
 //!
-//! The operations of a part are encoded as its frames are made, and frames of neighbouring slots become one write. What is written
-//! to the store is taken from there again: nothing is allocated for a frame, and nothing decoded.
+//! The operations of a part are encoded as its frames are made, and full frames of neighbouring slots become one write: they leave
+//! nothing between them. What is written to the store is taken from there again, so that no frame is copied or decoded.
 use crate::{
-    codec::{ChunkCodec, are_one_piece, frame_len},
-    format::{ChunkSize, GrowingWrite, IndexEntry, PayloadId, RedoOp, payload_path},
+    codec::{ChunkCodec, frame_len},
+    format::{
+        ChunkSize, FRAME_OVERHEAD, GrowingWrite, IndexEntry, PayloadId, RedoOp, payload_path,
+    },
     journal::{self, RedoFile, RedoWriter},
     store::ObjectPath,
     vault::{error::Result, file::overlay::Patch},
@@ -14,6 +16,9 @@ use std::{
     ops::Range,
     sync::{Arc, Weak},
 };
+
+/// Of an operation, beside its bytes, about.
+const OP_LEN: usize = 100;
 
 /// Frames that lie together in the redo file.
 pub(super) struct Part {
@@ -50,22 +55,15 @@ pub(super) struct Spare(Mutex<Vec<Vec<u8>>>);
 pub(super) struct Growing {
     frames: Vec<(usize, Frame)>,
     content: Vec<u8>,
-    /// What the next frame may go on in.
-    open: Option<Open>,
+    /// The write that ends it, and what it writes to.
+    last: Option<(PayloadId, GrowingWrite)>,
     /// Where the frames of the last payload go.
     path: Option<(PayloadId, ObjectPath)>,
 }
 
-/// A write to which the frame of one more chunk can be added.
-struct Open {
-    write: GrowingWrite,
-    payload: PayloadId,
-    next: u64,
-}
-
 /// A chunk to be sealed, and what it replaces.
 #[derive(Clone, Copy)]
-pub(super) struct Chunk<'a> {
+pub(super) struct ToSeal<'a> {
     pub node: usize,
     pub payload: PayloadId,
     pub codec: &'a ChunkCodec,
@@ -75,9 +73,9 @@ pub(super) struct Chunk<'a> {
 }
 
 impl Frame {
-    /// Where its bytes are in the content of its part.
-    fn range(&self) -> Range<usize> {
-        self.start..self.start + frame_len(&self.entry)
+    /// Its bytes in the content of its part; none of a hole.
+    pub fn bytes<'a>(&self, content: &'a [u8]) -> &'a [u8] {
+        &content[self.start..self.start + frame_len(&self.entry)]
     }
 }
 
@@ -97,47 +95,44 @@ impl Part {
     }
 }
 
-/// Frames in the order of their slots, in runs that are each one write.
-pub(super) fn pieces(frames: &[(usize, Frame)]) -> impl Iterator<Item = &[(usize, Frame)]> {
-    frames.chunk_by(|_, (_, next)| next.is_joined)
-}
-
-/// The bytes of such a run.
-pub(super) fn bytes_of<'a>(piece: &[(usize, Frame)], content: &'a [u8]) -> &'a [u8] {
-    let (Some((_, first)), Some((_, last))) = (piece.first(), piece.last()) else {
-        return &[];
-    };
-    &content[first.start..last.range().end]
+/// Frames in the order of their slots, in runs that are each one write, with the bytes of that.
+pub(super) fn pieces<'a>(
+    frames: &'a [(usize, Frame)],
+    content: &'a [u8],
+) -> impl Iterator<Item = (&'a [(usize, Frame)], &'a [u8])> {
+    let pieces = frames.chunk_by(|_, (_, next)| next.is_joined);
+    pieces.map(|piece| {
+        let lens = piece.iter().map(|(_, frame)| frame_len(&frame.entry));
+        let start = piece[0].1.start;
+        (piece, &content[start..start + lens.sum::<usize>()])
+    })
 }
 
 impl Growing {
     /// Seals a chunk, behind the one before it if that is its neighbour.
-    pub fn add(&mut self, chunk: &Chunk<'_>, plain: &[u8]) {
+    pub fn add(&mut self, chunk: &ToSeal<'_>, plain: &[u8]) {
         let before = self.content.len();
-        let open = self.open.take();
-        let open = open.filter(|open| (open.payload, open.next) == (chunk.payload, chunk.number));
-        let is_joined = open.is_some();
         let size = chunk.codec.chunk();
         let offset = size.frame_offset(chunk.number);
-        let write = if let Some(open) = open {
-            open.write
+        let last = self.last.take().filter(|(payload, write)| {
+            *payload == chunk.payload && write.goes_on_at(offset, &self.content)
+        });
+        let is_neighbour = last.is_some();
+        let write = if let Some((_, write)) = last {
+            write
         } else {
             let path = path_of(&mut self.path, chunk.payload);
             GrowingWrite::begin(&mut self.content, path, offset)
         };
-        let start = write.place(offset);
-        self.content.resize(start, 0);
-        let sealed = chunk
+        let mut start = self.content.len();
+        let entry = chunk
             .codec
             .seal_behind(chunk.number, plain, &mut self.content);
-        if sealed.present {
+        if entry.present {
             write.take_all(&mut self.content);
-            self.open = are_one_piece(size, chunk.number, &sealed).then_some(Open {
-                write,
-                payload: chunk.payload,
-                next: chunk.number + 1,
-            });
+            self.last = Some((chunk.payload, write));
         } else {
+            start = before;
             self.content.truncate(before);
             if chunk.old.present {
                 let path = path_of(&mut self.path, chunk.payload);
@@ -146,11 +141,11 @@ impl Growing {
         }
         let frame = Frame {
             chunk: chunk.number,
-            entry: sealed,
+            entry,
             old: chunk.old,
             patch: Arc::downgrade(chunk.patch),
-            start: if sealed.present { start } else { before },
-            is_joined: is_joined && sealed.present,
+            start,
+            is_joined: is_neighbour && entry.present,
         };
         self.frames.push((chunk.node, frame));
     }
@@ -175,24 +170,24 @@ impl Growing {
 }
 
 impl Spare {
-    /// A part with nothing in it yet.
-    pub fn part(&self) -> Growing {
+    /// A part with nothing in it yet, and memory for so many chunks of this length.
+    pub fn part(&self, chunks: usize, len: usize) -> Growing {
         let mut content = self.0.lock().pop().unwrap_or_default();
         content.clear();
+        content.reserve(chunks * (FRAME_OVERHEAD + len + OP_LEN));
         Growing {
             content,
-            frames: Vec::new(),
-            open: None,
+            frames: Vec::with_capacity(chunks),
+            last: None,
             path: None,
         }
     }
 }
 
-fn path_of(known: &mut Option<(PayloadId, ObjectPath)>, payload: PayloadId) -> &ObjectPath {
-    if known.as_ref().is_none_or(|(id, _)| *id != payload) {
-        *known = None;
-    }
-    let (_, path) = known.get_or_insert_with(|| (payload, payload_path(&payload)));
+/// Where the frames of a payload go; remembers it for the next.
+fn path_of(last: &mut Option<(PayloadId, ObjectPath)>, payload: PayloadId) -> &ObjectPath {
+    let known = last.take().filter(|(id, _)| *id == payload);
+    let (_, path) = last.insert(known.unwrap_or_else(|| (payload, payload_path(&payload))));
     path
 }
 
@@ -257,48 +252,51 @@ mod tests {
         /// What is written from memory is what the redo file would write, and each frame lies in its slot.
         #[test]
         fn the_operations_write_what_the_pieces_hold(
-            chunks in prop::collection::vec((0..6u8, 1..3u64, any::<bool>()), 1..12),
+            chunks in prop::collection::vec((0..6u8, 1..3u64, any::<bool>()), 1..16),
+            together in 1..9usize,
         ) {
             let (codec, patch) = (codec(), Arc::new(Patch::default()));
             let size = codec.chunk();
             let payload = PayloadId([3; 16]);
             let path = payload_path(&payload);
-            let mut growing = Spare::default().part();
-            let (mut number, mut was_present) = (0, Vec::new());
+            let mut growing = Spare::default().part(12, size.len());
+            let (mut number, mut plains) = (0, Vec::new());
             for (kind, step, old) in chunks {
                 number += step;
-                let old = if old { IndexEntry { present: true, ..IndexEntry::HOLE } } else { IndexEntry::HOLE };
-                was_present.push(old.present);
-                let chunk = Chunk { node: 5, payload, codec: &codec, number, old, patch: &patch };
-                growing.add(&chunk, &plain(kind, number));
+                let old = IndexEntry { present: old, ..IndexEntry::HOLE };
+                let chunk = ToSeal { node: 5, payload, codec: &codec, number, old, patch: &patch };
+                plains.push(plain(kind, number));
+                growing.add(&chunk, &plains[plains.len() - 1]);
             }
+            let Growing { frames, content, .. } = growing;
             let (by_ops, by_pieces) = (MemoryStore::new(), MemoryStore::new());
             for store in [&by_ops, &by_pieces] {
                 store.make_dir(&path.parent()).unwrap();
-                store.put(&path, &[9; 30 * ((1 << 14) + 32)]).unwrap();
+                store.put(&path, &[9; 40 * ((1 << 14) + 32)]).unwrap();
             }
-            let ops = ops_of(&growing.content);
+            let ops = ops_of(&content);
             let mut executor = Executor::new(&by_ops);
             ops.iter().for_each(|op| executor.execute(op).unwrap());
             let mut executor = Executor::new(&by_pieces);
-            let mut writes = 0;
-            for piece in pieces(&growing.frames) {
-                let (frame, bytes) = (&piece[0].1, bytes_of(piece, &growing.content));
+            for (piece, bytes) in frames.chunks(together).flat_map(|some| pieces(some, &content)) {
+                let frame = &piece[0].1;
                 if !bytes.is_empty() {
                     executor.write_at(&path, size.frame_offset(frame.chunk), bytes).unwrap();
-                    writes += 1;
                 } else if frame.old.present {
                     executor.execute(&punch(&path, size, &(frame.chunk..frame.chunk + 1))).unwrap();
                 }
             }
             let stored = by_ops.get(&path).unwrap();
             prop_assert!(by_pieces.get(&path).unwrap() == stored);
-            prop_assert_eq!(ops.iter().filter(|op| matches!(op, RedoOp::WriteAt { .. })).count(), writes);
-            for (_, frame) in &growing.frames {
+            let writes = ops.iter().filter(|op| matches!(op, RedoOp::WriteAt { .. })).count();
+            let pieces = pieces(&frames, &content).filter(|(_, bytes)| !bytes.is_empty());
+            prop_assert_eq!(pieces.count(), writes);
+            for ((_, frame), plain) in frames.iter().zip(plains) {
                 let at = usize::try_from(size.frame_offset(frame.chunk)).unwrap();
-                prop_assert!(stored[at..].starts_with(&growing.content[frame.range()]));
+                prop_assert!(stored[at..].starts_with(frame.bytes(&content)));
                 let mut opened = vec![1; size.len()];
                 codec.open(frame.chunk, &frame.entry, &stored[at..], &mut opened).unwrap();
+                prop_assert!(opened == plain);
             }
         }
     }

@@ -315,20 +315,49 @@ fn neighbours_are_written_together_and_read_together() {
 
 #[test]
 fn after_a_write_of_neighbours_that_was_cut_short_all_of_them_can_be_read() {
-    let (store, _) = with_file(&noise());
-    let failing = FaultStore::new(Arc::clone(&store));
-    let vault = open(&(Arc::new(failing.clone()) as Arc<dyn Store>));
+    // Half of it is whole frames, or ends in the midst of one.
+    for chunks in [4, 3] {
+        let (store, _) = with_file(&noise());
+        let failing = FaultStore::new(Arc::clone(&store));
+        let vault = open(&(Arc::new(failing.clone()) as Arc<dyn Store>));
+        let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+        let mut expected = noise();
+        expected[..chunks * chunk().len()].rotate_left(1);
+        let written = &expected[..chunks * chunk().len()];
+        vault.write(file, 0, written, false).unwrap();
+        let write = Fault::io().on(Operation::BlobWrite).under("payloads/");
+        failing.inject(write.short());
+        vault.checkpoint().unwrap_err();
+        assert_eq!(failing.hits(), 1);
+        assert_eq!(content(&vault, b"file"), expected, "{chunks}");
+        drop(vault);
+        assert_eq!(content(&open(&store), b"file"), expected, "{chunks}");
+    }
+}
+
+#[test]
+fn a_damaged_chunk_among_neighbours_takes_nothing_of_them_along() {
+    let (store, payload) = with_file(&noise());
+    let vault = open(&store);
+    damage(&store, &payload);
     let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
     let mut expected = noise();
-    expected.rotate_left(1);
-    vault.write(file, 0, &expected, false).unwrap();
-    let write = Fault::io().on(Operation::BlobWrite).under("payloads/");
-    failing.inject(write.short());
-    vault.checkpoint().unwrap_err();
-    assert_eq!(failing.hits(), 1);
-    assert_eq!(content(&vault, b"file"), expected);
-    drop(vault);
-    assert_eq!(content(&open(&store), b"file"), expected);
+    for (at, chunk) in expected.chunks_mut(chunk().len()).enumerate() {
+        chunk[100..107].copy_from_slice(b"changed");
+        let offset = (at * self::chunk().len() + 100) as u64;
+        vault.write(file, offset, b"changed", false).unwrap();
+    }
+    assert!(vault.checkpoint().unwrap());
+    assert_eq!(vault.sync(file, false).unwrap_err().errno(), libc::EIO);
+    vault.close().unwrap();
+    let vault = open(&store);
+    let file = vault.lookup(ROOT_INO, b"file").unwrap().ino;
+    for (at, expected) in expected.chunks(chunk().len()).enumerate() {
+        let mut found = vec![0; expected.len()];
+        let read = vault.read(file, (at * chunk().len()) as u64, &mut found);
+        assert_eq!(read.is_ok(), at != 1, "chunk {at}");
+        assert!(at == 1 || found == expected, "chunk {at}");
+    }
 }
 
 #[test]

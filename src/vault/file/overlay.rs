@@ -156,6 +156,12 @@ impl Patch {
         }
     }
 
+    /// Does it hold all of these bytes of the chunk?
+    pub fn holds(&self, range: Range<u64>) -> bool {
+        let mut spans = self.spans.iter();
+        spans.any(|span| span.start as u64 <= range.start && range.end <= span.end() as u64)
+    }
+
     /// Does it, together with `more` of its bytes, cover a chunk of this length?
     pub fn covers_with(&self, more: Range<usize>, len: usize) -> bool {
         let mut until = 0;
@@ -231,6 +237,10 @@ mod tests {
                     patch.apply(from, &mut target);
                     let expected: Vec<u8> = model[from..from + 40].iter().map(|byte| byte.unwrap_or(0)).collect();
                     prop_assert_eq!(target.to_vec(), expected);
+                    for until in [from + 1, from + 5, from + 30] {
+                        let all = model[from..until].iter().all(Option::is_some);
+                        prop_assert_eq!(patch.holds(from as u64..until as u64), all);
+                    }
                 }
                 for (start, len) in [(0, 1), (0, 30), (5, 50), (20, 60), (40, 20), (79, 1)] {
                     let there = |at: usize| model[at].is_some() || (start..start + len).contains(&at);

@@ -76,9 +76,9 @@ impl Core {
                 blob,
                 patches,
             } => {
-                if !self.read_payload(node, &payload, blob, offset, into)? {
+                if !self.read_payload(node, &payload, blob, &patches, offset, into)? {
                     let blob = Ok(Some(self.made_since(node, &payload)?));
-                    self.read_payload(node, &payload, blob, offset, into)?;
+                    self.read_payload(node, &payload, blob, &patches, offset, into)?;
                 }
                 lay_over(payload.codec.chunk, &patches, offset, into);
             }
@@ -115,12 +115,13 @@ impl Core {
         Ok(content)
     }
 
-    /// What is stored; gives false when there is some but no object for it.
+    /// What is stored, but for what patches cover; gives false when there is some but no object for it.
     fn read_payload(
         &self,
         node: &Node,
         payload: &Shared,
         blob: Result<Option<Arc<dyn Blob>>>,
+        patches: &[(u64, Arc<Patch>)],
         offset: u64,
         into: &mut [u8],
     ) -> Result<bool> {
@@ -136,8 +137,9 @@ impl Core {
         entries.clear();
         self.with_source(node.id, &codec.key, payload, |source| {
             let mut map = payload.slots.map();
-            map.index.each(source, first, count, &mut |_, entry| {
-                entries.push(entry);
+            map.index.each(source, first, count, &mut |chunk, entry| {
+                let is_covered = covers(codec.chunk, patches, chunk, offset, into.len());
+                entries.push(if is_covered { IndexEntry::HOLE } else { entry });
                 true
             })
         })?;
@@ -250,6 +252,23 @@ fn patches(size: ChunkSize, payload: &Payload, bytes: Range<u64>) -> Vec<(u64, A
     patches
         .map(|(chunk, patch)| (chunk, Arc::clone(patch)))
         .collect()
+}
+
+/// Does a patch hold all that so many bytes from `offset` on have of a chunk?
+fn covers(
+    size: ChunkSize,
+    patches: &[(u64, Arc<Patch>)],
+    chunk: u64,
+    offset: u64,
+    len: usize,
+) -> bool {
+    let Ok(at) = patches.binary_search_by_key(&chunk, |(chunk, _)| *chunk) else {
+        return false;
+    };
+    let start = chunk * size.len() as u64;
+    let from = offset.saturating_sub(start);
+    let until = (offset + len as u64 - start).min(size.len() as u64);
+    patches[at].1.holds(from..until)
 }
 
 /// Lays patches over bytes read from `offset` on.

@@ -244,7 +244,7 @@ impl Core {
 
     /// Stores frames of consecutive chunks, laid out by stride, where nothing was stored before. The index is bound to them.
     ///
-    /// As of what is written, others wait while it is noted, and not while it is bound and stored.
+    /// As with a write, others wait only while it is noted.
     pub fn store_frames(&self, node: &Arc<Node>, run: &Frames, slots: &[u8]) -> Result<()> {
         let count = run.entries.len();
         let cost = node.state.read().file()?.chunk.len() as u64 + INDEX_COST;
@@ -273,11 +273,11 @@ impl Core {
         if self.claim_run(node, &mut state, &run)? {
             Ok(())
         } else {
-            Err(NOT_FOR_THIS)
+            Err(VaultError::Invalid("others write to it meanwhile"))
         }
     }
 
-    /// Where these frames go.
+    /// Where these frames go, if they are of this file and nothing lies there.
     fn payload_for(&self, node: &Node, run: &Frames) -> Result<Arc<Shared>> {
         let state = node.state.read();
         let file = state.file()?;

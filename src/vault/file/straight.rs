@@ -135,7 +135,7 @@ impl Core {
         }
     }
 
-    /// Notes that chunks that were sealed lie in their slots; gives whether they still may.
+    /// As [`Core::claim_run`], of chunks that were sealed with the file's key: that many fewer can be.
     pub(super) fn claim_sealed(
         &self,
         node: &Arc<Node>,
@@ -146,7 +146,7 @@ impl Core {
         self.claim_run(node, state, run)
     }
 
-    /// The same of chunks that were sealed elsewhere.
+    /// Notes that chunks lie in their slots; gives whether they still may.
     pub(super) fn claim_run(
         &self,
         node: &Arc<Node>,
