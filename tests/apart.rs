@@ -293,8 +293,8 @@ fn who_waits_for_room_goes_on_when_some_of_the_log_is_stored() {
     }
     write(vault, slow, 5, b"some bytes");
     assert!(vault.checkpoint().is_ok());
-    // Most of the 64 chunks that a checkpoint will store.
-    barrier.stop_after(50, What::Writes);
+    // Most of the 64 chunks that a checkpoint will store, eight neighbours with one write.
+    barrier.stop_after(6, What::Writes);
     let write_over = |ino: u64, chunks: usize| {
         for chunk in 0..chunks {
             write(vault, ino, (chunk * CHUNK) as u64, &[2; CHUNK]);
