@@ -4,8 +4,8 @@ use crate::{
     engine::Pool,
     format::RedoOp,
     journal::{
-        JournalContext, JournalError, Missing, clean, closed_redo_files, execute_redo_file,
-        is_stored_behind,
+        Journal, JournalContext, JournalError, Missing, clean, closed_redo_files,
+        execute_redo_file, is_stored_behind,
     },
     store::{Fault, FaultStore, ObjectPath, Operation, Store},
 };
@@ -23,12 +23,18 @@ fn put(name: &str) -> RedoOp {
     }
 }
 
-#[test]
-fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
+/// A journal that went on to its second segment, so that a checkpoint of the first can begin.
+fn with_segment() -> (Arc<dyn Store>, JournalContext, Journal) {
     let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
     let journal = start(&store, &context, 0);
     journal.commit(&[write(1)]).unwrap();
     switch(&journal, &[]);
+    (store, context, journal)
+}
+
+#[test]
+fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
+    let (store, context, journal) = with_segment();
     let mut redo = journal.redo(1).unwrap();
     redo.add(&put("one")).unwrap();
     drop(redo);
@@ -58,10 +64,7 @@ fn only_a_closed_redo_file_is_executed_and_doing_it_twice_changes_nothing() {
 /// Zeros over a hole ask for nothing.
 #[test]
 fn a_part_without_operations_does_not_end_the_file() {
-    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
-    let journal = start(&store, &context, 0);
-    journal.commit(&[write(1)]).unwrap();
-    switch(&journal, &[]);
+    let (store, context, journal) = with_segment();
     let mut redo = journal.redo(1).unwrap();
     redo.add(&put("one")).unwrap();
     let mut ops = Vec::new();
@@ -82,10 +85,7 @@ fn a_part_without_operations_does_not_end_the_file() {
 /// A power cut leaves some blocks of what was being written.
 #[test]
 fn one_block_of_a_long_write_tells_that_it_had_begun() {
-    let (store, context): (Arc<dyn Store>, _) = (Arc::new(empty_store()), context());
-    let journal = start(&store, &context, 0);
-    journal.commit(&[write(1)]).unwrap();
-    switch(&journal, &[]);
+    let (store, context, journal) = with_segment();
     let path = ObjectPath::new("object").unwrap();
     let bytes: Vec<u8> = (0..3 * 4096 + 5u32)
         .map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
