@@ -8,7 +8,7 @@
 
 use std::iter::repeat;
 
-use super::{ChunkCodec, CodecError, Sealed};
+use super::{ChunkCodec, CodecError, Sealed, pace::Share};
 use crate::engine::Pool;
 use crate::format::IndexEntry;
 
@@ -107,13 +107,13 @@ impl ChunkCodec {
         each: impl Fn(u64, &IndexEntry, &[u8]) -> Result<R, &'static str> + Sync,
     ) -> Result<Vec<R>, CodecError> {
         let stride = self.chunk.stride();
-        let chunks = self.opening.chunks_per_piece(slots.len(), self.chunk.len());
+        let Share { chunks, threads } = self.opening.share(slots.len(), self.chunk.len());
         let pieces = slots.chunks(chunks * stride).chain(repeat(&[][..]));
         let work: Vec<_> = (first..)
             .step_by(chunks)
             .zip(entries.chunks(chunks).zip(pieces))
             .collect();
-        let done = pool.map(work, |(first, (entries, slots))| {
+        let done = pool.map_on(threads, work, |(first, (entries, slots))| {
             let slots = slots.chunks(stride).chain(repeat(&[][..]));
             (first..)
                 .zip(entries.iter().zip(slots))

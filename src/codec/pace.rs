@@ -12,8 +12,19 @@ use std::time::Instant;
 const SHARED_NS_MIN: u64 = 100_000;
 /// What a thread takes at a time: long against a hop, short against a run.
 const PIECE_NS: u64 = 32_000;
+/// What a thread should get in all: a wake costs both sides 50 us of processor time together.
+const SHARE_NS: u64 = 100_000;
 /// What a kilobyte is taken to cost before anything is known: between the suites' costs.
 const NS_PER_KIB_AT_FIRST: u64 = 400;
+
+/// How a run is shared.
+#[derive(Clone, Copy)]
+pub struct Share {
+    /// What a thread takes at a time, at least 1. A run that is not worth sharing is one piece.
+    pub chunks: usize,
+    /// How many threads take part at most.
+    pub threads: usize,
+}
 
 /// How long one thread takes to seal, or to open, the chunks of a payload.
 pub struct Pace {
@@ -29,9 +40,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// How many chunks a piece should have when `len` bytes are to be worked on. A run that is not
-    /// worth sharing is one piece.
-    pub fn chunks_per_piece(&self, len: usize, chunk_len: usize) -> usize {
+    /// How to share `len` bytes that are to be worked on.
+    pub fn share(&self, len: usize, chunk_len: usize) -> Share {
         let ns_per_kib = self.ns_per_kib.load(Ordering::Relaxed);
         let ns_of = |len: usize| {
             (len as u64)
@@ -39,10 +49,16 @@ impl Pace {
                 .div_ceil(1024)
                 .max(1)
         };
-        if ns_of(len) < SHARED_NS_MIN {
-            return len.div_ceil(chunk_len).max(1);
+        let all = ns_of(len);
+        let count = |ns: u64| usize::try_from(ns).unwrap_or(usize::MAX);
+        if all < SHARED_NS_MIN {
+            let chunks = len.div_ceil(chunk_len).max(1);
+            return Share { chunks, threads: 1 };
         }
-        usize::try_from(PIECE_NS / ns_of(chunk_len)).map_or(1, |chunks| chunks.max(1))
+        Share {
+            chunks: count(PIECE_NS / ns_of(chunk_len)).max(1),
+            threads: count(all / SHARE_NS).max(2),
+        }
     }
 
     /// Does `work` on `len` bytes, and learns from how long it took.
@@ -80,20 +96,22 @@ mod tests {
     #[test]
     fn what_is_fast_is_one_piece_and_what_is_slow_is_shared() {
         let pieces = |ns_per_kib, len: usize| {
-            let chunks = pace_of(ns_per_kib).chunks_per_piece(len, CHUNK);
-            len.div_ceil(CHUNK).div_ceil(chunks)
+            let share = pace_of(ns_per_kib).share(len, CHUNK);
+            (len.div_ceil(CHUNK).div_ceil(share.chunks), share.threads)
         };
-        assert_eq!(pieces(60, 1 << 20), 1, "wide AES-GCM: 60 us");
-        assert_eq!(pieces(300, 128 << 10), 1, "AES-GCM: 40 us");
-        assert_eq!(pieces(300, 1 << 20), 11, "AES-GCM: 300 us");
-        assert_eq!(pieces(1250, 128 << 10), 8, "LZ4 and AES-GCM: 160 us");
-        assert_eq!(pieces(1_000_000, CHUNK), 1, "a chunk is not cut");
+        assert_eq!(pieces(60, 1 << 20), (1, 1), "wide AES-GCM: 60 us");
+        assert_eq!(pieces(300, 128 << 10), (1, 1), "AES-GCM: 40 us");
+        assert_eq!(pieces(300, 1 << 20), (11, 3), "AES-GCM: 300 us");
+        assert_eq!(pieces(2000, 128 << 10), (8, 2), "LZ4 and AES-GCM: 160 us");
+        assert_eq!(pieces(2000, 1 << 20).1, 20, "as many as there are");
+        assert_eq!(pieces(1_000_000, CHUNK).0, 1, "a chunk is not cut");
     }
 
     #[test]
     fn a_piece_has_a_chunk_at_least() {
         for (ns_per_kib, len) in [(1, 0), (1, 1), (1 << 40, 1 << 30), (400, 1 << 40)] {
-            assert!(pace_of(ns_per_kib).chunks_per_piece(len, CHUNK) >= 1);
+            let share = pace_of(ns_per_kib).share(len, CHUNK);
+            assert!(share.chunks >= 1 && share.threads >= 1);
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::iter::repeat;
 
-use super::{ChunkCodec, CodecError, pieces};
+use super::{ChunkCodec, CodecError, pace::Share, pieces};
 use crate::engine::Pool;
 use crate::format::IndexEntry;
 
@@ -35,8 +35,8 @@ impl ChunkCodec {
         slots: &mut Vec<u8>,
         entries: &mut Vec<IndexEntry>,
     ) {
-        let chunks = self.sealing.chunks_per_piece(plain.len(), self.chunk.len());
-        self.seal_pieces(pool, chunks, first, plain, slots, entries);
+        let share = self.sealing.share(plain.len(), self.chunk.len());
+        self.seal_pieces(pool, share, first, plain, slots, entries);
     }
 
     /// Opens consecutive chunks out of a buffer laid out by stride from the slot of chunk `first`;
@@ -56,15 +56,15 @@ impl ChunkCodec {
         slots: &[u8],
         into: &mut [u8],
     ) -> Result<(), CodecError> {
-        let chunks = self.opening.chunks_per_piece(into.len(), self.chunk.len());
-        self.open_pieces(pool, chunks, first, entries, slots, into)
+        let share = self.opening.share(into.len(), self.chunk.len());
+        self.open_pieces(pool, share, first, entries, slots, into)
     }
 
-    /// [`ChunkCodec::seal_run`] in pieces of so many chunks.
+    /// [`ChunkCodec::seal_run`], shared so.
     pub(super) fn seal_pieces(
         &self,
         pool: &Pool,
-        chunks: usize,
+        share: Share,
         first: u64,
         plain: &[u8],
         slots: &mut Vec<u8>,
@@ -75,28 +75,30 @@ impl ChunkCodec {
         entries.resize(count, IndexEntry::HOLE);
         slots.resize(count * self.chunk.stride(), 0);
         // As for opening.
-        if count <= chunks {
+        if count <= share.chunks {
             let seal = || self.seal_piece(first, plain, slots, entries);
             self.sealing.measure(plain.len(), seal);
             slots.truncate(self.frames_end(entries));
             return;
         }
-        let plains = plain.chunks(chunks * self.chunk.len());
-        let slot_pieces = slots.chunks_mut(chunks * self.chunk.stride());
-        let pieces = plains.zip(slot_pieces).zip(entries.chunks_mut(chunks));
-        let work = (first..).step_by(chunks).zip(pieces).collect();
-        pool.map(work, |(first, ((plain, slots), entries))| {
+        let plains = plain.chunks(share.chunks * self.chunk.len());
+        let slot_pieces = slots.chunks_mut(share.chunks * self.chunk.stride());
+        let pieces = plains
+            .zip(slot_pieces)
+            .zip(entries.chunks_mut(share.chunks));
+        let work = (first..).step_by(share.chunks).zip(pieces).collect();
+        pool.map_on(share.threads, work, |(first, ((plain, slots), entries))| {
             let seal = || self.seal_piece(first, plain, slots, entries);
             self.sealing.measure(plain.len(), seal);
         });
         slots.truncate(self.frames_end(entries));
     }
 
-    /// [`ChunkCodec::open_run`] in pieces of so many chunks.
+    /// [`ChunkCodec::open_run`], shared so.
     pub(super) fn open_pieces(
         &self,
         pool: &Pool,
-        chunks: usize,
+        share: Share,
         first: u64,
         entries: &[IndexEntry],
         slots: &[u8],
@@ -109,19 +111,19 @@ impl ChunkCodec {
             "there is one entry for every chunk to open"
         );
         // The usual read: nothing to hand out, so nothing to allocate.
-        if count <= chunks {
+        if count <= share.chunks {
             let len = into.len();
             let open = || self.open_piece(first, entries, slots, into);
             return self.opening.measure(len, open);
         }
-        let intos = into.chunks_mut(chunks * self.chunk.len());
+        let intos = into.chunks_mut(share.chunks * self.chunk.len());
         // A slot behind the end of the buffer is an empty one: fine for a hole, cut for a frame.
         let slot_pieces = slots
-            .chunks(chunks * self.chunk.stride())
+            .chunks(share.chunks * self.chunk.stride())
             .chain(repeat(&[][..]));
-        let pieces = entries.chunks(chunks).zip(slot_pieces).zip(intos);
-        let work = (first..).step_by(chunks).zip(pieces).collect();
-        let results = pool.map(work, |(first, ((entries, slots), into))| {
+        let pieces = entries.chunks(share.chunks).zip(slot_pieces).zip(intos);
+        let work = (first..).step_by(share.chunks).zip(pieces).collect();
+        let results = pool.map_on(share.threads, work, |(first, ((entries, slots), into))| {
             let len = into.len();
             let open = || self.open_piece(first, entries, slots, into);
             self.opening.measure(len, open)

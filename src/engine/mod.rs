@@ -1,8 +1,7 @@
 //! The worker pool: one thread per core, asleep when idle.
 //!
 //! What must not be done here: nothing in this floor knows what the work is, holds a key, or keeps
-//! anything between two runs. Outside of it nobody sees that rayon is inside, so that it can be
-//! replaced.
+//! anything between two runs. How threads sleep, wake and see what a caller has borrowed is `sys::Crew`'s.
 //!
 //! The calling thread always takes part in its own run and takes pieces until none is left; workers
 //! only help, and only idle ones are asked. So no run waits in a queue behind another, be it a scrub
@@ -13,17 +12,17 @@
 pub mod threads;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 
+use crate::sys::Crew;
 use parking_lot::Mutex;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Worker threads, shared by everything in an open vault.
 ///
 /// Threads do not survive a fork: a daemon makes its pool after it has detached.
 pub struct Pool {
     /// None when one thread was asked for, or the system gives no more: everything is inline then.
-    workers: Option<ThreadPool>,
+    workers: Option<Crew>,
     threads: usize,
     /// Threads at work in runs: the callers and the workers that help them.
     busy: AtomicUsize,
@@ -76,13 +75,25 @@ impl Pool {
 
     /// Maps every item; results come in the order of the items.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, f: impl Fn(T) -> R + Sync) -> Vec<R> {
+        self.map_on(self.threads, items, f)
+    }
+
+    /// The same on so many threads at most, the caller's included: for short work, which as many as there are would not
+    /// make worth a wake.
+    pub fn map_on<T: Send, R: Send>(
+        &self,
+        threads: usize,
+        items: Vec<T>,
+        f: impl Fn(T) -> R + Sync,
+    ) -> Vec<R> {
         let count = items.len();
-        if count <= 1 || self.workers_to_ask().is_none() {
+        let threads = threads.min(count);
+        if threads <= 1 || self.workers_to_ask().is_none() {
             return items.into_iter().map(f).collect();
         }
         let items = Mutex::new(items.into_iter().enumerate());
         let results = Mutex::new(Vec::with_capacity(count));
-        self.with_others(count, &|| {
+        self.with_others(threads, &|| {
             loop {
                 let item = items.lock().next();
                 let Some((index, item)) = item else { return };
@@ -95,64 +106,30 @@ impl Pool {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// Two closures, in parallel if a worker is idle; `a` runs on the calling thread.
-    ///
-    /// # Panics
-    /// When `a` or `b` does.
-    pub fn both<A: Send, B: Send>(
-        &self,
-        a: impl FnOnce() -> A + Send,
-        b: impl FnOnce() -> B + Send,
-    ) -> (A, B) {
-        let _caller = Busy::enter(&self.busy);
-        let (Some(workers), Some(helper)) = (self.workers_to_ask(), self.hire()) else {
-            return (a(), b());
-        };
-        let mut result_b = None;
-        let result_a = workers.in_place_scope(|scope| {
-            scope.spawn(|_| {
-                result_b = Some(b());
-                drop(helper);
-            });
-            a()
-        });
-        (
-            result_a,
-            result_b.expect("the scope has waited for the second closure"),
-        )
-    }
-
-    /// Runs `work` on the calling thread and on idle workers, on one thread a piece at most, and
-    /// returns when all have returned.
-    fn with_others(&self, pieces: usize, work: &(impl Fn() + Sync)) {
-        let Some(workers) = self.workers_to_ask().filter(|_| pieces > 1) else {
+    /// Runs `work` on the calling thread and on idle workers, on so many threads at most, and returns
+    /// when all have returned.
+    fn with_others(&self, threads: usize, work: &(impl Fn() + Sync)) {
+        let Some(workers) = self.workers_to_ask().filter(|_| threads > 1) else {
             return work();
         };
         let _caller = Busy::enter(&self.busy);
-        workers.in_place_scope(|scope| {
-            for helper in (1..pieces).map_while(|_| self.hire()) {
-                scope.spawn(move |_| {
-                    work();
-                    drop(helper);
-                });
-            }
+        let helpers = self
+            .threads
+            .saturating_sub(self.busy.load(Ordering::Relaxed));
+        if helpers == 0 {
+            return work();
+        }
+        let caller = thread::current().id();
+        workers.work_together(helpers.min(threads - 1), &|| {
+            let _helper = (thread::current().id() != caller).then(|| Busy::enter(&self.busy));
             work();
         });
     }
 
-    /// The workers, if this thread may wait for them: a worker that waits would take up other tasks.
-    fn workers_to_ask(&self) -> Option<&ThreadPool> {
+    /// The workers, if this thread is none of them: nothing else may run in the middle of a task.
+    fn workers_to_ask(&self) -> Option<&Crew> {
         let workers = self.workers.as_ref()?;
-        workers.current_thread_index().is_none().then_some(workers)
-    }
-
-    /// An idle worker, if there is one.
-    fn hire(&self) -> Option<Busy<'_>> {
-        let one_more = |busy| (busy < self.threads).then_some(busy + 1);
-        self.busy
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .ok()?;
-        Some(Busy(&self.busy))
+        (!workers.is_helper()).then_some(workers)
     }
 }
 
@@ -176,13 +153,8 @@ fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
-fn start(workers: usize) -> Option<ThreadPool> {
-    let name = |number| format!("wardfs-pool-{number}");
-    match ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .thread_name(name)
-        .build()
-    {
+fn start(workers: usize) -> Option<Crew> {
+    match Crew::new(workers, |number| format!("wardfs-pool-{number}")) {
         Ok(workers) => Some(workers),
         Err(error) => {
             log::warn!("no worker threads, everything runs on one core: {error}");

@@ -69,22 +69,12 @@ fn one_thread_starts_no_workers() {
 }
 
 #[test]
-fn both_gives_both_results_in_place() {
-    for threads in [1, 2] {
-        let pool = Pool::new(Some(threads));
-        for n in 0..200 {
-            assert_eq!(pool.both(|| n, || "b"), (n, "b"));
-        }
-    }
-}
-
-#[test]
 fn a_task_may_use_the_pool() {
     let pool = Pool::new(Some(2));
     let sum = AtomicUsize::new(0);
     pool.run(8, |_| {
-        let (a, b) = pool.both(|| pool.map(vec![1, 2, 3], |n| n), || 4);
-        sum.fetch_add(a.iter().sum::<usize>() + b, Ordering::Relaxed);
+        let inner = pool.map(vec![1, 2, 3, 4], |n| n);
+        sum.fetch_add(inner.iter().sum::<usize>(), Ordering::Relaxed);
     });
     assert_eq!(sum.into_inner(), 80);
 }
@@ -119,8 +109,7 @@ fn nothing_else_runs_in_the_middle_of_a_task() {
             }
         });
         for _ in 0..100 {
-            let long = || pool.both(pause, || [(); 5].map(|()| pause())).0;
-            pool.run(2, |_| BUFFER.with_borrow_mut(|()| long()));
+            pool.run(2, |_| BUFFER.with_borrow_mut(|()| pool.run(6, |_| pause())));
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -141,7 +130,6 @@ fn a_short_run_does_not_wait_for_a_long_one() {
         all_busy.wait();
         assert_eq!(pool.free_threads(), 1);
         assert_eq!(pool.map(vec![1, 2, 3], |n| n), [1, 2, 3]);
-        assert_eq!(pool.both(|| 1, || 2), (1, 2));
         short_is_done.wait();
     });
 }
@@ -154,7 +142,6 @@ fn a_panic_reaches_the_caller_and_leaves_the_pool_usable() {
             pool.run(10, |index| assert_ne!(index, bad));
         }));
         assert!(result.is_err());
-        assert!(catch_unwind(AssertUnwindSafe(|| pool.both(|| 1, || panic!("b")))).is_err());
     }
     assert_eq!(pool.free_threads(), 4);
     assert_eq!(pool.map(vec![1, 2, 3], |n| n + 1), [2, 3, 4]);

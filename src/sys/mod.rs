@@ -1,10 +1,12 @@
-//! What only the operating system can give: locked memory for keys, processes, mounting, passed descriptors.
+//! What only the operating system can give: locked memory for keys, processes, mounting, passed descriptors, and threads that
+//! work on what another one has borrowed.
 //!
 //! This is the only floor with `unsafe` code, one call a block, each with its reason. It knows nothing of
 //! keys, vaults or formats: a file that needs a word of theirs belongs elsewhere. Where `rustix` has a safe
 //! function for a system call, upper floors call that and not a wrapper from here.
 
 mod arena;
+mod crew;
 mod descriptor;
 mod exchange;
 mod fuse;
@@ -14,6 +16,7 @@ mod process;
 mod scheduling;
 mod secret;
 
+pub use crew::Crew;
 pub use descriptor::{inherited, recv_fd};
 pub use exchange::{EXCHANGE, EXCHANGE_LEN, exchange};
 pub use fuse::clone_fuse;

@@ -2,11 +2,16 @@
 
 use super::{codec, noise, opened, text};
 use crate::{
-    codec::{CodecError, Piece, is_zero, pieces, write_pieces},
+    codec::{CodecError, Piece, is_zero, pace::Share, pieces, write_pieces},
     engine::Pool,
     format::IndexEntry,
 };
 use proptest::prelude::*;
+
+/// On all threads, so many chunks at a time.
+fn pieces_of(chunks: usize) -> Share {
+    Share { chunks, threads: 4 }
+}
 
 /// Holes, text and noise in turns, with a short end.
 fn mixed(chunk_len: usize, chunks: usize, last_len: usize) -> Vec<u8> {
@@ -43,7 +48,14 @@ fn runs_are_the_same_in_line_in_parallel_and_chunk_by_chunk() {
         let plain = mixed(len, chunks, len.min(1 + 500 * chunks));
         for pool in &pools {
             let mut entries = Vec::new();
-            codec.seal_pieces(pool, piece, 1000, &plain, &mut slots, &mut entries);
+            codec.seal_pieces(
+                pool,
+                pieces_of(piece),
+                1000,
+                &plain,
+                &mut slots,
+                &mut entries,
+            );
             assert_eq!(entries.len(), chunks);
             for (n, (entry, plain)) in entries.iter().zip(plain.chunks(len)).enumerate() {
                 assert_eq!(entry.present, !is_zero(plain));
@@ -54,7 +66,7 @@ fn runs_are_the_same_in_line_in_parallel_and_chunk_by_chunk() {
             for pool in &pools {
                 let mut into = vec![0xdd; plain.len()];
                 codec
-                    .open_pieces(pool, piece, 1000, &entries, &slots, &mut into)
+                    .open_pieces(pool, pieces_of(piece), 1000, &entries, &slots, &mut into)
                     .expect("a run");
                 assert!(into == plain);
             }
@@ -108,14 +120,14 @@ fn a_run_names_its_first_damaged_chunk_and_gives_nothing_false() {
     let (plain, stride) = (noise(100 * 4096, 1), codec.chunk().stride());
     let mut slots = Vec::new();
     let mut entries = Vec::new();
-    codec.seal_pieces(&pool, 8, 7, &plain, &mut slots, &mut entries);
+    codec.seal_pieces(&pool, pieces_of(8), 7, &plain, &mut slots, &mut entries);
     for (first_damaged, piece) in [0, 1, 50, 99].into_iter().flat_map(|n| [(n, 8), (n, 100)]) {
         let mut damaged = slots.clone();
         for at in (first_damaged..100).step_by(30) {
             damaged[at * stride + 2000] ^= 4;
         }
         let mut into = vec![0xdd; plain.len()];
-        let result = codec.open_pieces(&pool, piece, 7, &entries, &damaged, &mut into);
+        let result = codec.open_pieces(&pool, pieces_of(piece), 7, &entries, &damaged, &mut into);
         let CodecError::Damaged { index, .. } = result.expect_err("damaged");
         assert_eq!(index, 7 + first_damaged as u64);
         for (got, plain) in into.chunks(4096).zip(plain.chunks(4096)) {
@@ -135,7 +147,14 @@ fn a_run_out_of_a_cut_buffer_is_refused() {
         .map(|len| [(len, 1), (len, 100)])
         .as_flattened()
     {
-        let result = codec.open_pieces(&pool, *piece, 7, &entries, &slots[..*len], &mut into);
+        let result = codec.open_pieces(
+            &pool,
+            pieces_of(*piece),
+            7,
+            &entries,
+            &slots[..*len],
+            &mut into,
+        );
         let CodecError::Damaged { index, .. } = result.expect_err("cut");
         assert_eq!(index, 7 + (len / codec.chunk().stride()) as u64);
     }
