@@ -176,12 +176,7 @@ impl ChunkCodec {
     fn pack<R>(&self, index: u64, plain: &[u8], seal: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let effort = self.effort.as_ref()?;
         let len_max = pieces::packed_len_max(self.chunk, index, plain.len())?;
-        if !effort.is_worth_it() {
-            return None;
-        }
-        let sealed = lz4::pack(plain, len_max, seal);
-        effort.note(sealed.is_some());
-        sealed
+        effort.pack(plain, len_max, seal)
     }
 
     /// Writes the frame of `text` to the start of `slot`, and zeroes the rest of it.

@@ -12,12 +12,7 @@ impl Packer {
     /// Hands the compressed form of `plain` to `take` if it is shorter than `plain`; None if not, or if it was not tried.
     pub fn pack<R>(&self, plain: &[u8], take: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let len_max = plain.len().checked_sub(1)?;
-        if !self.effort.is_worth_it() {
-            return None;
-        }
-        let taken = lz4::pack(plain, len_max, take);
-        self.effort.note(taken.is_some());
-        taken
+        self.effort.pack(plain, len_max, take)
     }
 
     /// Writes the plaintext of a compressed form to the start of `into`, and gives its length.
