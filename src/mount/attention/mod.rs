@@ -10,13 +10,14 @@
 //!
 //! Where the process may, the reader does not look, but sits on the core of the program that it serves, and steps back for it
 //! (`place`). Nobody has a place for longer than messages come: when there is none for the time of a tick, the watcher calls
-//! the reader away.
+//! the reader away. And while many programs ask at once, each reader keeps to a core of its own (`crowd`).
 //!
 //! ```text
-//! mod      who reads, who is parked     beside   when a place pays
+//! mod      who reads, who is parked     beside   when a place pays     crowd   when cores of their own do
 //! reader   one thread, in between       place    the place of a thread
 //! ```
 mod beside;
+mod crowd;
 mod place;
 mod reader;
 
@@ -26,7 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 use std::time::{Duration, Instant};
@@ -51,6 +52,10 @@ pub(super) struct Attention {
     may_look: bool,
     /// Readers may sit on the cores of programs.
     has_places: bool,
+    /// Of each reader the core that it keeps to in a crowd; none if there are not as many of both.
+    cores: Vec<usize>,
+    /// Whose message came last.
+    program: AtomicU32,
     /// The reader that has a place.
     seated: Mutex<Option<Guest>>,
     is_seated: AtomicBool,
@@ -93,9 +98,13 @@ impl Attention {
         if has_places {
             threads::prepare_with(reader::leave_place);
         }
+        let cores: Vec<usize> = Guest::new().map_or(Vec::new(), |guest| guest.cores().collect());
+        let has_core_each = threads > 1 && cores.len() == threads;
         Arc::new(Attention {
             device,
             threads,
+            cores: if has_core_each { cores } else { Vec::new() },
+            program: AtomicU32::new(0),
             may_look: has_cores,
             has_places,
             seated: Mutex::new(None),
@@ -392,5 +401,46 @@ mod tests {
         assert_eq!(rig.attention.readers.load(SeqCst), 3);
         rig.calm_down_to(1);
         rig.end();
+    }
+
+    /// Each message is the program that sent it, and is answered with the number of cores on which the thread may run.
+    fn tell_cores(attention: &Arc<Attention>, from: &OwnedFd, done: &Sender<usize>) {
+        let mut bytes = [0; 4];
+        while rustix::io::read(from, &mut bytes).is_ok_and(|len| len == 4) {
+            let _turn = attention.turn(u32::from_ne_bytes(bytes));
+            done.send(Guest::new().unwrap().cores().count()).unwrap();
+        }
+    }
+
+    #[test]
+    fn in_a_crowd_readers_keep_to_cores_of_their_own_and_roam_when_it_is_gone() {
+        let cores = Guest::new().unwrap().cores().count();
+        let (from, to) = io::pipe().unwrap();
+        let (from, to) = (OwnedFd::from(from), OwnedFd::from(to));
+        let attention = Attention::new(second(&from).unwrap(), cores);
+        assert_eq!(attention.cores.len(), if cores > 1 { cores } else { 0 });
+        let (done, told) = channel();
+        thread::scope(|scope| {
+            for _ in 0..cores {
+                let (attention, from, done) = (&attention, &from, done.clone());
+                scope.spawn(move || tell_cores(attention, from, &done));
+            }
+            let crowd: Vec<u8> = (0..512_u32)
+                .flat_map(|number| (1 + number % 4).to_ne_bytes())
+                .collect();
+            // On a busy machine answers take long now and then.
+            let has_kept = (0..500).any(|_| {
+                assert_eq!(rustix::io::write(&to, &crowd), Ok(crowd.len()));
+                let kept = (0..512).filter(|_| told.recv() == Ok(1)).count();
+                kept > 0
+            });
+            assert!(has_kept);
+            for _ in 0..2 * cores {
+                thread::sleep(TICK);
+                rustix::io::write(&to, &1_u32.to_ne_bytes()).unwrap();
+                assert_eq!(told.recv(), Ok(cores));
+            }
+            drop(to);
+        });
     }
 }

@@ -28,9 +28,7 @@ pub(super) fn are_allowed() -> bool {
     // On a thread of its own: one that may not come forward ends.
     let tried = thread::Builder::new().spawn(move || {
         let may = may_return();
-        if may {
-            find_out_who_restricts();
-        }
+        find_out_who_restricts();
         may
     });
     tried.is_ok_and(|thread| thread.join().unwrap_or(false))
@@ -87,10 +85,7 @@ impl Place {
     pub fn take(program: u32) -> io::Result<Place> {
         let program = Program::find(program)?;
         let core = program.core()?;
-        let guest = Guest {
-            thread: gettid(),
-            everywhere: sched_getaffinity(None)?,
-        };
+        let guest = Guest::new()?;
         guest.bind_to(core)?;
         Ok(Place {
             program,
@@ -121,7 +116,21 @@ impl Place {
 }
 
 impl Guest {
-    fn bind_to(&self, core: usize) -> io::Result<()> {
+    /// The calling thread.
+    pub fn new() -> io::Result<Guest> {
+        Ok(Guest {
+            thread: gettid(),
+            everywhere: sched_getaffinity(None)?,
+        })
+    }
+
+    /// Of all the cores on which it may run, in a row.
+    pub fn cores(&self) -> impl Iterator<Item = usize> {
+        (0..CpuSet::MAX_CPU).filter(|&core| self.everywhere.is_set(core))
+    }
+
+    /// It runs there alone until it is called, or freed.
+    pub fn bind_to(&self, core: usize) -> io::Result<()> {
         if core >= CpuSet::MAX_CPU || !self.everywhere.is_set(core) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
@@ -135,6 +144,11 @@ impl Guest {
         if let Err(error) = sys::step_forward(Some(self.thread)) {
             log::debug!("a thread cannot be called forward: {error}");
         }
+        self.free();
+    }
+
+    /// It runs wherever it may.
+    pub fn free(&self) {
         let everywhere = if IS_UNRESTRICTED.load(Relaxed) {
             all()
         } else {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Attention;
 use super::beside::{Advice, Beside};
-use super::place::{self, Place};
+use super::crowd::Crowd;
+use super::place::{self, Guest, Place};
 use crate::engine::threads;
 
 /// So many messages one by one, and a thread may park.
@@ -56,6 +57,11 @@ struct Reader {
     look_from: Duration,
     beside: Beside,
     place: Option<Place>,
+    crowd: Crowd,
+    /// The core that it keeps to in a crowd.
+    own_core: Option<usize>,
+    /// It keeps to that.
+    kept: Option<Guest>,
     /// The answer is under way.
     is_answered: bool,
 }
@@ -115,8 +121,11 @@ impl Drop for Reader {
 
 impl Reader {
     fn new(attention: &Arc<Attention>) -> Reader {
-        attention.known.fetch_add(1, Relaxed);
+        let number = attention.known.fetch_add(1, Relaxed);
         Reader {
+            crowd: Crowd::default(),
+            own_core: attention.cores.get(number).copied(),
+            kept: None,
             attention: Arc::clone(attention),
             begun: Duration::ZERO,
             ended: Duration::ZERO,
@@ -138,6 +147,13 @@ impl Reader {
         self.soon = if waited < LOOK { self.soon + 1 } else { 0 };
         self.beside.has_come(program, waited);
         self.think_of_place(waited);
+        if self.own_core.is_some() {
+            let is_other = self.attention.program.swap(program, Relaxed) != program;
+            self.crowd.has_come(is_other, waited);
+            if !self.crowd.is_there() {
+                self.roam();
+            }
+        }
         let readers = self.attention.readers.load(Relaxed);
         // A single reader looks when it has answered.
         if readers > 1 && readers < self.attention.threads && others + 1 >= readers {
@@ -170,11 +186,13 @@ impl Reader {
             return;
         }
         let readers = self.attention.readers.load(Relaxed);
+        self.think_of_crowd(readers);
         let called = readers == 1 && self.attention.threads > 1 && self.note_waiting();
         let are_all_known = self.attention.known.load(Relaxed) == self.attention.threads;
         if readers > 1 && self.calm >= CALM && are_all_known {
             self.calm = 0;
             self.soon = 0;
+            self.roam();
             self.attention.park();
         } else if readers == 1
             && !called
@@ -249,7 +267,30 @@ impl Reader {
         }
     }
 
+    /// Keeps to a core of its own while all read for a crowd.
+    fn think_of_crowd(&mut self, readers: usize) {
+        let Some(core) = self.own_core else { return };
+        let pays = self.crowd.is_there() && readers == self.attention.threads;
+        if !pays {
+            self.roam();
+        } else if self.kept.is_none() {
+            let bound = Guest::new().and_then(|guest| guest.bind_to(core).map(|()| guest));
+            match bound {
+                Ok(guest) => self.kept = Some(guest),
+                // That core is not to be had.
+                Err(_) => self.own_core = None,
+            }
+        }
+    }
+
+    fn roam(&mut self) {
+        if let Some(guest) = self.kept.take() {
+            guest.free();
+        }
+    }
+
     fn leave(&mut self) {
+        self.roam();
         if let Some(place) = self.place.take() {
             place.guest().call();
             self.attention.unseat();
@@ -275,6 +316,7 @@ impl Reader {
         let now = self.attention.start.elapsed();
         let worked = now.saturating_sub(self.begun);
         self.beside.is_answered(worked);
+        self.crowd.is_answered(worked);
         let alone = worked.saturating_sub(threads::take_waits());
         if alone > STUCK && self.place.is_some() {
             self.leave();
