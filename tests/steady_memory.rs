@@ -64,6 +64,18 @@ fn more_chunks_ask_for_no_more_memory() {
     let straight = asked(32, 16, MIB, &mut write);
     println!("straight: {straight} times for {} chunks", chunks(16));
 
+    let lines: Vec<u8> = (0_u64..)
+        .flat_map(|line| format!("line {line} of a text\n").into_bytes())
+        .take(MIB)
+        .collect();
+    let ino = file(&vault, b"text");
+    let mut write = |at| {
+        assert_eq!(vault.write(ino, at, &lines, false).unwrap(), MIB);
+    };
+    asked(0, 32, MIB, &mut write);
+    let text = asked(32, 16, MIB, &mut write);
+    println!("text: {text} times for {} chunks", chunks(16));
+
     let ino = file(&vault, b"small");
     let mut write = |at| {
         let piece = usize::try_from(at).unwrap() % MIB;
@@ -75,20 +87,22 @@ fn more_chunks_ask_for_no_more_memory() {
     println!("small: {small} times for {} chunks", chunks(16));
 
     while vault.checkpoint().unwrap() {}
-    let ino = vault.lookup(ROOT_INO, b"straight").unwrap().ino;
     let mut buffer = vec![0; 128 << 10];
     let messages = 16 * MIB / buffer.len();
-    let mut read = |at| {
-        vault.read(ino, at, &mut buffer).unwrap();
-        assert!(buffer[..] == noise[usize::try_from(at).unwrap() % MIB..][..buffer.len()]);
-    };
-    asked(0, 32, 128 << 10, &mut read);
-    let sequential = asked(32, 16, 128 << 10, &mut read);
-    println!("read: {sequential} times for {} chunks", chunks(16));
-
-    // Where a run is cut into pieces for other cores, two lists of them for each message, however many chunks it has.
-    assert!(sequential <= 2 * messages + 16, "{sequential}");
+    for (name, content) in [("straight", &noise), ("text", &lines)] {
+        let ino = vault.lookup(ROOT_INO, name.as_bytes()).unwrap().ino;
+        let mut read = |at| {
+            vault.read(ino, at, &mut buffer).unwrap();
+            assert!(buffer[..] == content[usize::try_from(at).unwrap() % MIB..][..buffer.len()]);
+        };
+        asked(0, 32, 128 << 10, &mut read);
+        let read = asked(32, 16, 128 << 10, &mut read);
+        println!("{name} read: {read} times for {} chunks", chunks(16));
+        // Where a run is cut into pieces for other cores, two lists of them for each message, however many chunks it has.
+        assert!(read <= 2 * messages + 16, "{name}: {read}");
+    }
     // Blocks of the index, lists that grow, frames of the log: a few for many chunks.
     assert!(straight <= chunks(16) / 8, "{straight}");
+    assert!(text <= chunks(16) / 8, "{text}");
     assert!(small <= chunks(16) / 8, "{small}");
 }

@@ -79,9 +79,7 @@ impl RedoOp {
     /// # Panics
     /// If it breaks a bound (`check`): it could not be read again.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        if let Err(broken) = self.check() {
-            panic!("a redo operation keeps its bounds: {broken}");
-        }
+        assert_bounds(self.check());
         let out = &mut Writer::new(into);
         match self {
             RedoOp::MakeDir(path) => start(out, MAKE_DIR, path),
@@ -100,8 +98,7 @@ impl RedoOp {
                 offset,
                 bytes,
             } => {
-                start(out, WRITE_AT, path);
-                out.u64(*offset);
+                start_write(out, path, *offset);
                 out.bytes32(bytes);
             }
             RedoOp::SetLen { path, len } => {
@@ -181,12 +178,10 @@ impl GrowingWrite {
     /// # Panics
     /// If it breaks a bound ([`RedoOp::check`]).
     pub fn begin(into: &mut Vec<u8>, path: &ObjectPath, offset: u64) -> GrowingWrite {
-        let empty = RedoOp::WriteAt {
-            path: path.clone(),
-            offset,
-            bytes: Vec::new(),
-        };
-        empty.encode(into);
+        assert_bounds(check_path(path).and_then(|()| check_range(offset, 0)));
+        let out = &mut Writer::new(into);
+        start_write(out, path, offset);
+        out.bytes32(&[]);
         GrowingWrite {
             offset,
             start: into.len(),
@@ -204,13 +199,19 @@ impl GrowingWrite {
     /// If it breaks a bound ([`RedoOp::check`]).
     pub fn take_all(&self, into: &mut [u8]) {
         let (before, bytes) = into.split_at_mut(self.start);
-        let fits = check_bytes(bytes).and_then(|()| check_range(self.offset, bytes.len() as u64));
-        if let Err(broken) = fits {
-            panic!("a redo operation keeps its bounds: {broken}");
-        }
+        assert_bounds(
+            check_bytes(bytes).and_then(|()| check_range(self.offset, bytes.len() as u64)),
+        );
         let len = u32::try_from(bytes.len()).expect("checked");
         let at = before.len() - size_of::<u32>();
         before[at..].copy_from_slice(&len.to_le_bytes());
+    }
+}
+
+/// What could not be read again must not be written.
+fn assert_bounds(found: Result<(), FormatError>) {
+    if let Err(broken) = found {
+        panic!("a redo operation keeps its bounds: {broken}");
     }
 }
 
@@ -231,6 +232,11 @@ fn check_bytes(bytes: &[u8]) -> Result<(), FormatError> {
 fn start(out: &mut Writer<'_>, kind: u8, path: &ObjectPath) {
     out.u8(kind);
     out.bytes16(path.as_str().as_bytes());
+}
+
+fn start_write(out: &mut Writer<'_>, path: &ObjectPath, offset: u64) {
+    start(out, WRITE_AT, path);
+    out.u64(offset);
 }
 
 fn decode_unchecked(input: &mut Reader<'_>) -> Result<RedoOp, FormatError> {

@@ -70,8 +70,17 @@ impl<'a> Executor<'a> {
         bytes: &[u8],
     ) -> Result<(), StoreError> {
         let store = self.store;
-        let write = || self.open(path, true)?.write_at(offset, bytes);
+        let write = || self.attempt_write(path, offset, bytes);
         again_if_full(write, || store.sync())
+    }
+
+    fn attempt_write(
+        &mut self,
+        path: &ObjectPath,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        self.open(path, true)?.write_at(offset, bytes)
     }
 
     /// Are these bytes there, as far as that can be found out? No bytes are nowhere.
@@ -104,7 +113,7 @@ impl<'a> Executor<'a> {
                 path,
                 offset,
                 bytes,
-            } => self.open(path, true)?.write_at(*offset, bytes),
+            } => self.attempt_write(path, *offset, bytes),
             RedoOp::SetLen { path, len } => self.open(path, true)?.set_len(*len),
             // Where nothing lies, or something else, there is nothing to give back.
             RedoOp::Punch { path, offset, len } => match self.open(path, false) {

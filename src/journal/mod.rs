@@ -50,7 +50,7 @@ pub use recover::{
     has_no_segment, is_closed, is_empty, lacks_segment, obstacles, read_log, read_redo_file,
     redo_files,
 };
-pub use redo::{Part, RedoFile, RedoWriter, begin_redo, settle_dirs};
+pub use redo::{RedoFile, RedoPart, RedoWriter, begin_redo, settle_dirs};
 pub use reserve::{Reserve, Room, is_reserved, reserve_path};
 pub use segment::{CutOff, segment_path};
 pub use stated::{is_stated, stated_path};

@@ -3,7 +3,7 @@
 //! Frames of encoded `RedoOp`s, closed by a frame whose content is the single byte `SEAL`. A file without that last frame is
 //! as if it were not there: its checkpoint has touched nothing.
 //!
-//! What a checkpoint writes can be more than should lie in memory. So operations can be added as a [`Part`], which is read
+//! What a checkpoint writes can be more than should lie in memory. So operations can be added as a [`RedoPart`], which is read
 //! back when they are done.
 use super::{
     JournalContext, JournalError,
@@ -47,7 +47,7 @@ pub struct RedoWriter {
 
 /// Operations that lie together in a redo file.
 #[derive(Clone, Copy)]
-pub struct Part {
+pub struct RedoPart {
     offset: u64,
     len: usize,
     index: u64,
@@ -118,12 +118,12 @@ impl RedoWriter {
     ///
     /// # Errors
     /// What the store says.
-    pub fn add_part(&mut self, ops: &[u8]) -> Result<Part, JournalError> {
+    pub fn add_part(&mut self, ops: &[u8]) -> Result<RedoPart, JournalError> {
         self.write_frame()?;
         let (offset, index) = (self.offset, self.index);
         self.write_content(ops)?;
         let len = if ops.is_empty() { 0 } else { self.sealed.len() };
-        Ok(Part { offset, len, index })
+        Ok(RedoPart { offset, len, index })
     }
 
     fn write_frame(&mut self) -> Result<(), JournalError> {
@@ -189,7 +189,11 @@ impl RedoFile {
     ///
     /// # Errors
     /// What the store says; `BadFile` if they are not as they were written.
-    pub fn read<'a>(&self, part: Part, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], JournalError> {
+    pub fn read<'a>(
+        &self,
+        part: RedoPart,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], JournalError> {
         let place = frames::FramePlace {
             purpose: Purpose::Redo,
             number: self.number,

@@ -30,7 +30,7 @@ pub(super) struct Part {
 /// Operations, encoded.
 enum Content {
     Here(Vec<u8>),
-    Stored(journal::Part),
+    Stored(journal::RedoPart),
 }
 
 /// A chunk that goes into its slot.
