@@ -20,6 +20,8 @@ from kept import Figures, wanted
 TICKS = os.sysconf("SC_CLK_TCK")
 # Of small files, how long they are, and how many of each are made; of those that are synced one by one, how many.
 SMALL_KIB, SMALL_COUNT, SYNCED_COUNT = [3, 7, 12], 1000, 200
+# How many are listed.
+MANY_COUNT = 20000
 
 
 def call(*command, **more):
@@ -33,9 +35,10 @@ def seconds(script, directory):
 
 
 def fio(path, **job):
-    """What fio says of one job, with `MB/s` and `op/s`."""
-    words = [f"--{key}={value}" for key, value in job.items()]
-    out = subprocess.check_output(["fio", "--output-format=json", "--name=j", f"--filename={path}", *words], text=True)
+    """What fio says of one job on a file, or of several on files in a directory, with `MB/s` and `op/s`."""
+    target = "directory" if os.path.isdir(path) else "filename"
+    words = [f"--{key}={value}" for key, value in {"group_reporting": 1, **job}.items()]
+    out = subprocess.check_output(["fio", "--output-format=json", "--name=j", f"--{target}={path}", *words], text=True)
     side = json.loads(out[out.index("{") :])["jobs"][0]["read" if "read" in job["rw"] else "write"]
     return dict(side, **{"MB/s": side["bw_bytes"] / 1e6, "op/s": side["iops"]})
 
@@ -146,6 +149,57 @@ def tree(work):
     yield "read the tree, cold", "s", seconds("find . -type f -exec cat {} + > /dev/null", choice.dir)
     yield "stored tree", "MiB", choice.stored()
     yield "remove the tree", "s", seconds("rm -r *", choice.dir)
+
+
+def listing(work):
+    """Directories whose names are asked for, alone and with attributes, each time cold."""
+    choice = work.choice
+    os.mkdir(f"{choice.dir}/many")
+    for number in range(MANY_COUNT):
+        with open(f"{choice.dir}/many/{number}", "wb") as out:
+            out.write(b"a short file\n")
+    seconds(f"mkdir tree && tar xf {work.tar} -C tree", choice.dir)
+    for what, script in [
+        (f"names of {MANY_COUNT:,} files", "ls -U many > /dev/null"),
+        ("ls -R of a tree", "ls -R tree > /dev/null"),
+        ("ls -lR of it", "ls -lR tree > /dev/null"),
+        ("find -size in it", "find tree -size +100M"),
+        ("md5sum of all in it", "find tree -type f -print0 | xargs -0 md5sum > /dev/null"),
+        ("rm -r of it", "rm -r tree"),
+    ]:
+        choice.again()
+        yield what, "s", seconds(script, choice.dir)
+
+
+def four(work):
+    """Four programs at once, and a tree."""
+    choice = work.choice
+    write = fio(choice.dir, rw="write", bs="128K", size=f"{work.mib}M", numjobs=4, end_fsync=1)
+    yield "written by four, 128 KiB each", "MB/s", write["MB/s"]
+    work.write_large()
+    choice.again()
+    read = {"rw": "randread", "bs": "4k", "size": work.size, "norandommap": 1}
+    yield "read by four, 4 KiB anywhere", "op/s", fio(work.large, numjobs=4, io_size="64M", **read)["op/s"]
+    choice.again()
+    yield "read by one, 4 KiB anywhere", "op/s", fio(work.large, io_size="48M", **read)["op/s"]
+    yield "unpack a tree", "s", seconds(f"tar xf {work.tar}", choice.dir)
+
+
+def over(work):
+    """A file that is replaced: written over in place, and cut to nothing first, which is a new payload."""
+    choice, mib = work.choice, work.mib
+    noise = f"{choice.back}/noise"
+    if not os.path.exists(noise):
+        call("dd", "if=/dev/urandom", f"of={noise}", "bs=1M", f"count={mib}", "status=none")
+    copy = f"dd if={noise} of=large bs=1M status=none conv=fsync"
+    seconds(copy, choice.dir)
+    choice.again()
+    for what, how in [("in place", ",notrunc"), ("cut first", "")]:
+        start = time.monotonic()
+        took = seconds(copy + how, choice.dir)
+        yield f"replaced, {what}", "MB/s", mib * 1.048576 / took
+        choice.again()
+        yield f"replaced, {what}, and unmounted", "MB/s", mib * 1.048576 / (time.monotonic() - start)
 
 
 def lines(length):
@@ -259,7 +313,10 @@ def trickle(work):
         yield "bytes written", "a line", (choice.written() - before) / count
 
 
-GROUPS = {group.__name__: group for group in (large, tree, small, pool, log, checkpoint, churn, trickle)}
+GROUPS = {
+    group.__name__: group
+    for group in (large, tree, small, pool, log, checkpoint, churn, trickle, listing, four, over)
+}
 
 
 def main():
@@ -281,7 +338,7 @@ def main():
     try:
         with open(f"{back}/key", "w", encoding="ascii") as key:
             key.write("not a secret\n")
-        if "tree" in groups:
+        if {"tree", "listing", "four"} & set(groups):
             call("tar", "cf", tar, "-C", args.tree, ".")
         choices = [Choice(text, back) for text in args.choices]
         for _ in range(args.rounds):
