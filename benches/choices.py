@@ -114,7 +114,8 @@ class Work:
     """What all groups need."""
 
     def __init__(self, choice, tar, mib, long):
-        self.choice, self.tar, self.size, self.seconds = choice, tar, f"{mib}M", long
+        self.choice, self.tar, self.seconds = choice, tar, long
+        self.mib, self.size = mib, f"{mib}M"
         self.large = f"{choice.dir}/large"
 
     def write_large(self):
