@@ -199,8 +199,9 @@ def over(work):
         start = time.monotonic()
         took = seconds(copy + how, choice.dir)
         yield f"replaced, {what}", "MB/s", mib * 1.048576 / took
-        choice.again()
+        choice.close()
         yield f"replaced, {what}, and unmounted", "MB/s", mib * 1.048576 / (time.monotonic() - start)
+        choice.open()
 
 
 def lines(length):

@@ -1,7 +1,7 @@
 //! In the steady state more chunks ask for no more memory: buffers are used again, whatever a file's length.
 mod counting;
 
-use std::{path::Path, sync::Arc};
+use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc};
 use wardfs::{
     crypto::{KdfParams, Suite},
     format::ChunkSize,
@@ -12,7 +12,7 @@ use wardfs::{
 const CHUNK: usize = 16 << 10;
 const MIB: usize = 1 << 20;
 
-fn new_vault(dir: &Path) -> Vault {
+fn new_vault(dir: &Path, threads: usize) -> Vault {
     let store: Arc<dyn Store> = Arc::new(DirectoryStore::open(dir).unwrap());
     let options = InitOptions {
         suite: Suite::Aes256Gcm,
@@ -26,7 +26,7 @@ fn new_vault(dir: &Path) -> Vault {
     let options = OpenOptions {
         // What other threads ask for would be counted, too.
         background: false,
-        threads: Some(1),
+        threads: Some(threads),
         ..OpenOptions::default()
     };
     Vault::open(store, b"secret", options).unwrap()
@@ -46,15 +46,49 @@ fn asked(from: usize, mib: usize, len: usize, work: &mut dyn FnMut(u64)) -> usiz
     })
 }
 
+/// What does not compress.
+fn noise() -> Vec<u8> {
+    let step = |state: &u64| {
+        Some(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1),
+        )
+    };
+    let states = std::iter::successors(Some(1_u64), step);
+    states
+        .map(|state| (state >> 40).to_le_bytes()[0])
+        .take(MIB)
+        .collect()
+}
+
+fn chunks(mib: usize) -> usize {
+    mib * MIB / CHUNK
+}
+
+/// Bytes that a directory takes.
+fn stored(dir: &Path) -> usize {
+    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    let each = entries.map(|entry| match entry.file_type().unwrap() {
+        kind if kind.is_dir() => stored(&entry.path()),
+        _ => usize::try_from(entry.metadata().unwrap().blocks()).unwrap() * 512,
+    });
+    each.sum()
+}
+
 /// One test, since the whole program has one counter.
 #[test]
 fn more_chunks_ask_for_no_more_memory() {
+    for threads in [1, 4] {
+        println!("{threads} threads");
+        more_chunks_ask_for_no_more_memory_on(threads);
+    }
+}
+
+fn more_chunks_ask_for_no_more_memory_on(threads: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let vault = new_vault(dir.path());
-    let noise: Vec<u8> = (0..MIB as u64)
-        .map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()[0])
-        .collect();
-    let chunks = |mib: usize| mib * MIB / CHUNK;
+    let vault = new_vault(dir.path(), threads);
+    let noise = noise();
 
     let ino = file(&vault, b"straight");
     let mut write = |at| {
@@ -63,6 +97,8 @@ fn more_chunks_ask_for_no_more_memory() {
     asked(0, 32, MIB, &mut write);
     let straight = asked(32, 16, MIB, &mut write);
     println!("straight: {straight} times for {} chunks", chunks(16));
+    let raw = stored(dir.path());
+    assert!(raw >= 48 * MIB, "it does not compress: {raw}");
 
     let lines: Vec<u8> = (0_u64..)
         .flat_map(|line| format!("line {line} of a text\n").into_bytes())
@@ -75,6 +111,8 @@ fn more_chunks_ask_for_no_more_memory() {
     asked(0, 32, MIB, &mut write);
     let text = asked(32, 16, MIB, &mut write);
     println!("text: {text} times for {} chunks", chunks(16));
+    let packed = stored(dir.path()) - raw;
+    assert!(packed <= 24 * MIB, "it does: {packed}");
 
     let ino = file(&vault, b"small");
     let mut write = |at| {

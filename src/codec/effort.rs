@@ -72,12 +72,14 @@ fn sample_shrinks(plain: &[u8], len_max: usize) -> bool {
     let start = plain.len().saturating_sub(SAMPLE_LEN) / 2;
     let sample = &plain[start..plain.len().min(start + SAMPLE_LEN)];
     let sample_max = len_max * sample.len() / plain.len().max(1);
-    lz4::pack(sample, sample_max + sample_max / 8, |_| ()).is_some()
+    let shorter = sample.len().saturating_sub(1);
+    lz4::pack(sample, shorter.min(sample_max + sample_max / 8), |_| ()).is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{codec::pieces::packed_len_max, format::ChunkSize};
     use std::iter;
 
     const CHUNK: usize = 16 << 10;
@@ -139,11 +141,26 @@ mod tests {
         }
     }
 
+    /// The longer a chunk, the nearer to its length is what it may become.
+    #[test]
+    fn noise_is_recognised_in_chunks_of_any_size() {
+        for log2 in 13..=20 {
+            let chunk = ChunkSize::from_log2(log2).unwrap();
+            let plain: Vec<u8> = (0..).flat_map(noise).take(chunk.len()).collect();
+            for index in 0..130 {
+                let len_max = packed_len_max(chunk, index, chunk.len()).unwrap();
+                assert!(!sample_shrinks(&plain, len_max), "{log2} {index}");
+            }
+        }
+    }
+
     #[test]
     fn a_sample_of_anything_can_be_taken() {
         for len in [0, 1, 100, SAMPLE_LEN - 1, SAMPLE_LEN, SAMPLE_LEN + 1, CHUNK] {
-            assert!(!sample_shrinks(&noise(7)[..len], len * 3 / 4));
-            assert!(len < 100 || sample_shrinks(&vec![7; len], len * 3 / 4));
+            for len_max in [len * 3 / 4, len.saturating_sub(1)] {
+                assert!(!sample_shrinks(&noise(7)[..len], len_max), "{len}");
+                assert!(len < 100 || sample_shrinks(&vec![7; len], len_max));
+            }
         }
     }
 }

@@ -51,9 +51,9 @@ impl Pool {
         self.threads
     }
 
-    /// How many threads a run that starts now would have, at least 1. A hint for cutting work to
-    /// size.
-    pub fn free_threads(&self) -> usize {
+    /// How many threads a run that starts now would have, at least 1.
+    #[cfg(test)]
+    fn free_threads(&self) -> usize {
         let busy = self.busy.load(Ordering::Relaxed);
         self.threads.saturating_sub(busy).max(1)
     }

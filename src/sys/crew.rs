@@ -100,8 +100,8 @@ impl Crew {
             .any(|helper| helper.thread().id() == this)
     }
 
-    /// Does `work` on the calling thread and, at the same time, on up to so many helpers: as many as wake before the caller is
-    /// done. When it returns, no thread is at work on it.
+    /// Does `work` on the calling thread and, at the same time, up to so many times more on helpers: as many as wake before the
+    /// caller is done. When it returns, no thread is at work on it.
     ///
     /// # Panics
     /// When `work` does, here or on a helper.
@@ -162,6 +162,25 @@ impl Board {
         }
     }
 
+    /// A helper is done. Of several panics the first is told.
+    fn note_done(&self, id: u64, panic: Option<Box<dyn Any + Send>>) {
+        let (caller, _surplus) = {
+            let mut jobs = self.jobs.lock();
+            let found = jobs.find(id);
+            let job = &mut jobs.all[found];
+            job.at_work -= 1;
+            let surplus = match &job.panic {
+                Some(_) => panic,
+                None => mem::replace(&mut job.panic, panic),
+            };
+            let is_last = job.at_work == 0 && job.places == 0;
+            (is_last.then(|| job.caller.clone()), surplus)
+        };
+        if let Some(caller) = caller {
+            caller.unpark();
+        }
+    }
+
     /// The life of a helper.
     fn help(&self) {
         let mut jobs = self.jobs.lock();
@@ -178,8 +197,8 @@ impl Board {
             drop(jobs);
             // SAFETY: the job was on the board, and this thread was counted, under one lock.
             let done = catch_unwind(AssertUnwindSafe(|| unsafe { work.call() }));
+            self.note_done(id, done.err());
             jobs = self.jobs.lock();
-            jobs.note_done(id, done.err());
         }
     }
 }
@@ -188,16 +207,6 @@ impl Jobs {
     fn find(&mut self, id: u64) -> usize {
         let found = self.all.iter().position(|job| job.id == id);
         found.expect("a job is on the board until its caller goes on")
-    }
-
-    fn note_done(&mut self, id: u64, panic: Option<Box<dyn Any + Send>>) {
-        let found = self.find(id);
-        let job = &mut self.all[found];
-        job.at_work -= 1;
-        job.panic = job.panic.take().or(panic);
-        if job.at_work == 0 && job.places == 0 {
-            job.caller.unpark();
-        }
     }
 }
 

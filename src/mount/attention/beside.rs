@@ -8,10 +8,10 @@ use std::time::Duration;
 const QUICK: u32 = 3;
 
 /// What is soon.
-const SOON: Duration = Duration::from_millis(1);
+pub(super) const SOON: Duration = Duration::from_millis(1);
 
 /// What is not quick.
-const SLOW: Duration = Duration::from_micros(60);
+pub(super) const SLOW: Duration = Duration::from_micros(60);
 
 /// So many slow answers one after the other, and the place is left.
 const SLOW_MAX: u32 = 8;

@@ -27,12 +27,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 use std::time::{Duration, Instant};
 
 use crate::engine::threads;
+use crowd::Senders;
 use parking_lot::{Condvar, Mutex};
 use place::Guest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -54,8 +55,7 @@ pub(super) struct Attention {
     has_places: bool,
     /// Of each reader the core that it keeps to in a crowd; none if there are not as many of both.
     cores: Vec<usize>,
-    /// Whose message came last.
-    program: AtomicU32,
+    senders: Senders,
     /// The reader that has a place.
     seated: Mutex<Option<Guest>>,
     is_seated: AtomicBool,
@@ -95,16 +95,16 @@ impl Attention {
     pub fn new(device: OwnedFd, threads: usize) -> Arc<Attention> {
         let has_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
         let has_places = has_cores && place::are_allowed();
-        if has_places {
-            threads::prepare_with(reader::leave_place);
-        }
         let cores: Vec<usize> = Guest::new().map_or(Vec::new(), |guest| guest.cores().collect());
         let has_core_each = threads > 1 && cores.len() == threads;
+        if has_places || has_core_each {
+            threads::prepare_with(reader::leave_place);
+        }
         Arc::new(Attention {
             device,
             threads,
             cores: if has_core_each { cores } else { Vec::new() },
-            program: AtomicU32::new(0),
+            senders: Senders::default(),
             may_look: has_cores,
             has_places,
             seated: Mutex::new(None),

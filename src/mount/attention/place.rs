@@ -13,7 +13,6 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_setaffinity};
@@ -26,25 +25,8 @@ pub(super) fn are_allowed() -> bool {
         sys::is_scheduled_as_usual() && sys::step_back().is_ok() && sys::step_forward(None).is_ok()
     };
     // On a thread of its own: one that may not come forward ends.
-    let tried = thread::Builder::new().spawn(move || {
-        let may = may_return();
-        find_out_who_restricts();
-        may
-    });
+    let tried = thread::Builder::new().spawn(may_return);
     tried.is_ok_and(|thread| thread.join().unwrap_or(false))
-}
-
-/// Whoever once asked for certain cores is held to them, also when the system is given others. So who had all that the system
-/// lets it have asks for all there are.
-static IS_UNRESTRICTED: AtomicBool = AtomicBool::new(false);
-
-/// Ends bound to what it may have.
-fn find_out_who_restricts() {
-    let all_allowed = sched_getaffinity(None).and_then(|before| {
-        sched_setaffinity(None, &all())?;
-        Ok(sched_getaffinity(None)? == before)
-    });
-    IS_UNRESTRICTED.store(all_allowed.unwrap_or(false), Relaxed);
 }
 
 fn all() -> CpuSet {
@@ -147,16 +129,25 @@ impl Guest {
         self.free();
     }
 
-    /// It runs wherever it may.
+    /// It runs wherever it might before, unless somebody else has said where since.
     pub fn free(&self) {
-        let everywhere = if IS_UNRESTRICTED.load(Relaxed) {
-            all()
-        } else {
-            self.everywhere
-        };
-        if let Err(error) = sched_setaffinity(Some(self.thread), &everywhere) {
+        if let Err(error) = self.unbind() {
             log::debug!("a thread stays on its core: {error}");
         }
+    }
+
+    fn unbind(&self) -> io::Result<()> {
+        let thread = Some(self.thread);
+        if sched_getaffinity(thread)?.count() != 1 {
+            return Ok(());
+        }
+        // Whoever asks for certain cores is held to them, also when the system is given others. So who had all that the system
+        // lets it have asks for all there are.
+        sched_setaffinity(thread, &all())?;
+        if sched_getaffinity(thread)? != self.everywhere {
+            sched_setaffinity(thread, &self.everywhere)?;
+        }
+        Ok(())
     }
 }
 
@@ -220,6 +211,30 @@ mod tests {
                 drop(send);
                 program.join().unwrap();
             }
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn who_was_told_other_cores_meanwhile_keeps_to_those_and_who_had_few_gets_no_more() {
+        thread::spawn(|| {
+            let cores: Vec<usize> = Guest::new().unwrap().cores().collect();
+            let only = |cores: &[usize]| {
+                let mut only = CpuSet::new();
+                cores.iter().for_each(|&core| only.set(core));
+                sched_setaffinity(None, &only).unwrap();
+                only
+            };
+            let few = only(&cores[..cores.len().div_ceil(2)]);
+            let guest = Guest::new().unwrap();
+            guest.bind_to(cores[0]).unwrap();
+            guest.free();
+            assert_eq!(sched_getaffinity(None).unwrap(), few);
+            guest.bind_to(cores[0]).unwrap();
+            let others = only(&cores[cores.len() / 3..]);
+            guest.free();
+            assert!(cores.len() < 3 || sched_getaffinity(None).unwrap() == others);
         })
         .join()
         .unwrap();

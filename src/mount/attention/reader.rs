@@ -148,8 +148,8 @@ impl Reader {
         self.beside.has_come(program, waited);
         self.think_of_place(waited);
         if self.own_core.is_some() {
-            let is_other = self.attention.program.swap(program, Relaxed) != program;
-            self.crowd.has_come(is_other, waited);
+            let sender = self.attention.senders.note(program);
+            self.crowd.has_come(sender, waited);
             if !self.crowd.is_there() {
                 self.roam();
             }
@@ -301,6 +301,7 @@ impl Reader {
     fn about_to_answer_early(&mut self) {
         self.is_answered = true;
         self.beside.will_take_long();
+        self.crowd.will_take_long();
         self.leave();
         if self.attention.readers.load(Relaxed) == 1 {
             self.attention.call_help();
