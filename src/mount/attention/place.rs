@@ -129,7 +129,7 @@ impl Guest {
         self.free();
     }
 
-    /// It runs wherever it might before, unless somebody else has said where since.
+    /// It runs wherever it might before, unless somebody else has named several cores since.
     pub fn free(&self) {
         if let Err(error) = self.unbind() {
             log::debug!("a thread stays on its core: {error}");
@@ -138,14 +138,17 @@ impl Guest {
 
     fn unbind(&self) -> io::Result<()> {
         let thread = Some(self.thread);
-        if sched_getaffinity(thread)?.count() != 1 {
-            return Ok(());
-        }
+        let now = sched_getaffinity(thread)?;
+        let wanted = if now.count() == 1 {
+            self.everywhere
+        } else {
+            now
+        };
         // Whoever asks for certain cores is held to them, also when the system is given others. So who had all that the system
         // lets it have asks for all there are.
         sched_setaffinity(thread, &all())?;
-        if sched_getaffinity(thread)? != self.everywhere {
-            sched_setaffinity(thread, &self.everywhere)?;
+        if sched_getaffinity(thread)? != wanted {
+            sched_setaffinity(thread, &wanted)?;
         }
         Ok(())
     }
@@ -170,6 +173,15 @@ fn core_in(stat: &[u8]) -> Option<usize> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     let fields = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
     fields.split_ascii_whitespace().nth(36)?.parse().ok()
+}
+
+/// For tests: the calling thread, and those that it starts, run there alone.
+#[cfg(test)]
+pub(super) fn restrict_to(cores: &[usize]) -> CpuSet {
+    let mut only = CpuSet::new();
+    cores.iter().for_each(|&core| only.set(core));
+    sched_setaffinity(None, &only).unwrap();
+    only
 }
 
 #[cfg(test)]
@@ -220,19 +232,13 @@ mod tests {
     fn who_was_told_other_cores_meanwhile_keeps_to_those_and_who_had_few_gets_no_more() {
         thread::spawn(|| {
             let cores: Vec<usize> = Guest::new().unwrap().cores().collect();
-            let only = |cores: &[usize]| {
-                let mut only = CpuSet::new();
-                cores.iter().for_each(|&core| only.set(core));
-                sched_setaffinity(None, &only).unwrap();
-                only
-            };
-            let few = only(&cores[..cores.len().div_ceil(2)]);
+            let few = restrict_to(&cores[..cores.len().div_ceil(2)]);
             let guest = Guest::new().unwrap();
             guest.bind_to(cores[0]).unwrap();
             guest.free();
             assert_eq!(sched_getaffinity(None).unwrap(), few);
             guest.bind_to(cores[0]).unwrap();
-            let others = only(&cores[cores.len() / 3..]);
+            let others = restrict_to(&cores[cores.len() / 3..]);
             guest.free();
             assert!(cores.len() < 3 || sched_getaffinity(None).unwrap() == others);
         })

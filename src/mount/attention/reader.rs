@@ -31,7 +31,7 @@ const YIELD: Duration = Duration::from_millis(100);
 /// Pauses of the processor between two looks: about as long as a look takes.
 const PAUSES: u32 = 16;
 
-/// With a place, a message that took longer, but for what it waited for other threads, may have waited for the core.
+/// Bound to a core, a message that took longer, but for what it waited for other threads, may have waited for that.
 const STUCK: Duration = Duration::from_millis(1);
 
 /// With so many messages in work, this one and one whose answer was given early, a program is waited for.
@@ -322,6 +322,10 @@ impl Reader {
         if alone > STUCK && self.place.is_some() {
             self.leave();
             self.beside.put_off(now);
+        }
+        if alone > STUCK && self.kept.is_some() {
+            self.crowd.pause();
+            self.roam();
         }
     }
 }
