@@ -102,67 +102,74 @@ fn common_work_sends_few_messages() {
     // A name looked up, made, written, and its owner, mode and times set, for each file; with extended attributes the kernel
     // also asks twice for the file's capabilities. So what may come at most is given for both.
     for (mode, options) in ["", "noxattr"].into_iter().enumerate() {
-        mounted_with(&[], options, |mount| {
-            shell(
-                &mount.outside(""),
-                "mkdir tree; for d in 1 2 3 4; do mkdir tree/$d; for f in $(seq 10); do seq $((d * f * 9)) > tree/$d/$f; done; done; tar cf tree.tar tree",
-            );
-            let mut sent = Vec::new();
-            let mut counted = |what: &'static str, limits: [usize; 2], script: &str| {
-                let messages = count(mount, script);
-                println!(
-                    "-o '{options}' {what}: {} {:?}",
-                    messages.waited_for(),
-                    messages.0
-                );
-                sent.push((what, limits[mode], messages));
-            };
-            counted("tar x", [355, 275], "tar xf ../tree.tar");
-            mount.forget_all();
-            // Two for each directory: its entries, and that there are no more.
-            counted("ls -lR", [16, 14], "ls -lR > /dev/null");
-            counted("cat", [49, 49], "find . -type f -exec cat {} + > /dev/null");
-            // The first look at a file after it was read asks for its time of access. The kernel drops a page now and then, and
-            // reads the file again.
-            counted("grep -r", [46, 46], "grep -r zzz . || true");
-            counted("grep -r, warm", [6, 6], "grep -r zzz . || true");
-            counted(
-                "50 appends",
-                [52, 51],
-                "for i in $(seq 50); do echo line >> tree/1/1; done",
-            );
-            counted("ls -lR, warm", [4, 2], "ls -lR > /dev/null");
-            counted("cp -r", [175, 135], "cp -r tree copy");
-            counted(
-                "git add, commit",
-                [660, 605],
-                "cd tree; git init -q .; git add .; git -c user.name=n -c user.email=e -c gc.auto=0 commit -qm c; git status --short",
-            );
-            let total = |name: &str| {
-                sent.iter()
-                    .map(|(.., messages)| messages.of(name))
-                    .sum::<usize>()
-            };
-            for (name, most) in [
-                ("OPEN", 1),
-                ("OPENDIR", 1),
-                ("CREATE", 1),
-                ("FLUSH", 1),
-                ("RELEASE", 0),
-                ("RELEASEDIR", 0),
-                ("ACCESS", 1),
-            ] {
-                assert!(total(name) <= most, "{} of {name}", total(name));
-            }
-            for (what, limit, messages) in &sent {
-                let count = messages.waited_for();
-                assert!(
-                    count <= *limit,
-                    "{what}: {count} messages where {limit} are enough: {messages:?}"
-                );
-            }
-        });
+        // The kernel may drop pages at any moment, of files and of listings, and asks for them again.
+        let tried: Vec<String> = (0..3).map_while(|_| too_many(mode, options)).collect();
+        assert!(tried.len() < 3, "three times: {tried:#?}");
     }
+}
+
+/// What took too many messages, if anything did.
+fn too_many(mode: usize, options: &str) -> Option<String> {
+    let mut found = None;
+    mounted_with(&[], options, |mount| {
+        shell(
+            &mount.outside(""),
+            "mkdir tree; for d in 1 2 3 4; do mkdir tree/$d; for f in $(seq 10); do seq $((d * f * 9)) > tree/$d/$f; done; done; tar cf tree.tar tree",
+        );
+        let mut sent = Vec::new();
+        let mut counted = |what: &'static str, limits: [usize; 2], script: &str| {
+            let messages = count(mount, script);
+            println!(
+                "-o '{options}' {what}: {} {:?}",
+                messages.waited_for(),
+                messages.0
+            );
+            sent.push((what, limits[mode], messages));
+        };
+        counted("tar x", [355, 275], "tar xf ../tree.tar");
+        mount.forget_all();
+        // Two for each directory: its entries, and that there are no more.
+        counted("ls -lR", [16, 14], "ls -lR > /dev/null");
+        counted("cat", [49, 49], "find . -type f -exec cat {} + > /dev/null");
+        // The first look at a file after it was read asks for its time of access.
+        counted("grep -r", [43, 43], "grep -r zzz . || true");
+        counted("grep -r, warm", [2, 2], "grep -r zzz . || true");
+        counted(
+            "50 appends",
+            [52, 51],
+            "for i in $(seq 50); do echo line >> tree/1/1; done",
+        );
+        counted("ls -lR, warm", [4, 2], "ls -lR > /dev/null");
+        counted("cp -r", [175, 135], "cp -r tree copy");
+        counted(
+            "git add, commit",
+            [660, 605],
+            "cd tree; git init -q .; git add .; git -c user.name=n -c user.email=e -c gc.auto=0 commit -qm c; git status --short",
+        );
+        let total = |name: &str| {
+            sent.iter()
+                .map(|(.., messages)| messages.of(name))
+                .sum::<usize>()
+        };
+        for (name, most) in [
+            ("OPEN", 1),
+            ("OPENDIR", 1),
+            ("CREATE", 1),
+            ("FLUSH", 1),
+            ("RELEASE", 0),
+            ("RELEASEDIR", 0),
+            ("ACCESS", 1),
+        ] {
+            assert!(total(name) <= most, "{} of {name}", total(name));
+        }
+        found = sent.iter().find_map(|(what, limit, messages)| {
+            let count = messages.waited_for();
+            let is_too_many = count > *limit;
+            is_too_many
+                .then(|| format!("{what}: {count} messages where {limit} are enough: {messages:?}"))
+        });
+    });
+    found
 }
 
 /// The kernel asks no ordinary FUSE file system for that (`SYNCFS` has the number 50).
