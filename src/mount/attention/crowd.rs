@@ -3,8 +3,9 @@
 //! Then no core is idle for long, and all depends on where threads are woken. A program that is woken where its answer was given
 //! sends its next message there, and the reader beside it, which never slept, has it at once: two switches between threads. If
 //! readers wander, they meet on some cores and leave others, and each message is two signals from core to core. Which of the two
-//! it becomes is chance, and stays for seconds: 170,000 to 230,000 or 100,000 to 130,000 random reads a second by four at once. So each reader keeps
-//! to a core of its own while there is a crowd, if there are as many readers as cores.
+//! it becomes is chance, and stays for a while: 170,000 to 230,000 or 100,000 to 130,000 random reads a second by four at once, in
+//! runs of half a second (`docs/choices.md`). So each reader keeps to a core of its own while there is a crowd, if there are as many
+//! readers as cores.
 //!
 //! Not for one program or two, nor for long answers: what they take is longer than what a wake costs, and a reader that keeps to a
 //! core waits for it while others are idle. Who had to wait is slower to keep to its core again.
@@ -18,7 +19,8 @@ use std::{
 /// falls.
 const THIRD: u32 = 2;
 
-/// A slow answer outweighs so much of the sum. One in ten is slow where four programs read 4 KiB at a time.
+/// A slow answer outweighs so much of the sum. Not all of it, as one that is quick is slow where a program took the core meanwhile.
+/// Chosen, not measured, as are the counts below.
 const SLOW_COST: u32 = 4;
 
 /// With so much a crowd is there, until there is nothing left: after some fifty messages of a thread, a millisecond.
